@@ -1,0 +1,53 @@
+# make run   sets up everything and starts the demo kiosk
+# make test  sets up everything and runs every test
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := run
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# program-or-file : Debian package that brings it
+RUN_NEEDS := /usr/lib/softhsm/libsofthsm2.so:softhsm2
+TEST_NEEDS := $(RUN_NEEDS) pkcs11-tool:opensc openssl:openssl p11-kit:p11-kit \
+	/usr/libexec/p11-kit/p11-kit-server:p11-kit-modules
+
+.PHONY: run setup test check format lock clean system-run system-test
+
+run: setup
+	@$(BIN)/python -m kiosk demo $(ARGS)
+
+setup: system-run $(READY)
+
+test: system-test $(READY)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(READY)
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+lock: $(READY)
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --all-extras --group dev \
+		pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+system-run:
+	@assets/setup/debian $(RUN_NEEDS)
+
+system-test:
+	@assets/setup/debian $(TEST_NEEDS)
+
+# One at a time: two `make run` in a fresh checkout must not build the same environment twice.
+$(READY): requirements.lock pyproject.toml
+	@PYTHON="$(PYTHON)" flock .venv.lock assets/setup/environment $(VENV)

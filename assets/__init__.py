@@ -1,0 +1,1 @@
+"""Texts, the bank's mark and set-up files."""

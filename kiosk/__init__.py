@@ -1,0 +1,1 @@
+"""The renewal kiosk: everything that is not a picture."""
