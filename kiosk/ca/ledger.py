@@ -1,0 +1,166 @@
+"""The ledger: who holds which certificate, in one durable database that one CA process has open."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import Connection, Engine, Row, create_engine, event, insert, select
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from kiosk.ca.schema import CERTIFICATES, HOLDERS, METADATA, CertificateState
+from kiosk.certificates import Certificate, PublicKey, read_certificate
+from kiosk.cmp.requests import public_key_der
+
+_BUSY_SECONDS = 10
+
+
+class LedgerInUse(Exception):
+    """Another CA process has this ledger open."""
+
+
+class LedgerDamaged(Exception):
+    """The ledger's file cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One certificate as the ledger knows it."""
+
+    id: int
+    certificate: Certificate
+    holder: str
+    state: CertificateState
+    reason: str | None
+
+
+class Ledger:
+    """An open ledger. Every method of the CA that changes it does so in one `begin()`, durable when that ends."""
+
+    def __init__(self, engine: Engine, lock: int) -> None:
+        self._engine = engine
+        self._lock = lock
+
+    @classmethod
+    def open(cls, directory: Path) -> Self:
+        """Open the ledger in a directory, making it where there is none.
+
+        Raises:
+            LedgerInUse: another process has it.
+            LedgerDamaged: the file is no database.
+            OSError: it cannot be written.
+        """
+        lock = _take_lock(directory / "ledger.lock")
+        engine = create_engine(f"sqlite:///{directory / 'ledger.sqlite'}", connect_args={"timeout": _BUSY_SECONDS})
+        event.listen(engine, "connect", _configure)
+        event.listen(engine, "begin", _begin_immediate)
+        try:
+            (directory / "ledger.sqlite").touch(mode=0o600)
+            with engine.begin() as connection:
+                METADATA.create_all(connection)
+        except DatabaseError as error:
+            engine.dispose()
+            os.close(lock)
+            raise LedgerDamaged(f"{directory / 'ledger.sqlite'} is no ledger") from error
+        return cls(engine, lock)
+
+    def close(self) -> None:
+        """Give it back."""
+        self._engine.dispose()
+        os.close(self._lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction: all of it is durable at the end, or none of it has happened."""
+        with self._engine.begin() as connection:
+            yield connection
+
+
+def key_hash(key: PublicKey) -> bytes:
+    """By which the ledger knows a public key: SHA-256 over its SubjectPublicKeyInfo."""
+    return hashlib.sha256(public_key_der(key)).digest()
+
+
+def find(connection: Connection, fingerprint: bytes) -> Entry | None:
+    """The certificate with this SHA-256."""
+    row = connection.execute(select(CERTIFICATES).where(CERTIFICATES.c.fingerprint == fingerprint)).one_or_none()
+    return None if row is None else _entry(row)
+
+
+def get(connection: Connection, number: int) -> Entry:
+    """The certificate that other rows refer to by this number."""
+    return _entry(connection.execute(select(CERTIFICATES).where(CERTIFICATES.c.id == number)).one())
+
+
+def record(
+    connection: Connection, certificate: Certificate, *, holder: str, state: CertificateState, now: datetime
+) -> int:
+    """Enter a new certificate of a known holder; answers with its number."""
+    row = {
+        "serial": certificate.serial,
+        "fingerprint": certificate.fingerprint,
+        "key_hash": key_hash(certificate.public_key),
+        "holder": holder,
+        "state": state,
+        "not_after": certificate.not_after,
+        "made_at": now,
+        "changed_at": now,
+        "der": certificate.der,
+    }
+    number: int = connection.execute(insert(CERTIFICATES).values(row).returning(CERTIFICATES.c.id)).scalar_one()
+    return number
+
+
+def change_state(
+    connection: Connection, number: int, state: CertificateState, *, reason: str | None = None, now: datetime
+) -> None:
+    """Mark a certificate; `reason` is a CRLReason of RFC 5280 §5.3.1."""
+    values = {"state": state, "reason": reason, "changed_at": now}
+    connection.execute(CERTIFICATES.update().where(CERTIFICATES.c.id == number).values(values))
+
+
+def ensure_holder(connection: Connection, holder: str, kind: str) -> None:
+    """Enter a holder who is not yet known."""
+    known = connection.execute(select(HOLDERS.c.id).where(HOLDERS.c.id == holder)).one_or_none()
+    if known is None:
+        connection.execute(insert(HOLDERS).values(id=holder, kind=kind))
+
+
+def _entry(row: Row[tuple[object, ...]]) -> Entry:
+    return Entry(row.id, read_certificate(row.der), row.holder, CertificateState(row.state), row.reason)
+
+
+def _take_lock(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise LedgerInUse(f"another CA process has {path.parent} open") from error
+    return descriptor
+
+
+def _configure(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    # The driver's own idea of when a transaction begins is switched off; `_begin_immediate` begins it.
+    connection.isolation_level = None
+    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {setting}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

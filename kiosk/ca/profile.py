@@ -1,0 +1,141 @@
+"""What the CA's certificates look like (RFC 5280, RFC 9810 §4.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv4Address
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from kiosk.certificates import Certificate, PublicKey, read_certificate
+from kiosk.cmp.vocabulary import CMC_CA
+
+RandomBytes = Callable[[int], bytes]
+
+_SERIAL_LENGTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Who signs: its key, and its certificate, or None for one that signs itself."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: Certificate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """From when until when, both ends included."""
+
+    not_before: datetime
+    not_after: datetime
+
+
+def new_serial(random: RandomBytes) -> int:
+    """A serial of exactly 128 bits: 32 hexadecimal digits, as in the manual (RFC 5280 §4.1.2.2)."""
+    return int.from_bytes(random(_SERIAL_LENGTH), "big") | 1 << (_SERIAL_LENGTH * 8 - 1)
+
+
+def holder_certificate(
+    issuer: Issuer, subject: x509.Name, key: PublicKey, validity: Validity, serial: int
+) -> Certificate:
+    """A customer's certificate: signs, and says who is at the other end of TLS."""
+    extensions: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (_key_usage(digital_signature=True, key_encipherment=isinstance(key, rsa.RSAPublicKey)), True),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False),
+    ]
+    return _certificate(issuer, subject, key, validity, serial, extensions)
+
+
+def authority_certificate(
+    issuer: Issuer, subject: x509.Name, key: PublicKey, validity: Validity, serial: int, *, path_length: int
+) -> Certificate:
+    """A CA's certificate, with so many further CAs below it."""
+    extensions: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.BasicConstraints(ca=True, path_length=path_length), True),
+        (_key_usage(key_cert_sign=True, crl_sign=True), True),
+    ]
+    return _certificate(issuer, subject, key, validity, serial, extensions)
+
+
+def signer_certificate(
+    issuer: Issuer, subject: x509.Name, key: PublicKey, validity: Validity, serial: int
+) -> Certificate:
+    """The certificate of whoever signs CMP answers for the CA, and nothing else."""
+    extensions: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (_key_usage(digital_signature=True), True),
+        (x509.ExtendedKeyUsage([x509.ObjectIdentifier(CMC_CA)]), False),
+    ]
+    return _certificate(issuer, subject, key, validity, serial, extensions)
+
+
+def loopback_certificate(
+    issuer: Issuer, subject: x509.Name, key: PublicKey, validity: Validity, serial: int
+) -> Certificate:
+    """A TLS server's certificate for this very machine."""
+    names = [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
+    extensions: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (_key_usage(digital_signature=True), True),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
+        (x509.SubjectAlternativeName(names), False),
+    ]
+    return _certificate(issuer, subject, key, validity, serial, extensions)
+
+
+def _certificate(
+    issuer: Issuer,
+    subject: x509.Name,
+    key: PublicKey,
+    validity: Validity,
+    serial: int,
+    extensions: list[tuple[x509.ExtensionType, bool]],
+) -> Certificate:
+    parent = issuer.certificate
+    not_after = validity.not_after if parent is None else min(validity.not_after, parent.not_after)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject if parent is None else parent.x509.subject)
+        .public_key(key)
+        .serial_number(serial)
+        .not_valid_before(validity.not_before)
+        .not_valid_after(not_after)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(_authority_key_identifier(issuer), critical=False)
+    )
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    return read_certificate(builder.sign(issuer.key, hashes.SHA256()).public_bytes(Encoding.DER))
+
+
+def _authority_key_identifier(issuer: Issuer) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
+
+
+def _key_usage(
+    *,
+    digital_signature: bool = False,
+    key_encipherment: bool = False,
+    key_cert_sign: bool = False,
+    crl_sign: bool = False,
+) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=digital_signature,
+        content_commitment=False,
+        key_encipherment=key_encipherment,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=key_cert_sign,
+        crl_sign=crl_sign,
+        encipher_only=False,
+        decipher_only=False,
+    )

@@ -1,0 +1,171 @@
+"""Whether an answer counts (RFC 9483 §3.5): who signed it, to which request, and when.
+
+Every customer's certificate chains to the same CA, so a chain alone proves nothing: the signer must be authorised to
+answer for the CA, or be pinned, and must be who the header says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from kiosk.certificates import (
+    Certificate,
+    UnreadableCertificate,
+    UntrustedCertificate,
+    check_path,
+    read_certificate,
+)
+from kiosk.cmp.algorithms import UnsupportedSignature, WrongSignature
+from kiosk.cmp.envelope import Message
+from kiosk.cmp.errors import Distrust, Refused, UntrustedAnswer, bounded_text
+from kiosk.cmp.status import StatusInfo, read_error
+from kiosk.cmp.vocabulary import CMC_CA, NONCE_LENGTH, PVNO, BodyType
+
+_VERSIONS = (PVNO, PVNO + 1)
+_MOST_EXTRA_CERTIFICATES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose answers count."""
+
+    roots: tuple[Certificate, ...]
+    intermediates: tuple[Certificate, ...] = ()
+    """Known besides those that come with an answer."""
+    pinned_signers: tuple[Certificate, ...] = ()
+    """Signers that count without path and purpose, while they are in date."""
+    signer_purpose: str = CMC_CA
+    """Extended key usage that authorises a signer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What was asked, as far as an answer must match it."""
+
+    transaction_id: bytes
+    nonce: bytes
+    answer_type: BodyType
+    time_window: timedelta | None
+    """How far the answer's time may be from ours; None where that is only reported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenAnswer:
+    """An answer that counts."""
+
+    message: Message
+    signer: Certificate
+    message_time: datetime
+    nonce: bytes
+    """The CA's senderNonce, to be returned in the next message of the transaction."""
+    others: tuple[Certificate, ...]
+    """Certificates that came along, unproven; for building paths."""
+
+
+def check_answer(message: Message, question: Question, trust: Trust, now: datetime) -> ProvenAnswer:
+    """Check everything about an answer but its content.
+
+    Raises:
+        UntrustedAnswer: with the first check that failed.
+        Refused: it is an `error`; `proven` tells whether all other checks were passed.
+    """
+    if message.body_type == BodyType.ERROR and message.protection is None:
+        raise _refusal(read_error(message.body), proven=False, message_time=None)
+    _require(message.header.pvno in _VERSIONS, Distrust.VERSION)
+    _require(message.protection is not None, Distrust.UNPROTECTED)
+    others = _readable(message.extra_certificates)
+    signer = _signer(message, trust)
+    _check_signer(signer, message, trust, others, now)
+    _check_protection(message, signer)
+    nonce = _check_nonces(message, question)
+    # An error without a time is still a proven no (RFC 9483 §3.6.2 asks for less than §3.1).
+    if message.body_type == BodyType.ERROR:
+        raise _refusal(read_error(message.body), proven=True, message_time=message.header.message_time)
+    moment = _check_time(message, question, now)
+    _require(message.body_type == question.answer_type, Distrust.BODY_TYPE, str(message.body_type))
+    return ProvenAnswer(message=message, signer=signer, message_time=moment, nonce=nonce, others=others)
+
+
+def refusal_of(status: StatusInfo, answer: ProvenAnswer) -> Refused:
+    """The refusal that a proven answer carries in its content."""
+    return _refusal(status, proven=True, message_time=answer.message_time)
+
+
+def _refusal(status: StatusInfo, *, proven: bool, message_time: datetime | None) -> Refused:
+    return Refused(status.failure_names, bounded_text(status.text), proven=proven, message_time=message_time)
+
+
+def _require(holds: bool, reason: Distrust, detail: str = "") -> None:
+    if not holds:
+        raise UntrustedAnswer(reason, detail)
+
+
+def _readable(ders: Iterable[bytes]) -> tuple[Certificate, ...]:
+    """What can be read of certificates that came along; the others can only be missing from a path."""
+    found = []
+    for der in tuple(ders)[:_MOST_EXTRA_CERTIFICATES]:
+        try:
+            found.append(read_certificate(der))
+        except UnreadableCertificate:
+            continue
+    return tuple(found)
+
+
+def _signer(message: Message, trust: Trust) -> Certificate:
+    """The first of extraCerts (RFC 9483 §3.3), or else the pinned signer the header names."""
+    if message.extra_certificates:
+        try:
+            return read_certificate(message.extra_certificates[0])
+        except UnreadableCertificate as error:
+            raise UntrustedAnswer(Distrust.SIGNER_MISSING, "unreadable") from error
+    for pinned in trust.pinned_signers:
+        if pinned.subject_der == message.header.sender:
+            return pinned
+    raise UntrustedAnswer(Distrust.SIGNER_MISSING)
+
+
+def _check_signer(
+    signer: Certificate, message: Message, trust: Trust, others: tuple[Certificate, ...], now: datetime
+) -> None:
+    header = message.header
+    _require(header.sender == signer.subject_der, Distrust.SENDER)
+    key_id = header.sender_key_id
+    _require(key_id is None or key_id == signer.subject_key_identifier, Distrust.SENDER_KEY_ID)
+    _require(signer.signs, Distrust.SIGNER_KEY_USAGE)
+    if any(signer.der == pinned.der for pinned in trust.pinned_signers):
+        _require(signer.valid_at(now), Distrust.SIGNER_PATH, "pinned, but not in date")
+        return
+    _require(trust.signer_purpose in signer.purposes, Distrust.SIGNER_PURPOSE)
+    try:
+        check_path(signer, roots=trust.roots, intermediates=(*trust.intermediates, *others), at=now)
+    except UntrustedCertificate as error:
+        raise UntrustedAnswer(Distrust.SIGNER_PATH) from error
+
+
+def _check_protection(message: Message, signer: Certificate) -> None:
+    try:
+        message.verify_protection(signer.public_key)
+    except UnsupportedSignature as error:
+        raise UntrustedAnswer(Distrust.ALGORITHM) from error
+    except WrongSignature as error:
+        raise UntrustedAnswer(Distrust.PROTECTION) from error
+
+
+def _check_nonces(message: Message, question: Question) -> bytes:
+    header = message.header
+    _require(header.transaction_id == question.transaction_id, Distrust.TRANSACTION)
+    _require(header.recipient_nonce == question.nonce, Distrust.RECIPIENT_NONCE)
+    if header.sender_nonce is None or len(header.sender_nonce) < NONCE_LENGTH:
+        raise UntrustedAnswer(Distrust.SENDER_NONCE)
+    return header.sender_nonce
+
+
+def _check_time(message: Message, question: Question, now: datetime) -> datetime:
+    moment = message.header.message_time
+    if moment is None:
+        raise UntrustedAnswer(Distrust.TIME_MISSING)
+    window = question.time_window
+    _require(window is None or abs(moment - now) <= window, Distrust.TIME)
+    return moment

@@ -1,0 +1,116 @@
+"""What can go wrong between the kiosk and a CA, each kind with its own type.
+
+No message carries a secret. Text that came from a server is data: bounded, free of control characters, never markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import Enum
+
+LONGEST_TEXT = 200
+"""Characters kept of what a server says."""
+
+
+class CmpError(Exception):
+    """Any failure of a CMP exchange."""
+
+
+class TransferFailure(Enum):
+    """How HTTP failed."""
+
+    UNREACHABLE = "unreachable"
+    TLS = "tls"
+    TIME_OUT = "time-out"
+    BROKEN_OFF = "broken-off"
+    STATUS = "status"
+    CONTENT_TYPE = "content-type"
+    TOO_LARGE = "too-large"
+
+
+class TransferError(CmpError):
+    """No CMP message came back over HTTP (RFC 9811)."""
+
+    def __init__(self, kind: TransferFailure, detail: str = "", *, may_have_arrived: bool = True) -> None:
+        super().__init__(f"{kind.value}: {detail}" if detail else kind.value)
+        self.kind = kind
+        self.may_have_arrived = may_have_arrived
+        """False only where the request certainly never left."""
+
+
+class MalformedMessage(CmpError):
+    """These bytes are no CMP message, or one of a form this house cannot read."""
+
+
+class Distrust(Enum):
+    """The check that an answer failed (RFC 9483 §3.5, and the house's own rules)."""
+
+    VERSION = "version"
+    UNPROTECTED = "unprotected"
+    ALGORITHM = "algorithm"
+    SIGNER_MISSING = "signer-missing"
+    SIGNER_PURPOSE = "signer-purpose"
+    SIGNER_KEY_USAGE = "signer-key-usage"
+    SIGNER_PATH = "signer-path"
+    SENDER = "sender"
+    SENDER_KEY_ID = "sender-key-id"
+    PROTECTION = "protection"
+    TRANSACTION = "transaction"
+    RECIPIENT_NONCE = "recipient-nonce"
+    SENDER_NONCE = "sender-nonce"
+    TIME_MISSING = "time-missing"
+    TIME = "time"
+    BODY_TYPE = "body-type"
+    REQUEST_ID = "request-id"
+    CA_PUBS = "ca-pubs"
+    CERTIFICATE_MISSING = "certificate-missing"
+    CERTIFICATE_UNREADABLE = "certificate-unreadable"
+    CERTIFICATE_KEY = "certificate-key"
+    CERTIFICATE_SUBJECT = "certificate-subject"
+    CERTIFICATE_AUTHORITY = "certificate-authority"
+    CERTIFICATE_VALIDITY = "certificate-validity"
+    CERTIFICATE_PATH = "certificate-path"
+
+
+class UntrustedAnswer(CmpError):
+    """An answer came that does not count."""
+
+    def __init__(self, reason: Distrust, detail: str = "") -> None:
+        super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
+        self.reason = reason
+
+
+class Refused(CmpError):
+    """The CA said no.
+
+    Only a `proven` refusal comes from the CA: anyone on the way can write an unprotected one (RFC 9483 §3.6).
+    """
+
+    def __init__(
+        self,
+        fail_info: Iterable[str] = (),
+        text: str = "",
+        *,
+        proven: bool,
+        message_time: datetime | None = None,
+    ) -> None:
+        self.fail_info = frozenset(fail_info)
+        """Names as in RFC 9810 §5.2.3, `badTime` for one."""
+        self.text = text
+        """What the CA says, for staff: bounded, control characters removed."""
+        self.proven = proven
+        self.message_time = message_time
+        """The CA's time where it said one; to be believed only when `proven`."""
+        super().__init__(", ".join(sorted(self.fail_info)) or "no reason given")
+
+
+class AnswerWaits(CmpError):
+    """The CA took the request and wants to be asked again later (status `waiting`, RFC 9483 §4.4)."""
+
+
+def bounded_text(parts: Iterable[str]) -> str:
+    """What a server says, made safe to keep: one line of at most `LONGEST_TEXT` characters."""
+    joined = " ".join(parts)[: LONGEST_TEXT * 4]
+    printable = "".join(character if character.isprintable() else " " for character in joined)
+    return printable.strip()[:LONGEST_TEXT]

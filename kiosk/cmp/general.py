@@ -1,0 +1,95 @@
+"""Support messages: what `genm` asks and `genp` answers (RFC 9810 §5.3.19, RFC 9483 §4.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat import asn1
+
+from kiosk.cmp import der
+from kiosk.cmp.algorithms import Algorithm
+from kiosk.cmp.infos import Info, read_infos, write_infos
+from kiosk.cmp.messages import CertReqTemplateContent, CertTemplate, TypeAndValue
+from kiosk.cmp.vocabulary import ALGORITHM_CONTROL, EC_PUBLIC_KEY, P256, RSA_LENGTH_CONTROL
+
+_EC_KINDS = {P256: "ec-p256", "1.3.132.0.34": "ec-p384"}
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTemplate:
+    """What the CA wants of a request, as far as it says so (RFC 9810 §5.3.19.16)."""
+
+    key_kinds: frozenset[str]
+    """`rsa-2048`, `ec-p256` and the like; empty where the CA leaves the key to the client."""
+
+
+def read_general(body: bytes) -> tuple[Info, ...]:
+    """The content of `genm` or `genp`.
+
+    Raises:
+        MalformedMessage: it is none.
+    """
+    return read_infos(der.read_items(body))
+
+
+def write_general(infos: Iterable[Info]) -> bytes:
+    """The content of `genm` or `genp`."""
+    return der.write_items(write_infos(infos))
+
+
+def read_certificate_list(value: bytes) -> tuple[bytes, ...]:
+    """CaCertsValue: the DER of each.
+
+    Raises:
+        MalformedMessage: it is none.
+    """
+    return tuple(der.value_bytes(each) for each in der.read_items(value))
+
+
+def write_certificate_list(certificates: Iterable[bytes]) -> bytes:
+    """CaCertsValue of these."""
+    return der.sequence_of(certificates)
+
+
+def write_template(key_kinds: Iterable[str]) -> bytes:
+    """A template that leaves everything to the CA but the kind of key, which is one of these."""
+    controls = [_key_control(kind) for kind in sorted(key_kinds)]
+    return asn1.encode_der(CertReqTemplateContent(template=CertTemplate(), key_spec=controls or None))
+
+
+def read_template(value: bytes) -> RequestTemplate:
+    """CertReqTemplateValue. Kinds of key that have no name here are left out.
+
+    Raises:
+        MalformedMessage: it is none.
+    """
+    controls = der.decode(CertReqTemplateContent, value).key_spec or ()
+    kinds = (_read_key_control(control) for control in controls)
+    return RequestTemplate(frozenset(kind for kind in kinds if kind))
+
+
+def _key_control(kind: str) -> TypeAndValue:
+    family, _, size = kind.partition("-")
+    if family == "rsa":
+        return _control(RSA_LENGTH_CONTROL, asn1.encode_der(int(size)))
+    curve = next(identifier for identifier, name in _EC_KINDS.items() if name == kind)
+    parameters = asn1.encode_der(x509.ObjectIdentifier(curve))
+    return _control(ALGORITHM_CONTROL, der.write_items(Algorithm(EC_PUBLIC_KEY, parameters).items()))
+
+
+def _control(identifier: str, value: bytes) -> TypeAndValue:
+    return TypeAndValue(kind=x509.ObjectIdentifier(identifier), value=der.any_value(value))
+
+
+def _read_key_control(control: TypeAndValue) -> str | None:
+    value = der.value_bytes(control.value)
+    if control.kind.dotted_string == RSA_LENGTH_CONTROL:
+        return f"rsa-{der.decode(int, value)}"
+    if control.kind.dotted_string != ALGORITHM_CONTROL:
+        return None
+    algorithm = Algorithm.read(der.read_items(value))
+    if algorithm.identifier != EC_PUBLIC_KEY or algorithm.parameters is None:
+        return None
+    return _EC_KINDS.get(der.decode(x509.ObjectIdentifier, algorithm.parameters).dotted_string)

@@ -1,0 +1,118 @@
+"""Answers to requests for certificates, and the client's last word on them: `kup`, `certConf` (RFC 9483 §4.1.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryptography.hazmat import asn1
+from cryptography.hazmat.primitives import hashes
+
+from kiosk.certificates import Certificate
+from kiosk.cmp import der
+from kiosk.cmp.messages import CertifiedKeyPair, CertRepMessage, CertResponse, CertStatus
+from kiosk.cmp.status import StatusInfo
+
+PKICONF_BODY = b"\x05\x00"
+"""The content of a `pkiConf`: NULL (RFC 9810 §5.3.17)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateResponse:
+    """One CertResponse, unchecked."""
+
+    request_id: int
+    status: StatusInfo
+    certificate: bytes | None = None
+    """The DER; None also where it came encrypted, which nobody here asks for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateResponses:
+    """CertRepMessage (RFC 9810 §5.3.4), unchecked."""
+
+    responses: tuple[CertificateResponse, ...]
+    ca_pubs: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """One CertStatus of a `certConf` (RFC 9810 §5.3.18)."""
+
+    cert_hash: bytes
+    request_id: int = 0
+    status: StatusInfo | None = None
+    """None means accepted."""
+
+
+def write_responses(content: CertificateResponses) -> bytes:
+    """The content of `kup`."""
+    ca_pubs = [der.any_value(each) for each in content.ca_pubs]
+    responses = [_response_structure(each) for each in content.responses]
+    return asn1.encode_der(CertRepMessage(ca_pubs=ca_pubs or None, responses=responses))
+
+
+def read_responses(body: bytes) -> CertificateResponses:
+    """The content of `kup`.
+
+    Raises:
+        MalformedMessage: it is none.
+    """
+    raw = der.decode(CertRepMessage, body)
+    return CertificateResponses(
+        responses=tuple(_read_response(each) for each in raw.responses),
+        ca_pubs=tuple(der.value_bytes(each) for each in raw.ca_pubs or ()),
+    )
+
+
+def write_confirmation(confirmation: Confirmation) -> bytes:
+    """The content of `certConf`, for one certificate."""
+    status = confirmation.status
+    raw = CertStatus(
+        cert_hash=confirmation.cert_hash,
+        request_id=confirmation.request_id,
+        status=None if status is None else status.structure(),
+    )
+    return der.sequence_of([asn1.encode_der(raw)])
+
+
+def read_confirmations(body: bytes) -> tuple[Confirmation, ...]:
+    """The content of `certConf`.
+
+    Raises:
+        MalformedMessage: it is none.
+    """
+    return tuple(_read_confirmation(der.value_bytes(each)) for each in der.read_items(body))
+
+
+def certificate_hash(certificate: Certificate) -> bytes:
+    """The hash that confirms a certificate, by the algorithm of its own signature; SHA-512 for Ed25519.
+
+    RFC 9810 §5.3.18, RFC 9481 §3.3.
+    """
+    digest = hashes.Hash(certificate.x509.signature_hash_algorithm or hashes.SHA512())
+    digest.update(certificate.der)
+    return digest.finalize()
+
+
+def _response_structure(response: CertificateResponse) -> CertResponse:
+    key_pair = None
+    if response.certificate is not None:
+        certificate = der.any_value(response.certificate)
+        key_pair = CertifiedKeyPair(certificate=asn1.Variant(certificate, "certificate"))
+    return CertResponse(request_id=response.request_id, status=response.status.structure(), key_pair=key_pair)
+
+
+def _read_response(raw: CertResponse) -> CertificateResponse:
+    certificate = None
+    if raw.key_pair is not None and raw.key_pair.certificate.tag == "certificate":
+        certificate = der.value_bytes(raw.key_pair.certificate.value)
+    return CertificateResponse(request_id=raw.request_id, status=StatusInfo.read(raw.status), certificate=certificate)
+
+
+def _read_confirmation(data: bytes) -> Confirmation:
+    raw = der.decode(CertStatus, data)
+    return Confirmation(
+        cert_hash=raw.cert_hash,
+        request_id=raw.request_id,
+        status=None if raw.status is None else StatusInfo.read(raw.status),
+    )

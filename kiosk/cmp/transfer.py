@@ -1,0 +1,96 @@
+"""CMP over HTTP (RFC 9811): one POST, one answer, bounded in size and time.
+
+Trust in the TLS server is a setting of its own: no environment variable and no system store has a say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from kiosk.cmp.errors import TransferError, TransferFailure
+from kiosk.cmp.vocabulary import CONTENT_TYPE
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how large an exchange may be."""
+
+    connect_seconds: float = 5.0
+    total_seconds: float = 30.0
+    """From the first byte sent to the last one read."""
+    largest_answer: int = 256 * 1024
+    """Bytes, checked before anything is parsed."""
+
+
+def open_http_client(tls_roots: Path | None, limits: Limits | None = None) -> httpx.AsyncClient:
+    """A client that trusts the TLS roots in this PEM file and nothing else; with None it can speak no HTTPS.
+
+    Raises:
+        OSError: the file cannot be read, or (`ssl.SSLError`) holds no certificate.
+    """
+    limits = limits or Limits()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if tls_roots is not None:
+        context.load_verify_locations(cafile=tls_roots)
+    return httpx.AsyncClient(
+        verify=context,
+        trust_env=False,
+        follow_redirects=False,
+        timeout=httpx.Timeout(limits.total_seconds, connect=limits.connect_seconds),
+    )
+
+
+async def exchange(http: httpx.AsyncClient, url: str, request: bytes, limits: Limits) -> bytes:
+    """Send a message, give back the bytes of the answer.
+
+    Raises:
+        TransferError: anything but a 200 with a bounded body of the right type.
+    """
+    try:
+        async with asyncio.timeout(limits.total_seconds):
+            return await _post(http, url, request, limits.largest_answer)
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        kind = TransferFailure.TLS if _is_tls(error) else TransferFailure.UNREACHABLE
+        raise TransferError(kind, type(error).__name__, may_have_arrived=False) from error
+    except (TimeoutError, httpx.TimeoutException) as error:
+        raise TransferError(TransferFailure.TIME_OUT) from error
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+        raise TransferError(TransferFailure.UNREACHABLE, "no http address", may_have_arrived=False) from error
+    except httpx.HTTPError as error:
+        raise TransferError(TransferFailure.BROKEN_OFF, type(error).__name__) from error
+
+
+async def _post(http: httpx.AsyncClient, url: str, request: bytes, largest: int) -> bytes:
+    headers = {"Content-Type": CONTENT_TYPE, "Accept": CONTENT_TYPE, "Accept-Encoding": "identity"}
+    async with http.stream("POST", url, content=request, headers=headers) as response:
+        if response.status_code != httpx.codes.OK:
+            raise TransferError(TransferFailure.STATUS, str(response.status_code))
+        if response.headers.get("Content-Type", "").partition(";")[0].strip().lower() != CONTENT_TYPE:
+            raise TransferError(TransferFailure.CONTENT_TYPE)
+        # A compressed answer nobody asked for could grow beyond the limit before it is counted.
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise TransferError(TransferFailure.CONTENT_TYPE, "compressed")
+        return await _read_bounded(response, largest)
+
+
+async def _read_bounded(response: httpx.Response, largest: int) -> bytes:
+    content = bytearray()
+    async for piece in response.aiter_bytes(chunk_size=16 * 1024):
+        content += piece
+        if len(content) > largest:
+            raise TransferError(TransferFailure.TOO_LARGE, f"more than {largest} bytes")
+    return bytes(content)
+
+
+def _is_tls(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

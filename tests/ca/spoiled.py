@@ -1,0 +1,278 @@
+"""Requests that are wrong in one way each, made from good ones."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from cryptography import x509
+from cryptography.hazmat import asn1
+
+from kiosk.certificates import Certificate, read_certificate
+from kiosk.cmp import der
+from kiosk.cmp.algorithms import Algorithm, scheme_of_key
+from kiosk.cmp.envelope import Header, write_name
+from kiosk.cmp.general import write_general
+from kiosk.cmp.infos import Info
+from kiosk.cmp.messages import (
+    CertId,
+    CertReqMsg,
+    CertRequest,
+    CertTemplate,
+    PkiHeader,
+    PkiMessage,
+    PopSigningKey,
+    SubjectPublicKeyInfo,
+    TypeAndValue,
+)
+from kiosk.cmp.requests import public_key_der, write_requests_with_proof, write_update
+from kiosk.cmp.responses import Confirmation, certificate_hash, read_responses, write_confirmation
+from kiosk.cmp.signing import Signer, SoftwareKey
+from kiosk.cmp.status import StatusInfo
+from kiosk.cmp.vocabulary import CA_CERTIFICATES, OLD_CERT_ID, BodyType, Status
+from tests.ca.bank import Bank, Spoil, as_it_is, new_key, subject
+
+Send = Callable[[Bank], Coroutine[None, None, bytes]]
+
+
+# --- messages spoiled outside -----------------------------------------------------------------------------------------
+
+
+def header(**changes: object) -> Send:
+    def spoil(sent: Header) -> Header:
+        return replace(sent, **changes)  # type: ignore[arg-type]
+
+    return update(spoil=spoil)
+
+
+def late(by: timedelta) -> Send:
+    async def send(bank: Bank) -> bytes:
+        moment = bank.now + by
+        return await header(message_time=moment)(bank)
+
+    return send
+
+
+def update(
+    *, spoil: Spoil = as_it_is, claim: Callable[[Bank, Signer], Signer] | None = None, days_left: float = 20
+) -> Send:
+    async def send(bank: Bank) -> bytes:
+        holder = bank.holder(days_left=days_left)
+        body = await write_update(holder.certificate, new_key())
+        return await bank.write(claim(bank, holder) if claim else holder, BodyType.KUR, body, spoil)
+
+    return send
+
+
+def rewritten(change: Callable[[PkiMessage], None]) -> Send:
+    async def send(bank: Bank) -> bytes:
+        message = der.decode(PkiMessage, await update()(bank))
+        change(message)
+        return der.encode(message)
+
+    return send
+
+
+def unprotected(message: PkiMessage) -> None:
+    message.protection = None
+
+
+def flipped(message: PkiMessage) -> None:
+    assert message.protection is not None
+    bits = bytearray(message.protection.as_bytes())
+    bits[-1] ^= 1
+    message.protection = asn1.BitString(bytes(bits), 0)
+
+
+def bare(message: PkiMessage) -> None:
+    message.extra_certs = None
+
+
+def garbled(message: PkiMessage) -> None:
+    message.extra_certs = [der.any_value(b"\x30\x00")]
+
+
+def by_sha_1(message: PkiMessage) -> None:
+    sent = der.decode(PkiHeader, der.value_bytes(message.header))
+    sent.protection_alg = Algorithm("1.2.840.10045.4.1").items()
+    message.header = der.any_value(der.encode(sent))
+
+
+def renamed(_: Bank, holder: Signer) -> Signer:
+    return replace(holder, certificate=replace(holder.certificate, subject_der=subject("Other").public_bytes()))
+
+
+def rekeyed(_: Bank, holder: Signer) -> Signer:
+    return replace(holder, certificate=replace(holder.certificate, subject_key_identifier=b"k" * 20))
+
+
+def unknown(bank: Bank, _: Signer) -> Signer:
+    """Issued by this CA, but not in its ledger."""
+    key = new_key()
+    begin, end = bank.now - timedelta(days=1), bank.now + timedelta(days=20)
+    return Signer(key, bank.authority.issue(subject(), key.public_key, begin, end))
+
+
+def ca_signer(bank: Bank, _: Signer) -> Signer:
+    return bank.authority.signer
+
+
+# --- requests spoiled inside ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Draft:
+    """A CertRequest that a test may change before it is signed."""
+
+    old: Certificate
+    key: SoftwareKey
+    request_id: int = 0
+    template: CertTemplate = field(default_factory=CertTemplate)
+    named: Certificate | None = None
+
+    def __post_init__(self) -> None:
+        self.named = self.old
+        self.template.public_key = der.decode(SubjectPublicKeyInfo, public_key_der(self.key.public_key))
+
+    def write(self) -> bytes:
+        controls = None
+        if self.named is not None:
+            old_id = CertId(issuer=write_name(self.named.issuer_der), serial_number=self.named.serial_number)
+            value = der.any_value(der.encode(old_id))
+            controls = [TypeAndValue(kind=x509.ObjectIdentifier(OLD_CERT_ID), value=value)]
+        return der.encode(CertRequest(request_id=self.request_id, template=self.template, controls=controls))
+
+
+def draft(change: Callable[[Bank, Draft], None] = lambda _, __: None, key: SoftwareKey | None = None) -> Send:
+    async def send(bank: Bank) -> bytes:
+        holder = bank.holder()
+        drafted = Draft(holder.certificate, key or new_key())
+        change(bank, drafted)
+        body = await write_requests_with_proof(drafted.write(), drafted.key)
+        return await bank.write(holder, BodyType.KUR, body)
+
+    return send
+
+
+def names_another(bank: Bank, drafted: Draft) -> None:
+    drafted.named = bank.holder().certificate
+
+
+def names_none(_: Bank, drafted: Draft) -> None:
+    drafted.named = None
+
+
+def number_one(_: Bank, drafted: Draft) -> None:
+    drafted.request_id = 1
+
+
+def another_subject(_: Bank, drafted: Draft) -> None:
+    drafted.template.subject = der.read_items(subject("Other").public_bytes())
+
+
+def another_issuer(_: Bank, drafted: Draft) -> None:
+    drafted.template.issuer = der.read_items(subject("Other CA").public_bytes())
+
+
+def own_serial(_: Bank, drafted: Draft) -> None:
+    drafted.template.serial_number = 7
+
+
+def version_one(_: Bank, drafted: Draft) -> None:
+    drafted.template.version = 0
+
+
+def no_key(_: Bank, drafted: Draft) -> None:
+    drafted.template.public_key = None
+
+
+def proven(write: Callable[[bytes, SoftwareKey], Awaitable[CertReqMsg]], count: int = 1) -> Send:
+    async def send(bank: Bank) -> bytes:
+        holder = bank.holder()
+        drafted = Draft(holder.certificate, new_key())
+        message = der.encode(await write(drafted.write(), drafted.key))
+        return await bank.write(holder, BodyType.KUR, der.sequence_of([message] * count))
+
+    return send
+
+
+async def signed(request: bytes, key: SoftwareKey, *, over: bytes | None = None) -> CertReqMsg:
+    signature = asn1.BitString(await key.sign(over or request), 0)
+    proof = PopSigningKey(algorithm=scheme_of_key(key.public_key).algorithm.items(), signature=signature)
+    return CertReqMsg(request=der.any_value(request), proof=asn1.Variant(proof, "signature"))
+
+
+async def signed_over_something_else(request: bytes, key: SoftwareKey) -> CertReqMsg:
+    return await signed(request, key, over=b"something else")
+
+
+async def unproven(request: bytes, _: SoftwareKey) -> CertReqMsg:
+    return CertReqMsg(request=der.any_value(request))
+
+
+async def vouched_for(request: bytes, _: SoftwareKey) -> CertReqMsg:
+    return CertReqMsg(request=der.any_value(request), proof=asn1.Variant(asn1.Null(), "ra-verified"))
+
+
+# --- other messages ---------------------------------------------------------------------------------------------------
+
+
+def plain(kind: int, body: bytes) -> Send:
+    async def send(bank: Bank) -> bytes:
+        return await bank.write(bank.holder(), kind, body)
+
+    return send
+
+
+async def revoked(bank: Bank) -> bytes:
+    holder = bank.holder()
+    bank.revoke(holder.certificate)
+    return await bank.write(holder, BodyType.GENM, write_general([Info(CA_CERTIFICATES)]))
+
+
+async def not_yet_valid(bank: Bank) -> bytes:
+    holder = bank.holder()
+    bank.now = holder.certificate.not_before - timedelta(seconds=1)
+    return await bank.write(holder, BodyType.GENM, write_general([Info(CA_CERTIFICATES)]))
+
+
+def confirming(
+    *,
+    change: Callable[[Confirmation], Confirmation] = lambda confirmation: confirmation,
+    other_signer: bool = False,
+    spoil: Spoil = as_it_is,
+    times: int = 1,
+    lapsed: bool = False,
+) -> Send:
+    """A renewal as far as `kup`, then a `certConf`."""
+
+    async def send(bank: Bank) -> bytes:
+        holder = bank.holder()
+        answer = await bank.send(
+            await bank.write(holder, BodyType.KUR, await write_update(holder.certificate, new_key()))
+        )
+        der_of_new = read_responses(answer.body).responses[0].certificate or b""
+        confirmation = change(Confirmation(cert_hash=certificate_hash(read_certificate(der_of_new))))
+        signer = bank.holder() if other_signer else holder
+
+        def continued(sent: Header) -> Header:
+            return spoil(
+                replace(
+                    sent,
+                    transaction_id=answer.header.transaction_id,
+                    recipient_nonce=answer.header.sender_nonce,
+                )
+            )
+
+        if lapsed:
+            bank.now += timedelta(days=14, seconds=1)
+        for _ in range(times - 1):
+            await bank.ask(signer, BodyType.CERTCONF, write_confirmation(confirmation), continued)
+        return await bank.write(signer, BodyType.CERTCONF, write_confirmation(confirmation), continued)
+
+    return send
+
+
+def waiting(confirmation: Confirmation) -> Confirmation:
+    return replace(confirmation, status=StatusInfo(Status.WAITING))

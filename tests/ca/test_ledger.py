@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, text
+from sqlalchemy.exc import IntegrityError
+
+from kiosk.ca import ledger
+from kiosk.ca.authority import Authority
+from kiosk.ca.enrolment import enrol
+from kiosk.ca.ledger import Ledger, LedgerDamaged, LedgerInUse
+from kiosk.ca.schema import CERTIFICATES, UPDATES, CertificateState, UpdateState
+from tests.ca.bank import START, Bank, new_key, subject
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path), pytest.raises(LedgerInUse, match=str(tmp_path)):
+        Ledger.open(tmp_path)
+    Ledger.open(tmp_path).close()
+
+
+def test_a_file_that_is_no_ledger_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(b"this is a letter, not a database" * 100)
+    for _ in range(2):
+        with pytest.raises(LedgerDamaged, match=r"ledger\.sqlite"):
+            Ledger.open(tmp_path)
+
+
+def test_every_answer_is_durable(bank: Bank) -> None:
+    with bank.book.begin() as connection:
+        settings = [connection.execute(text(f"PRAGMA {each}")).scalar_one() for each in ("journal_mode", "synchronous")]
+        enforced = connection.execute(text("PRAGMA foreign_keys")).scalar_one()
+    assert (settings, enforced) == (["wal", 2], 1)
+
+
+def test_a_failed_transaction_has_not_happened(bank: Bank) -> None:
+    certificate = bank.authority.issue(subject(), new_key().public_key, START, START + timedelta(days=1))
+
+    def fail() -> None:
+        with bank.book.begin() as connection:
+            ledger.ensure_holder(connection, "nobody", "user")
+            ledger.record(connection, certificate, holder="nobody", state=CertificateState.VALID, now=START)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert bank.issued() == 0
+
+
+@pytest.mark.parametrize("state", [UpdateState.CONFIRMED, UpdateState.ISSUED])
+def test_the_database_itself_forbids_two_successors(bank: Bank, state: UpdateState) -> None:
+    old, *new = [bank.entry(bank.holder().certificate).id for _ in range(3)]
+    common = {"old": old, "state": state, "deadline": START, "made_at": START, "changed_at": START}
+    rows = [common | {"new": number, "key_hash": bytes([number]) * 32} for number in new]
+
+    def enter() -> None:
+        with bank.book.begin() as connection:
+            connection.execute(insert(UPDATES), rows)
+
+    with pytest.raises(IntegrityError):
+        enter()
+    assert bank.rows() == 0
+
+
+def test_enrolment_enters_a_holder_and_outlives_the_process(authority: Authority, tmp_path: Path) -> None:
+    for path in authority.directory.glob("*.*"):
+        if path.suffix in {".pem", ".key"}:
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    certificate = enrol(
+        tmp_path,
+        subject=subject(),
+        public_key=new_key().public_key,
+        not_before=START - timedelta(days=300),
+        not_after=START + timedelta(days=20),
+        holder_id="TKYM1408054",
+        kind="administrator",
+        clock=lambda: START,
+    )
+    with Ledger.open(tmp_path) as book, book.begin() as connection:
+        entry = ledger.find(connection, certificate.fingerprint)
+    assert entry is not None
+    assert (entry.holder, entry.state, entry.certificate) == ("TKYM1408054", CertificateState.VALID, certificate)
+
+
+def test_times_come_back_in_utc(bank: Bank) -> None:
+    bank.holder()
+    with bank.book.begin() as connection:
+        moment = connection.execute(CERTIFICATES.select()).one().made_at
+    assert moment == START
+    assert moment.utcoffset() == timedelta()

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from kiosk.cmp.general import write_general
+from kiosk.cmp.infos import Info
+from kiosk.cmp.vocabulary import CA_CERTIFICATES, CONTENT_TYPE, BodyType
+from tests.ca.bank import Bank, new_key
+
+URL = "http://ca.invalid/.well-known/cmp"
+PKIX = {"Content-Type": CONTENT_TYPE}
+
+
+@pytest.mark.parametrize("path", ["", "/p/renewals"])
+async def test_messages_are_answered_at_the_plain_and_the_labelled_path(bank: Bank, path: str) -> None:
+    request = await bank.write(bank.holder(), BodyType.GENM, write_general([Info(CA_CERTIFICATES)]))
+    answer = await bank.http.post(URL + path, content=request, headers=PKIX)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, CONTENT_TYPE)
+
+
+async def test_http_says_no_in_its_own_words(bank: Bank) -> None:
+    huge = b"x" * (bank.policy.largest_request + 1)
+
+    async def undeclared() -> AsyncIterator[bytes]:
+        for _ in range(2):
+            yield huge[: len(huge) // 2 + 1]
+
+    statuses = [
+        (await bank.http.post(URL, content=b"", headers={"Content-Type": "text/plain"})).status_code,
+        (await bank.http.post(URL, content=b"")).status_code,
+        (await bank.http.post(URL, content=huge, headers=PKIX)).status_code,
+        (await bank.http.post(URL, content=undeclared(), headers=PKIX)).status_code,
+        (await bank.http.get(URL)).status_code,
+        (await bank.http.post(URL + "/x/y", content=b"", headers=PKIX)).status_code,
+        (await bank.http.get("http://ca.invalid/health")).status_code,
+    ]
+    assert statuses == [415, 415, 413, 413, 405, 404, 200]
+
+
+async def test_many_at_once_get_one_certificate_each(bank: Bank) -> None:
+    holders = [bank.holder(name=f"HOLDER{number}") for number in range(10)]
+    keys = [new_key() for _ in holders]
+    asked = [bank.client.update(holder, key) for holder, key in zip(holders, keys, strict=True) for _ in range(3)]
+    issued = await asyncio.gather(*asked)
+    assert len({each.certificate.fingerprint for each in issued}) == len(holders)
+    await asyncio.gather(*(bank.client.confirm(each) for each in issued))
+    assert (bank.issued(), bank.rows()) == (2 * len(holders), len(holders))

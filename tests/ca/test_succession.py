@@ -1,0 +1,234 @@
+"""Design decision 7, cell by cell: what the CA promises to a client that asks anew."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from kiosk.ca.schema import CertificateState
+from kiosk.clock import one_year_after
+from kiosk.cmp.envelope import read_message
+from kiosk.cmp.errors import Refused
+from kiosk.cmp.requests import write_update
+from kiosk.cmp.signing import Signer
+from kiosk.cmp.vocabulary import BodyType, FailInfo
+from tests.ca.bank import START, Bank, new_key, refusal
+
+UNCONFIRMED, VALID = CertificateState.UNCONFIRMED, CertificateState.VALID
+SUPERSEDED, REVOKED = CertificateState.SUPERSEDED, CertificateState.REVOKED
+DAY = timedelta(days=1)
+
+
+async def test_no_row_issue(bank: Bank) -> None:
+    holder, key = bank.holder(), new_key()
+    issued = await bank.client.update(holder, key)
+    certificate = issued.certificate
+    assert certificate.subject == holder.certificate.subject
+    assert certificate.not_before == START - timedelta(minutes=5)
+    assert certificate.not_after == one_year_after(START)
+    assert certificate.serial_number.bit_length() == 128
+    assert (bank.state(certificate), bank.state(holder.certificate)) == (UNCONFIRMED, VALID)
+    assert bank.entry(certificate).holder == bank.entry(holder.certificate).holder
+
+
+async def test_confirmed_the_new_one_is_valid_and_the_old_superseded(bank: Bank) -> None:
+    holder = bank.holder()
+    issued = await bank.client.update(holder, new_key())
+    await bank.client.confirm(issued)
+    assert (bank.state(issued.certificate), bank.state(holder.certificate)) == (VALID, SUPERSEDED)
+
+
+async def test_rejected_the_new_one_is_revoked_and_the_old_stays(bank: Bank) -> None:
+    holder = bank.holder()
+    issued = await bank.client.update(holder, new_key())
+    await bank.client.reject(issued, "the subject is wrong")
+    assert (bank.state(issued.certificate), bank.state(holder.certificate)) == (REVOKED, VALID)
+
+
+async def test_issued_same_key_same_certificate_new_confirmation_time(bank: Bank) -> None:
+    holder, key = bank.holder(), new_key()
+    first = await bank.client.update(holder, key)
+    bank.now += DAY
+    again = await bank.client.update(holder, key)
+    assert again.certificate == first.certificate
+    assert first.confirm_before == START + 14 * DAY
+    assert again.confirm_before == START + 15 * DAY
+    bank.now = START + 14 * DAY + timedelta(hours=1)
+    await bank.client.confirm(again)
+    assert bank.state(again.certificate) is VALID
+
+
+async def test_issued_other_key_issue_and_the_unconfirmed_one_is_revoked(bank: Bank) -> None:
+    holder = bank.holder()
+    first = await bank.client.update(holder, new_key())
+    second = await bank.client.update(holder, new_key())
+    assert (bank.state(first.certificate), bank.state(second.certificate)) == (REVOKED, UNCONFIRMED)
+    with pytest.raises(Refused) as caught:
+        await bank.client.confirm(first)
+    assert caught.value.fail_info == {"certRevoked"}
+    await bank.client.confirm(second)
+    assert bank.state(holder.certificate) is SUPERSEDED
+
+
+async def test_never_confirmed_same_key_a_fresh_certificate(bank: Bank) -> None:
+    holder, key = bank.holder(), new_key()
+    first = await bank.client.update(holder, key)
+    bank.now += 15 * DAY
+    fresh = await bank.client.update(holder, key)
+    assert fresh.certificate != first.certificate
+    assert fresh.certificate.public_key == first.certificate.public_key
+    assert (bank.state(first.certificate), bank.state(fresh.certificate)) == (REVOKED, UNCONFIRMED)
+    with pytest.raises(Refused):
+        await bank.client.confirm(first)
+    await bank.client.confirm(fresh)
+    assert bank.rows() == 1
+
+
+async def test_never_confirmed_other_key_issue(bank: Bank) -> None:
+    holder = bank.holder()
+    first = await bank.client.update(holder, new_key())
+    bank.now += 15 * DAY
+    second = await bank.client.update(holder, new_key())
+    assert (bank.state(first.certificate), bank.state(second.certificate)) == (REVOKED, UNCONFIRMED)
+
+
+async def test_rejected_same_key_a_fresh_certificate(bank: Bank) -> None:
+    holder, key = bank.holder(), new_key()
+    first = await bank.client.update(holder, key)
+    await bank.client.reject(first, "no")
+    fresh = await bank.client.update(holder, key)
+    assert fresh.certificate != first.certificate
+
+
+async def test_confirmed_same_key_same_certificate_and_pkiconf_again(bank: Bank) -> None:
+    holder, key = bank.holder(), new_key()
+    issued = await bank.client.update(holder, key)
+    await bank.client.confirm(issued)
+    count = bank.issued()
+    for _ in range(2):
+        again = await bank.client.update(holder, key)
+        assert again.certificate == issued.certificate
+        await bank.client.confirm(again)
+    assert bank.issued() == count
+    assert (bank.state(issued.certificate), bank.state(holder.certificate)) == (VALID, SUPERSEDED)
+
+
+async def test_confirmed_other_key_rejection(bank: Bank) -> None:
+    holder = bank.holder()
+    await bank.client.confirm(await bank.client.update(holder, new_key()))
+    count = bank.issued()
+    with pytest.raises(Refused) as caught:
+        await bank.client.update(holder, new_key())
+    assert (set(caught.value.fail_info), caught.value.proven) == ({"certRevoked"}, True)
+    assert bank.issued() == count
+
+
+async def test_confirmed_cannot_be_rejected(bank: Bank) -> None:
+    holder, key = bank.holder(), new_key()
+    await bank.client.confirm(await bank.client.update(holder, key))
+    again = await bank.client.update(holder, key)
+    with pytest.raises(Refused) as caught:
+        await bank.client.reject(again, "too late")
+    assert caught.value.fail_info == {"certConfirmed"}
+    assert bank.state(again.certificate) is VALID
+
+
+async def test_confirmed_successor_that_was_revoked_is_not_given_again(bank: Bank) -> None:
+    holder, key = bank.holder(), new_key()
+    issued = await bank.client.update(holder, key)
+    await bank.client.confirm(issued)
+    bank.revoke(issued.certificate)
+    with pytest.raises(Refused) as caught:
+        await bank.client.update(holder, key)
+    assert caught.value.fail_info == {"certRevoked"}
+
+
+async def test_a_revoked_certificate_gets_nothing_whatever_has_begun(bank: Bank) -> None:
+    holder, key = bank.holder(), new_key()
+    issued = await bank.client.update(holder, key)
+    bank.revoke(holder.certificate)
+    for attempt in (bank.client.update(holder, key), bank.client.confirm(issued), bank.client.general(holder)):
+        with pytest.raises(Refused) as caught:
+            await attempt
+        assert caught.value.fail_info == {"certRevoked"}
+    assert bank.state(issued.certificate) is UNCONFIRMED
+
+
+async def test_a_key_certified_in_another_row_is_refused(bank: Bank) -> None:
+    holder, other, key = bank.holder(), bank.holder(), new_key()
+    await bank.client.update(holder, key)
+    for taken in (key, other.key, holder.key):
+        with pytest.raises(Refused) as caught:
+            await bank.client.update(other, taken)
+        assert caught.value.fail_info == {"duplicateCertReq"}
+
+
+async def test_a_renewal_begun_in_the_last_second_can_end(bank: Bank) -> None:
+    holder, key = bank.holder(days_left=0), new_key()
+    bank.now += timedelta(minutes=15)
+    issued = await bank.client.update(holder, key)
+    bank.now += timedelta(minutes=59)
+    await bank.client.confirm(issued)
+    assert bank.state(issued.certificate) is VALID
+
+
+async def test_an_expired_certificate_finishes_what_it_began_for_resume_days(bank: Bank) -> None:
+    holder, key = bank.holder(days_left=2), new_key()
+    first = await bank.client.update(holder, key)
+    assert first.confirm_before == holder.certificate.not_after
+    bank.now = holder.certificate.not_after + 30 * DAY
+    await bank.client.general(holder)
+    fresh = await bank.client.update(holder, key)
+    assert fresh.certificate != first.certificate
+    await bank.client.confirm(fresh)
+    again = await bank.client.update(holder, key)
+    assert again.certificate == fresh.certificate
+    bank.now += timedelta(seconds=1)
+    with pytest.raises(Refused) as caught:
+        await bank.client.update(holder, key)
+    assert caught.value.fail_info == {"signerNotTrusted"}
+
+
+async def test_expired_without_a_row_is_too_late(bank: Bank) -> None:
+    holder = bank.holder(days_left=0)
+    bank.now += timedelta(minutes=15, seconds=1)
+    for attempt in (bank.client.update(holder, new_key()), bank.client.general(holder)):
+        with pytest.raises(Refused) as caught:
+            await attempt
+        assert caught.value.fail_info == {"signerNotTrusted"}
+
+
+async def test_a_successor_speaks_only_once_confirmed(bank: Bank) -> None:
+    holder, key = bank.holder(), new_key()
+    issued = await bank.client.update(holder, key)
+    successor = Signer(key, issued.certificate)
+    with pytest.raises(Refused) as caught:
+        await bank.client.general(successor)
+    assert caught.value.fail_info == {"signerNotTrusted"}
+    await bank.client.confirm(issued)
+    await bank.client.general(successor)
+
+
+async def test_successors_succeed_each_other(bank: Bank) -> None:
+    holder = bank.holder()
+    for _ in range(3):
+        key = new_key()
+        issued = await bank.client.update(holder, key)
+        await bank.client.confirm(issued)
+        holder = Signer(key, issued.certificate)
+        bank.now = issued.certificate.not_after - DAY
+    assert bank.rows() == 3
+
+
+async def test_a_recorded_request_issues_once(bank: Bank) -> None:
+    holder = bank.holder()
+    recorded = await bank.write(holder, BodyType.KUR, await write_update(holder.certificate, new_key()))
+    await bank.responder.answer(recorded)
+    count = bank.issued()
+    again = read_message(await bank.responder.answer(recorded))
+    assert refusal(again) == (BodyType.ERROR, {FailInfo.TRANSACTION_ID_IN_USE})
+    bank.now += timedelta(minutes=6)
+    later = read_message(await bank.responder.answer(recorded))
+    assert refusal(later) == (BodyType.ERROR, {FailInfo.BAD_TIME})
+    assert bank.issued() == count

@@ -1,0 +1,110 @@
+"""Certificates of every good and bad kind, made without the CA that is tested elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from kiosk.certificates import Certificate, PublicKey, read_certificate
+from kiosk.cmp.signing import Signer, SoftwareKey
+from kiosk.cmp.vocabulary import CMC_CA
+
+NOW = datetime(2026, 3, 1, 3, 4, 5, tzinfo=UTC)
+CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
+
+
+@dataclass(frozen=True)
+class Identity:
+    key: ec.EllipticCurvePrivateKey
+    certificate: Certificate
+
+
+def name(common_name: str) -> x509.Name:
+    return x509.Name(
+        [x509.NameAttribute(NameOID.COUNTRY_NAME, "JP"), x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+    )
+
+
+def new_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def certificate(
+    subject: str,
+    key: PublicKey,
+    issuer: Identity | None = None,
+    *,
+    signing_key: ec.EllipticCurvePrivateKey | None = None,
+    authority: bool = False,
+    signs: bool = True,
+    purposes: Collection[str] = (),
+    begin: datetime = NOW - timedelta(days=100),
+    end: datetime = NOW + timedelta(days=100),
+) -> Certificate:
+    signer = issuer.key if issuer else signing_key
+    assert signer is not None
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name(subject))
+        .issuer_name(issuer.certificate.x509.subject if issuer else name(subject))
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(end)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .add_extension(_usage(signs=signs, authority=authority), critical=True)
+    )
+    if purposes:
+        builder = builder.add_extension(
+            x509.ExtendedKeyUsage([x509.ObjectIdentifier(each) for each in purposes]), critical=False
+        )
+    return read_certificate(builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.DER))
+
+
+def _usage(*, signs: bool, authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=signs,
+        content_commitment=False,
+        key_encipherment=not signs and not authority,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+class Pki:
+    """A root, an issuing CA, its CMP signer, and two customers."""
+
+    def __init__(self, prefix: str = "") -> None:
+        root_key, issuing_key = new_key(), new_key()
+        self.root = Identity(
+            root_key,
+            certificate(prefix + "Root", root_key.public_key(), signing_key=root_key, authority=True, signs=False),
+        )
+        self.issuing = Identity(
+            issuing_key,
+            certificate(prefix + "Issuing", issuing_key.public_key(), self.root, authority=True, signs=False),
+        )
+        self.ca_signer = self.signer("CMP Signer", purposes=[CMC_CA])
+        self.customer = self.signer("Customer", purposes=[CLIENT_AUTH])
+        self.other_customer = self.signer("Other", purposes=[CLIENT_AUTH])
+
+    def issue(self, subject: str, key: PublicKey, **facts: object) -> Certificate:
+        return certificate(subject, key, self.issuing, **facts)  # type: ignore[arg-type]
+
+    def signer(self, subject: str, **facts: object) -> Signer:
+        key = new_key()
+        issued = self.issue(subject, key.public_key(), **facts)
+        return Signer(SoftwareKey(key), issued, (self.issuing.certificate,))

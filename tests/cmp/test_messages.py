@@ -1,0 +1,216 @@
+"""What is written is read again, byte for byte; what is damaged is refused, and nothing else happens."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kiosk.cmp import der
+from kiosk.cmp.algorithms import Algorithm, UnsupportedSignature, WrongSignature, scheme_of_key, verify
+from kiosk.cmp.envelope import Header, read_message, write_protected
+from kiosk.cmp.errors import LONGEST_TEXT, MalformedMessage, bounded_text
+from kiosk.cmp.general import (
+    read_certificate_list,
+    read_general,
+    read_template,
+    write_certificate_list,
+    write_general,
+    write_template,
+)
+from kiosk.cmp.infos import Info
+from kiosk.cmp.messages import CertRepMessage, CertReqMsg, CertRequest, CertStatus, ErrorMsgContent, PkiMessage
+from kiosk.cmp.requests import public_key_der, read_requests, write_update
+from kiosk.cmp.responses import (
+    CertificateResponse,
+    CertificateResponses,
+    Confirmation,
+    read_confirmations,
+    read_responses,
+    write_confirmation,
+    write_responses,
+)
+from kiosk.cmp.signing import PrivateKey, SoftwareKey
+from kiosk.cmp.status import StatusInfo, read_error, write_error
+from kiosk.cmp.vocabulary import BodyType, FailInfo
+from tests.cmp.pki import NOW, Pki, name, new_key
+
+octets = st.binary(max_size=40)
+times = st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1)).map(lambda at: at.replace(microsecond=0, tzinfo=UTC))
+values = st.one_of(octets.map(der.write_octets), st.just(b"\x05\x00"))
+oids = st.sampled_from(["1.3.6.1.5.5.7.4.17", "2.5.4.3", "1.2.3.4.5.6"])
+infos = st.builds(Info, oids, st.none() | values)
+names = st.sampled_from([name(each).public_bytes() for each in ("あ", "Demo CA", "x" * 64)] + [b"\x30\x00"])
+statuses = st.builds(
+    StatusInfo,
+    st.integers(0, 6),
+    st.lists(st.text(st.characters(codec="utf-8"), max_size=20), max_size=3).map(tuple),
+    st.frozensets(st.sampled_from(FailInfo)),
+)
+headers = st.builds(
+    Header,
+    pvno=st.integers(0, 5),
+    sender=st.none(),
+    recipient=names,
+    message_time=st.none() | times,
+    transaction_id=st.none() | octets,
+    sender_nonce=st.none() | octets,
+    recipient_nonce=st.none() | octets,
+    general_info=st.lists(infos, max_size=3).map(tuple),
+)
+responses = st.builds(
+    CertificateResponses,
+    responses=st.lists(
+        st.builds(CertificateResponse, request_id=st.integers(), status=statuses, certificate=st.none() | values),
+        max_size=3,
+    ).map(tuple),
+    ca_pubs=st.lists(values, max_size=2).map(tuple),
+)
+quickly = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@quickly
+@given(header=headers, body=values, body_type=st.sampled_from(BodyType))
+def test_a_message_is_read_as_it_was_written(pki: Pki, header: Header, body: bytes, body_type: BodyType) -> None:
+    signer = pki.customer
+    message = read_message(asyncio.run(write_protected(header, body_type, body, signer)))
+    assert replace(message.header, sender=None, sender_key_id=None, protection_algorithm=None) == header
+    assert message.header.sender == signer.certificate.subject_der
+    assert message.header.sender_key_id == signer.certificate.subject_key_identifier
+    assert (message.body_type, message.body) == (body_type, body)
+    assert message.extra_certificates == tuple(each.der for each in (signer.certificate, *signer.chain))
+    message.verify_protection(signer.certificate.public_key)
+
+
+@quickly
+@given(statuses)
+def test_errors_round_trip(status: StatusInfo) -> None:
+    written = write_error(status)
+    assert read_error(written) == status
+    assert der.encode(der.decode(ErrorMsgContent, written)) == written
+
+
+@quickly
+@given(responses)
+def test_responses_round_trip(content: CertificateResponses) -> None:
+    written = write_responses(content)
+    assert read_responses(written) == content
+    assert der.encode(der.decode(CertRepMessage, written)) == written
+
+
+@quickly
+@given(st.builds(Confirmation, cert_hash=octets, request_id=st.integers(), status=st.none() | statuses))
+def test_confirmations_round_trip(confirmation: Confirmation) -> None:
+    written = write_confirmation(confirmation)
+    assert read_confirmations(written) == (confirmation,)
+    (one,) = der.read_items(written)
+    assert der.sequence_of([der.encode(der.decode(CertStatus, der.value_bytes(one)))]) == written
+
+
+@quickly
+@given(st.lists(infos, max_size=4))
+def test_general_messages_round_trip(told: list[Info]) -> None:
+    assert read_general(write_general(told)) == tuple(told)
+
+
+@quickly
+@given(st.frozensets(st.sampled_from(["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"])))
+def test_templates_round_trip(kinds: frozenset[str]) -> None:
+    assert read_template(write_template(kinds)).key_kinds == kinds
+
+
+@quickly
+@given(st.lists(values, max_size=4))
+def test_certificate_lists_round_trip(certificates: list[bytes]) -> None:
+    assert read_certificate_list(write_certificate_list(certificates)) == tuple(certificates)
+
+
+@quickly
+@given(times)
+def test_times_round_trip(moment: datetime) -> None:
+    assert der.read_time(der.write_time(moment)) == moment
+
+
+async def test_an_update_round_trips(pki: Pki) -> None:
+    key = SoftwareKey(new_key())
+    written = await write_update(pki.customer.certificate, key)
+    (request,) = read_requests(written)
+    assert request.public_key_der == public_key_der(key.public_key)
+    (one,) = der.read_items(written)
+    message = der.decode(CertReqMsg, der.value_bytes(one))
+    assert der.sequence_of([der.encode(message)]) == written
+    inner = der.value_bytes(message.request)
+    assert der.encode(der.decode(CertRequest, inner)) == inner == request.request_der
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_message_is_malformed_or_does_not_verify(pki: Pki, update: bytes, data: st.DataObject) -> None:
+    spoiled = bytearray(update)
+    for _ in range(data.draw(st.integers(1, 4))):
+        spoiled[data.draw(st.integers(0, len(spoiled) - 1))] ^= data.draw(st.integers(1, 255))
+    cut = bytes(spoiled[: data.draw(st.integers(0, len(spoiled)))]) if data.draw(st.booleans()) else bytes(spoiled)
+    try:
+        message = read_message(cut)
+        read_requests(message.body)
+        message.verify_protection(pki.customer.certificate.public_key)
+    except (MalformedMessage, UnsupportedSignature, WrongSignature):
+        return
+    original = read_message(update)
+    assert (message.protected_part, message.protection) == (original.protected_part, original.protection)
+
+
+@pytest.fixture(scope="module")
+def update(pki: Pki) -> bytes:
+    async def write() -> bytes:
+        body = await write_update(pki.customer.certificate, SoftwareKey(new_key()))
+        header = Header(sender=None, recipient=b"\x30\x00", message_time=NOW, transaction_id=b"t" * 16)
+        return await write_protected(header, BodyType.KUR, body, pki.customer)
+
+    return asyncio.run(write())
+
+
+def test_a_message_is_encoded_again_as_it_came(update: bytes) -> None:
+    assert der.encode(der.decode(PkiMessage, update)) == update
+
+
+KEYS: list[PrivateKey] = [
+    rsa.generate_private_key(65537, 2048),
+    ec.generate_private_key(ec.SECP256R1()),
+    ec.generate_private_key(ec.SECP384R1()),
+    ed25519.Ed25519PrivateKey.generate(),
+]
+
+
+@pytest.mark.parametrize("private_key", KEYS, ids=["rsa", "p256", "p384", "ed25519"])
+async def test_every_kind_of_key_signs_and_verifies(private_key: PrivateKey) -> None:
+    key = SoftwareKey(private_key)
+    algorithm = scheme_of_key(key.public_key).algorithm
+    signature = await key.sign(b"data")
+    verify(algorithm, key.public_key, signature, b"data")
+    with pytest.raises(WrongSignature):
+        verify(algorithm, key.public_key, signature, b"other")
+
+
+def test_short_rsa_keys_and_sha_1_are_not_worth_checking() -> None:
+    short = rsa.RSAPublicNumbers(65537, (1 << 1023) + 1).public_key()
+    with pytest.raises(UnsupportedSignature):
+        verify(Algorithm("1.2.840.113549.1.1.11", b"\x05\x00"), short, b"", b"")
+    with pytest.raises(UnsupportedSignature):
+        verify(Algorithm("1.2.840.10045.4.1"), new_key().public_key(), b"", b"")
+
+
+def test_failures_have_the_names_of_the_rfc() -> None:
+    names_seen = {each.field_name for each in FailInfo}
+    assert {"badPOP", "badAlg", "transactionIdInUse", "badRecipientNonce", "signerNotTrusted"} <= names_seen
+
+
+def test_what_servers_say_is_bounded_and_printable() -> None:
+    said = bounded_text(["a\u202e\x1b[2J\n" * 10, "b" * 10_000])
+    assert len(said) <= LONGEST_TEXT
+    assert said.isprintable()

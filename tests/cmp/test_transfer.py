@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from kiosk.cmp.errors import TransferError, TransferFailure
+from kiosk.cmp.transfer import Limits, exchange, open_http_client
+from tests.cmp.conftest import URL
+
+PKIX = {"Content-Type": "application/pkixcmp"}
+
+
+async def failure(answer: httpx.Response | Exception, limits: Limits | None = None) -> TransferError:
+    def handle(_: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(handle))
+    with pytest.raises(TransferError) as caught:
+        await exchange(http, URL, b"request", limits or Limits())
+    return caught.value
+
+
+class Endless(httpx.AsyncByteStream):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 1000
+
+
+class Silent(httpx.AsyncByteStream):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "may_have_arrived"),
+    [
+        (httpx.Response(500, headers=PKIX), TransferFailure.STATUS, True),
+        (httpx.Response(302, headers={"Location": "http://elsewhere.invalid/"}), TransferFailure.STATUS, True),
+        (httpx.Response(200, headers={"Content-Type": "text/html"}), TransferFailure.CONTENT_TYPE, True),
+        (
+            httpx.Response(200, headers=PKIX | {"Content-Encoding": "gzip"}, stream=Endless()),
+            TransferFailure.CONTENT_TYPE,
+            True,
+        ),
+        (httpx.Response(200, headers=PKIX, stream=Endless()), TransferFailure.TOO_LARGE, True),
+        (httpx.ReadTimeout("slow"), TransferFailure.TIME_OUT, True),
+        (httpx.RemoteProtocolError("gone"), TransferFailure.BROKEN_OFF, True),
+        (httpx.ConnectError("nobody"), TransferFailure.UNREACHABLE, False),
+        (httpx.ConnectTimeout("nobody"), TransferFailure.UNREACHABLE, False),
+    ],
+    ids=lambda value: value.value if isinstance(value, TransferFailure) else None,
+)
+async def test_each_failure_has_its_kind(
+    answer: httpx.Response | Exception, kind: TransferFailure, may_have_arrived: bool
+) -> None:
+    error = await failure(answer)
+    assert (error.kind, error.may_have_arrived) == (kind, may_have_arrived)
+
+
+async def test_a_server_that_trickles_is_given_up() -> None:
+    error = await failure(httpx.Response(200, headers=PKIX, stream=Silent()), Limits(total_seconds=0.01))
+    assert error.kind is TransferFailure.TIME_OUT
+
+
+async def test_a_content_type_may_have_parameters() -> None:
+    answer = httpx.Response(200, headers={"Content-Type": "application/PKIXCMP; charset=x"}, content=b"yes")
+    http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: answer))
+    assert await exchange(http, URL, b"request", Limits()) == b"yes"
+
+
+async def test_a_closed_port_is_unreachable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    async with open_http_client(None) as http:
+        with pytest.raises(TransferError) as caught:
+            await exchange(http, f"http://127.0.0.1:{port}/", b"", Limits())
+    assert caught.value.kind is TransferFailure.UNREACHABLE
+
+
+async def test_an_address_that_is_none_is_unreachable() -> None:
+    async with open_http_client(None) as http:
+        with pytest.raises(TransferError) as caught:
+            await exchange(http, "ftp://ca.invalid/", b"", Limits())
+    assert (caught.value.kind, caught.value.may_have_arrived) == (TransferFailure.UNREACHABLE, False)
+
+
+def test_roots_that_are_none_are_no_client(tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").touch()
+    with pytest.raises(ssl.SSLError):
+        open_http_client(tmp_path / "empty.pem")
+    with pytest.raises(FileNotFoundError):
+        open_http_client(tmp_path / "absent.pem")
