@@ -1,0 +1,42 @@
+"""How the kiosk's own child processes end: with their parent, and without leaving anything to read."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+
+
+def end_with_parent(how: signal.Signals) -> None:
+    """Have the kernel send `how` to this process as soon as its parent is gone, however the parent ended.
+
+    A pipe that closes says the same, but not to a process that hangs inside a module. Call it first thing: where the
+    parent went before, `os.getppid` no longer names it, and this process ends here.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    parent = os.getppid()
+    _prctl(_PR_SET_PDEATHSIG, how)
+    if os.getppid() != parent:
+        raise SystemExit("the parent process is gone")
+
+
+def leave_no_core() -> None:
+    """Make this process undumpable: no core file, not even through a core handler, and no reading by a debugger.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def _prctl(option: int, value: int) -> None:
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")

@@ -1,0 +1,83 @@
+"""The catalogue of problems: every way a visit can end badly, with a stable code.
+
+The letter tells where to look: T token, C certification authority, N network, K kiosk, P the bank's policy. What
+happened, what the customer does and what the teller does are texts (`problem.T-01.happened`, `.customer`, `.teller`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+
+class Code(StrEnum):
+    """Stable codes; a number once given is never given to anything else."""
+
+    TOKEN_NOT_READABLE = "T-01"
+    TOKEN_TAKEN_OUT = "T-02"
+    MODULE_UNUSABLE = "T-03"
+    TOKEN_HANGS = "T-04"
+    TOKEN_FAILED = "T-05"
+    TOO_MANY_TOKENS = "T-06"
+    ANOTHER_TOKEN = "T-07"
+    PIN_LOCKED = "T-10"
+    PIN_REFUSED_TOO_OFTEN = "T-11"
+    PIN_LAST_TRY = "T-12"
+    PIN_NOT_SET = "T-13"
+    NO_CERTIFICATE = "T-20"
+    SEVERAL_IDS = "T-21"
+    KEY_NOT_PROVEN = "T-22"
+    CERTIFICATE_NOT_OURS = "T-23"
+    NO_SUITABLE_KEY_KIND = "T-24"
+    NEW_CREDENTIAL_NOT_PROVEN = "T-30"
+    OLD_CREDENTIAL_NOT_REMOVED = "T-31"
+
+    REFUSED_BY_CA = "C-01"
+    CERTIFICATE_NOT_ACCEPTED = "C-02"
+    NOT_RENEWABLE_AT_CA = "C-03"
+    ANSWER_NOT_TRUSTED = "C-04"
+    ANSWER_NOT_UNDERSTOOD = "C-05"
+    NEW_CERTIFICATE_WRONG = "C-06"
+    WAITS_FOR_APPROVAL = "C-07"
+    REFUSAL_NOT_PROVEN = "C-08"
+
+    CA_NOT_REACHED = "N-01"
+    CA_TOO_SLOW = "N-02"
+    CONNECTION_NOT_TRUSTED = "N-03"
+    CA_OUT_OF_ORDER = "N-04"
+
+    CLOCK_WRONG = "K-01"
+    JOURNAL_NOT_WRITABLE = "K-02"
+    PROGRAM_FAULT = "K-09"
+
+    NOT_RENEWABLE_YET = "P-01"
+    EXPIRED = "P-02"
+
+
+class Changed(Enum):
+    """What the customer's certificate looks like after a problem."""
+
+    NOTHING = "nothing"
+    """Nothing was changed anywhere."""
+    UNFINISHED = "unfinished"
+    """A renewal has begun and can be finished at any kiosk; the old certificate works."""
+    RENEWED = "renewed"
+    """The new certificate is on the token, proven and confirmed; only tidying up did not succeed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What the problem screen shows and the journal keeps. Neither field carries a secret or a name."""
+
+    code: Code
+    changed: Changed = Changed.NOTHING
+    detail: str = ""
+    """For staff and journal only: the kind of fault in an engineer's words."""
+
+
+class KioskError(Exception):
+    """A problem on its way to the problem screen."""
+
+    def __init__(self, code: Code, detail: str = "", changed: Changed = Changed.NOTHING) -> None:
+        super().__init__(f"{code}: {detail}" if detail else str(code))
+        self.problem = Problem(code, changed, detail)

@@ -1,0 +1,296 @@
+"""The only file that calls a PKCS#11 module. It runs in a token process, in its one thread.
+
+What real modules do is in `docs` of this house's field notes: they differ in what they accept, so nothing is sent
+that one of them refuses, and searches are by object class, because one damaged object breaks an unfiltered one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import pkcs11
+from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, SlotFlag, TokenFlag, exceptions
+from pkcs11.constants import DEFAULT, CertificateType
+from pkcs11.types import SignMixin
+from pkcs11.util.ec import encode_ecdsa_signature, encode_named_curve_parameters
+
+from kiosk.tokens import wire
+from kiosk.tokens.wire import EcPublic, FailureKind, KeyKind, ObjectKind, Public, RsaPublic, StoredObject
+
+if TYPE_CHECKING:
+    from pkcs11._pkcs11 import lib as Module  # noqa: N812 - the binding's own name for a loaded module says nothing
+
+_CLASSES = {
+    ObjectKind.CERTIFICATE: ObjectClass.CERTIFICATE,
+    ObjectKind.PRIVATE_KEY: ObjectClass.PRIVATE_KEY,
+    ObjectKind.PUBLIC_KEY: ObjectClass.PUBLIC_KEY,
+}
+
+_RSA_BITS = {KeyKind.RSA_2048: 2048, KeyKind.RSA_3072: 3072}
+
+_SHA256_DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
+"""What stands before a SHA-256 digest in a PKCS#1 v1.5 signature (RFC 8017 §9.2, note 1)."""
+
+_PRIVATE_TEMPLATE: dict[Attribute, Any] = {
+    Attribute.PRIVATE: True,
+    Attribute.SENSITIVE: True,
+    Attribute.EXTRACTABLE: False,
+    Attribute.DECRYPT: DEFAULT,
+    Attribute.UNWRAP: DEFAULT,
+    Attribute.DERIVE: DEFAULT,
+}
+_PUBLIC_TEMPLATE: dict[Attribute, Any] = {Attribute.ENCRYPT: DEFAULT, Attribute.WRAP: DEFAULT}
+
+_FAILURES: tuple[tuple[type[Exception], FailureKind], ...] = (
+    (exceptions.PinIncorrect, FailureKind.PIN_WRONG),
+    (exceptions.PinLocked, FailureKind.PIN_LOCKED),
+    (exceptions.PinLenRange, FailureKind.PIN_LENGTH),
+    (exceptions.PinInvalid, FailureKind.PIN_LENGTH),
+    (exceptions.UserPinNotInitialized, FailureKind.PIN_NOT_SET),
+    (exceptions.PinExpired, FailureKind.PIN_NOT_SET),
+    (exceptions.DeviceRemoved, FailureKind.GONE),
+    (exceptions.TokenNotPresent, FailureKind.GONE),
+    (exceptions.NoSuchToken, FailureKind.GONE),
+    (exceptions.SlotIDInvalid, FailureKind.GONE),
+    (exceptions.DeviceMemory, FailureKind.FULL),
+    (exceptions.NoSuchKey, FailureKind.NOT_FOUND),
+    (exceptions.MultipleObjectsReturned, FailureKind.AMBIGUOUS),
+    (exceptions.MechanismInvalid, FailureKind.UNSUITABLE),
+    (exceptions.PKCS11Error, FailureKind.DEVICE),
+)
+
+
+class _KeyPairOptions(TypedDict):
+    id: bytes
+    label: str
+    store: bool
+    capabilities: MechanismFlag
+    public_template: dict[Attribute, Any]
+    private_template: dict[Attribute, Any]
+
+
+def _key_pair_options(key_id: bytes, label: str) -> _KeyPairOptions:
+    return {
+        "id": key_id,
+        "label": label,
+        "store": True,
+        "capabilities": MechanismFlag.SIGN | MechanismFlag.VERIFY,
+        "public_template": _PUBLIC_TEMPLATE,
+        "private_template": _PRIVATE_TEMPLATE,
+    }
+
+
+class Failure(Exception):
+    """A request that was not carried out."""
+
+    def __init__(self, kind: FailureKind, detail: str) -> None:
+        super().__init__(kind, detail)
+        self.reply = wire.Failed(kind, detail)
+
+
+def failure_of(error: exceptions.PKCS11Error) -> Failure:
+    """What a module raised, in the kiosk's terms."""
+    return Failure(next(kind for raised, kind in _FAILURES if isinstance(error, raised)), type(error).__name__)
+
+
+class Cryptoki:
+    """One loaded module, and at most one session with one of its tokens."""
+
+    def __init__(self, path: str) -> None:
+        """Use the module at `path`; it is loaded at the first request, so that a spare process can wait unloaded."""
+        self._path = path
+        self._module: Module | None = None
+        self._session: pkcs11.Session | None = None
+
+    def find_tokens(self) -> list[wire.TokenFacts]:
+        """Every initialised token that is in; one that vanishes meanwhile does not hide the others."""
+        found = []
+        for slot in self._loaded().get_slots(token_present=True):
+            try:
+                token = slot.get_token()
+            except exceptions.PKCS11Error:
+                continue
+            if TokenFlag.TOKEN_INITIALIZED in token.flags:
+                found.append(_facts(slot, token))
+        return found
+
+    def log_in(self, serial: str, pin: str) -> None:
+        """Open the session with the token of `serial`."""
+        self._session = self._token(serial).open(rw=True, user_pin=pin)
+
+    def list_objects(self) -> list[StoredObject]:
+        """Every certificate, private key and public key that the token shows."""
+        return [_stored(kind, each) for kind in _CLASSES for each in self._all(kind)]
+
+    def key_kinds(self) -> list[KeyKind]:
+        """The kinds of key pair that the token says it can make and sign with."""
+        offered = self._offered()
+        kinds: list[KeyKind] = []
+        if Mechanism.RSA_PKCS_KEY_PAIR_GEN in offered and offered & {Mechanism.RSA_PKCS, Mechanism.SHA256_RSA_PKCS}:
+            largest = self._slot().get_mechanism_info(Mechanism.RSA_PKCS_KEY_PAIR_GEN).max_key_length
+            kinds += [kind for kind, bits in _RSA_BITS.items() if largest is None or bits <= largest]
+        if Mechanism.EC_KEY_PAIR_GEN in offered and offered & {Mechanism.ECDSA, Mechanism.ECDSA_SHA256}:
+            kinds.append(KeyKind.EC_P256)
+        return kinds
+
+    def make_key_pair(self, kind: KeyKind, key_id: bytes, label: str) -> wire.MadeKeyPair:
+        """Make a key pair that never leaves the token; a pair of which half fails is removed again."""
+        session, options = self._open(), _key_pair_options(key_id, label)
+        if kind is KeyKind.EC_P256:
+            curve = {Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}
+            parameters = session.create_domain_parameters(KeyType.EC, curve, local=True)
+            public, private = parameters.generate_keypair(**options)
+        else:
+            public, private = session.generate_keypair(KeyType.RSA, _RSA_BITS[kind], **options)
+        if private[Attribute.EXTRACTABLE]:
+            private.destroy()
+            public.destroy()
+            raise Failure(FailureKind.UNSUITABLE, "the token made an extractable key")
+        told = _public(public)
+        if told is None:
+            raise Failure(FailureKind.DEVICE, "the token does not tell the public key it made")
+        return wire.MadeKeyPair(told)
+
+    def sign(self, key_id: bytes, data: bytes) -> bytes:
+        """Sign with the oldest mechanisms, which nearly every token has: RSA over DigestInfo, ECDSA over the digest."""
+        key = self._private_key(key_id)
+        digest = hashlib.sha256(data).digest()
+        offered = self._offered()
+        if key.key_type is KeyType.RSA:
+            if Mechanism.RSA_PKCS in offered:
+                return bytes(key.sign(_SHA256_DIGEST_INFO + digest, mechanism=Mechanism.RSA_PKCS))
+            return bytes(key.sign(data, mechanism=Mechanism.SHA256_RSA_PKCS))
+        if Mechanism.ECDSA in offered:
+            return encode_ecdsa_signature(key.sign(digest, mechanism=Mechanism.ECDSA))
+        return encode_ecdsa_signature(key.sign(data, mechanism=Mechanism.ECDSA_SHA256))
+
+    def write_certificate(self, request: wire.WriteCertificate) -> None:
+        """Write the certificate beside its key; nothing is written twice."""
+        beside = self._search(ObjectKind.CERTIFICATE, {Attribute.ID: request.key_id})
+        if any(each[Attribute.VALUE] == request.der for each in beside):
+            return
+        self._open().create_object(
+            {
+                Attribute.CLASS: ObjectClass.CERTIFICATE,
+                Attribute.CERTIFICATE_TYPE: CertificateType.X_509,
+                Attribute.TOKEN: True,
+                Attribute.PRIVATE: False,
+                Attribute.LABEL: request.label,
+                Attribute.ID: request.key_id,
+                Attribute.SUBJECT: request.subject,
+                Attribute.ISSUER: request.issuer,
+                Attribute.SERIAL_NUMBER: request.serial_number,
+                Attribute.VALUE: request.der,
+            }
+        )
+
+    def relabel(self, key_id: bytes, label: str) -> bool:
+        """Change the label of everything with `key_id`; some tokens do not let labels change."""
+        try:
+            for kind in _CLASSES:
+                for each in self._search(kind, {Attribute.ID: key_id}):
+                    each[Attribute.LABEL] = label
+        except (exceptions.AttributeReadOnly, exceptions.FunctionNotSupported, exceptions.FunctionRejected):
+            return False
+        return True
+
+    def remove(self, stored: StoredObject) -> bool:
+        """Remove exactly `stored`: handles are reused by some modules, so it is read again just before."""
+        same = [
+            each
+            for each in self._search(stored.kind, {Attribute.ID: stored.key_id})
+            if _stored(stored.kind, each) == stored
+        ]
+        if not same:
+            return False
+        if len(same) > 1:
+            raise Failure(FailureKind.AMBIGUOUS, f"{len(same)} objects")
+        same[0].destroy()
+        return True
+
+    def _loaded(self) -> Module:
+        if self._module is None:
+            try:
+                self._module = pkcs11.lib(self._path)
+            except (exceptions.PKCS11Error, RuntimeError, OSError) as error:
+                raise Failure(FailureKind.MODULE, type(error).__name__) from error
+        return self._module
+
+    def _token(self, serial: str) -> pkcs11.Token:
+        for facts in self.find_tokens():
+            if facts.serial == serial:
+                slots = self._loaded().get_slots(token_present=True)
+                return next(slot for slot in slots if slot.slot_id == facts.slot_id).get_token()
+        raise Failure(FailureKind.GONE, "no token of this serial is in")
+
+    def _open(self) -> pkcs11.Session:
+        if self._session is None:
+            raise Failure(FailureKind.DEVICE, "nobody is logged in")
+        return self._session
+
+    def _slot(self) -> pkcs11.Slot:
+        return self._open().token.slot
+
+    def _offered(self) -> set[Mechanism]:
+        return set(self._slot().get_mechanisms())
+
+    def _all(self, kind: ObjectKind) -> list[pkcs11.Object]:
+        return self._search(kind, {})
+
+    def _search(self, kind: ObjectKind, attributes: dict[Attribute, object]) -> list[pkcs11.Object]:
+        return list(self._open().get_objects({Attribute.CLASS: _CLASSES[kind], **attributes}))
+
+    def _private_key(self, key_id: bytes) -> SignMixin:
+        found = [
+            each for each in self._search(ObjectKind.PRIVATE_KEY, {Attribute.ID: key_id}) if isinstance(each, SignMixin)
+        ]
+        if len(found) != 1:
+            raise Failure(FailureKind.AMBIGUOUS if found else FailureKind.NOT_FOUND, f"{len(found)} private keys")
+        return found[0]
+
+
+def _facts(slot: pkcs11.Slot, token: pkcs11.Token) -> wire.TokenFacts:
+    flags = token.flags
+    return wire.TokenFacts(
+        slot_id=slot.slot_id,
+        serial=token.serial.decode("ascii", "backslashreplace").strip(),
+        label=token.label,
+        manufacturer=token.manufacturer_id,
+        model=token.model,
+        removable=SlotFlag.REMOVABLE_DEVICE in slot.flags,
+        pin_set=TokenFlag.USER_PIN_INITIALIZED in flags,
+        pin_few_tries=TokenFlag.USER_PIN_COUNT_LOW in flags,
+        pin_last_try=TokenFlag.USER_PIN_FINAL_TRY in flags,
+        pin_locked=TokenFlag.USER_PIN_LOCKED in flags,
+        pin_to_be_changed=TokenFlag.USER_PIN_TO_BE_CHANGED in flags,
+    )
+
+
+def _stored(kind: ObjectKind, each: pkcs11.Object) -> StoredObject:
+    certificate = kind is ObjectKind.CERTIFICATE
+    return StoredObject(
+        kind=kind,
+        key_id=_attribute(each, Attribute.ID) or b"",
+        label=_attribute(each, Attribute.LABEL) or "",
+        der=(_attribute(each, Attribute.VALUE) or b"") if certificate else b"",
+        public=None if certificate else _public(each),
+    )
+
+
+def _public(key: pkcs11.Object) -> Public | None:
+    modulus = _attribute(key, Attribute.MODULUS)
+    exponent = _attribute(key, Attribute.PUBLIC_EXPONENT)
+    if modulus and exponent:
+        return RsaPublic(modulus, exponent)
+    parameters, point = _attribute(key, Attribute.EC_PARAMS), _attribute(key, Attribute.EC_POINT)
+    if parameters and point:
+        return EcPublic(parameters, point)
+    return None
+
+
+def _attribute(each: pkcs11.Object, attribute: Attribute) -> Any:  # noqa: ANN401 - whatever the attribute holds
+    try:
+        return each[attribute]
+    except (exceptions.PKCS11Error, NotImplementedError, ValueError):
+        return None

@@ -1,0 +1,50 @@
+"""Keys inside a token, as the rest of the house sees them."""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from kiosk.tokens.wire import EcPublic, Public, RsaPublic
+
+TokenPublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+
+_CURVES: dict[bytes, ec.EllipticCurve] = {
+    bytes.fromhex("06082a8648ce3d030107"): ec.SECP256R1(),
+    bytes.fromhex("06052b81040022"): ec.SECP384R1(),
+}
+"""By CKA_EC_PARAMS: the DER of the named curve's OID."""
+
+
+def public_key(public: Public) -> TokenPublicKey:
+    """The key that a token described.
+
+    Raises:
+        ValueError: the description is damaged or of a curve the kiosk does not know.
+    """
+    match public:
+        case RsaPublic(modulus, exponent):
+            numbers = rsa.RSAPublicNumbers(int.from_bytes(exponent, "big"), int.from_bytes(modulus, "big"))
+            return numbers.public_key()
+        case EcPublic(parameters, point):
+            curve = _CURVES.get(parameters)
+            if curve is None:
+                raise ValueError("unknown curve")
+            return ec.EllipticCurvePublicKey.from_encoded_point(curve, _unwrapped(point))
+
+
+def public_key_der(public: Public | None) -> bytes | None:
+    """SubjectPublicKeyInfo of `public`; None where the token does not tell it, or tells nonsense."""
+    if public is None:
+        return None
+    try:
+        return public_key(public).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except ValueError:
+        return None
+
+
+def _unwrapped(point: bytes) -> bytes:
+    """CKA_EC_POINT is an OCTET STRING around the point; some modules leave the wrapping out."""
+    if len(point) > 2 and point[0] == 0x04 and point[1] == len(point) - 2:
+        return point[2:]
+    return point

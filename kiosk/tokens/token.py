@@ -1,0 +1,217 @@
+"""A token, as a visit sees it: log in once, then keys and certificates, each in the right process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from types import TracebackType
+from typing import Self
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+from kiosk.certificates import Certificate, PublicKey
+from kiosk.credentials import Credential, HolderRule
+from kiosk.pin import Pin
+from kiosk.tokens import wire
+from kiosk.tokens.inventory import Inventory, read_inventory
+from kiosk.tokens.keys import public_key
+from kiosk.tokens.process import ModuleSettings, TokenProcess
+from kiosk.tokens.wire import KeyKind, StoredObject, TokenFacts
+
+_CHALLENGE_BYTES = 32
+
+
+class Token:
+    """The token that is in, with the process of this visit; `async with` ends every process it started."""
+
+    def __init__(self, settings: ModuleSettings, process: TokenProcess, facts: TokenFacts, rule: HolderRule) -> None:
+        """Take over `process`, in which `facts` was found; `rule` tells IDs from subjects."""
+        self.facts = facts
+        self._settings = settings
+        self._process = process
+        self._rule = rule
+        self._fresh: TokenProcess | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        processes = [each for each in (self._process, self._fresh) if each is not None]
+        await asyncio.shield(asyncio.gather(*(each.end() for each in processes)))
+
+    @property
+    def busy(self) -> bool:
+        """Whether the token is at work; then its presence need not be asked."""
+        return self._process.busy or (self._fresh is not None and self._fresh.busy)
+
+    async def look(self) -> TokenFacts | None:
+        """This token's facts as they are now; None where it is no longer in.
+
+        Raises:
+            TokenError, TokenHangs, TokenProcessDied
+        """
+        found = await self._process.call(wire.FindTokens(), list[TokenFacts], self._settings.limits.look)
+        return next((each for each in found if each.serial == self.facts.serial), None)
+
+    async def log_in(self, pin: Pin) -> None:
+        """Give the token its PIN; it is overwritten here as soon as it was sent.
+
+        Raises:
+            TokenError: `PIN_WRONG`, `PIN_LOCKED`, `PIN_NOT_SET`, `PIN_LENGTH`, or another kind.
+            TokenHangs, TokenProcessDied
+        """
+        request = wire.LogIn(self.facts.serial)
+        await self._process.call(request, type(None), self._settings.limits.log_in, pin=pin)
+
+    async def log_in_afresh(self) -> None:
+        """Go on in a fresh process, with the PIN the token has accepted: a module's cache may outlive a card.
+
+        Raises:
+            TokenError, TokenHangs, TokenProcessDied
+        """
+        fresh = self._fresh or await TokenProcess.start(self._settings)
+        self._fresh = None
+        try:
+            await self._process.lend_pin_to(fresh, self.facts.serial)
+        except BaseException:
+            await asyncio.shield(fresh.end())
+            raise
+        used, self._process = self._process, fresh
+        await used.end()
+
+    async def warm_up(self) -> None:
+        """Start the process that `log_in_afresh` will use, so that nobody waits for it."""
+        if self._fresh is None:
+            self._fresh = await TokenProcess.start(self._settings)
+
+    async def inventory(self) -> Inventory:
+        """Read what lies on the token.
+
+        Raises:
+            TokenError, TokenHangs, TokenProcessDied
+        """
+        objects = await self._process.call(wire.ListObjects(), list[StoredObject], self._settings.limits.look)
+        return read_inventory(objects, self._rule)
+
+    async def key_kinds(self) -> list[KeyKind]:
+        """The kinds of key pair the token can make.
+
+        Raises:
+            TokenError, TokenHangs, TokenProcessDied
+        """
+        return await self._process.call(wire.KeyKinds(), list[KeyKind], self._settings.limits.look)
+
+    async def make_key_pair(self, kind: KeyKind, key_id: bytes, label: str) -> TokenKey:
+        """Make a key pair inside the token.
+
+        Raises:
+            TokenError, TokenHangs, TokenProcessDied
+        """
+        request = wire.MakeKeyPair(kind, key_id, label)
+        made = await self._process.call(request, wire.MadeKeyPair, self._settings.limits.make_key_pair)
+        return TokenKey(self, key_id, public_key(made.public))
+
+    def key_of(self, credential: Credential) -> TokenKey:
+        """The private key of a credential on this token."""
+        return TokenKey(self, credential.key_id, credential.certificate.public_key)
+
+    async def sign(self, key_id: bytes, data: bytes) -> bytes:
+        """An X.509-form signature with SHA-256 over `data`.
+
+        Raises:
+            TokenError, TokenHangs, TokenProcessDied
+        """
+        return await self._process.call(wire.Sign(key_id, data), bytes, self._settings.limits.sign)
+
+    async def proves(self, credential: Credential) -> bool:
+        """Whether the token signs a fresh challenge with the key of the certificate.
+
+        Raises:
+            TokenError, TokenHangs, TokenProcessDied
+        """
+        challenge = os.urandom(_CHALLENGE_BYTES)
+        signature = await self.sign(credential.key_id, challenge)
+        return _verifies(credential.certificate.public_key, signature, challenge)
+
+    async def write_certificate(self, certificate: Certificate, key_id: bytes, label: str) -> None:
+        """Write `certificate` beside its key.
+
+        Raises:
+            TokenError, TokenHangs, TokenProcessDied
+        """
+        request = wire.WriteCertificate(
+            key_id=key_id,
+            label=label,
+            der=certificate.der,
+            subject=certificate.subject_der,
+            issuer=certificate.issuer_der,
+            serial_number=_der_integer(certificate.serial_number),
+        )
+        await self._process.call(request, type(None), self._settings.limits.write)
+
+    async def relabel(self, key_id: bytes, label: str) -> bool:
+        """Give everything with `key_id` another label; false where the token does not let labels change.
+
+        Raises:
+            TokenError, TokenHangs, TokenProcessDied
+        """
+        return await self._process.call(wire.Relabel(key_id, label), bool, self._settings.limits.write)
+
+    async def remove(self, stored: StoredObject) -> bool:
+        """Remove exactly `stored`; false where it is not there any more.
+
+        Raises:
+            TokenError, TokenHangs, TokenProcessDied
+        """
+        return await self._process.call(wire.Remove(stored), bool, self._settings.limits.write)
+
+
+class TokenKey:
+    """A private key inside a token; keeps `kiosk.cmp.signing.SigningKey`."""
+
+    def __init__(self, token: Token, key_id: bytes, public: PublicKey) -> None:
+        """The key `key_id` of `token`, whose public half is `public`."""
+        self._token = token
+        self.key_id = key_id
+        self._public = public
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The public half."""
+        return self._public
+
+    async def sign(self, data: bytes) -> bytes:
+        """See `Token.sign`."""
+        return await self._token.sign(self.key_id, data)
+
+
+async def find_tokens(process: TokenProcess) -> list[TokenFacts]:
+    """Every token that is in.
+
+    Raises:
+        TokenError, TokenHangs, TokenProcessDied
+    """
+    return await process.call(wire.FindTokens(), list[TokenFacts], process.limits.look)
+
+
+def _verifies(key: PublicKey, signature: bytes, data: bytes) -> bool:
+    try:
+        match key:
+            case rsa.RSAPublicKey():
+                key.verify(signature, data, padding.PKCS1v15(), hashes.SHA256())
+            case ec.EllipticCurvePublicKey():
+                key.verify(signature, data, ec.ECDSA(hashes.SHA256()))
+            case _:
+                return False
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _der_integer(number: int) -> bytes:
+    content = number.to_bytes(number.bit_length() // 8 + 1, "big")
+    return bytes([0x02, len(content)]) + content

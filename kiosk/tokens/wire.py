@@ -1,0 +1,206 @@
+"""What the UI's process and a token process say to each other, over one Unix socket.
+
+Every message is a length (4 bytes, big-endian) and that many bytes of MessagePack. A request is followed by a second
+such frame with its secret, empty for most: so a PIN stays in the bytearray it was typed into and is never part of a
+structure that could be printed.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+LARGEST_FRAME = 1 << 20
+"""Bytes; everything on a token fits many times."""
+
+LENGTH_BYTES = 4
+
+
+class KeyKind(StrEnum):
+    """The kinds of key pair the kiosk can have made."""
+
+    RSA_2048 = "rsa-2048"
+    RSA_3072 = "rsa-3072"
+    EC_P256 = "ec-p256"
+
+
+class ObjectKind(StrEnum):
+    """The PKCS#11 object classes the kiosk deals with."""
+
+    CERTIFICATE = "certificate"
+    PRIVATE_KEY = "private-key"
+    PUBLIC_KEY = "public-key"
+
+
+class FailureKind(StrEnum):
+    """What went wrong in a token process, as far as the kiosk acts on it."""
+
+    MODULE = "module"
+    """The module cannot be loaded or initialised."""
+    GONE = "gone"
+    """The token is no longer there."""
+    PIN_WRONG = "pin-wrong"
+    PIN_LOCKED = "pin-locked"
+    PIN_NOT_SET = "pin-not-set"
+    PIN_LENGTH = "pin-length"
+    FULL = "full"
+    """No room on the token."""
+    UNSUITABLE = "unsuitable"
+    """The token offers no mechanism for what was asked."""
+    NOT_FOUND = "not-found"
+    AMBIGUOUS = "ambiguous"
+    """More than one object answers the description, so none was touched."""
+    DEVICE = "device"
+    """Anything else a module may raise."""
+
+
+class TokenFacts(msgspec.Struct, frozen=True):
+    """A token that is in now."""
+
+    slot_id: int
+    serial: str
+    label: str
+    manufacturer: str
+    model: str
+    removable: bool
+    """Whether the slot says that its token can be taken out."""
+    pin_set: bool
+    pin_few_tries: bool
+    pin_last_try: bool
+    pin_locked: bool
+    pin_to_be_changed: bool
+
+
+class RsaPublic(msgspec.Struct, frozen=True, tag="rsa"):
+    """The public half of an RSA key, big-endian."""
+
+    modulus: bytes
+    exponent: bytes
+
+
+class EcPublic(msgspec.Struct, frozen=True, tag="ec"):
+    """The public half of an EC key: CKA_EC_PARAMS and CKA_EC_POINT as the token tells them."""
+
+    parameters: bytes
+    point: bytes
+
+
+Public = RsaPublic | EcPublic
+
+
+class MadeKeyPair(msgspec.Struct, frozen=True):
+    """The public half of a key pair just made."""
+
+    public: Public
+
+
+class StoredObject(msgspec.Struct, frozen=True):
+    """An object found on a token."""
+
+    kind: ObjectKind
+    key_id: bytes
+    label: str
+    der: bytes = b""
+    """The certificate."""
+    public: Public | None = None
+    """The key's public half, where the token tells it."""
+
+
+class FindTokens(msgspec.Struct, frozen=True, tag=True):
+    """→ list[TokenFacts]: every initialised token that is in."""
+
+
+class LogIn(msgspec.Struct, frozen=True, tag=True):
+    """→ None: open a session with the PIN that follows as the secret; an accepted PIN is kept for `LendPin`."""
+
+    serial: str
+
+
+class LendPin(msgspec.Struct, frozen=True, tag=True):
+    """→ None: write the accepted PIN into the pipe whose end comes with this message."""
+
+
+class LogInWithLentPin(msgspec.Struct, frozen=True, tag=True):
+    """→ None: as `LogIn`, with the PIN that comes through the pipe whose end comes with this message."""
+
+    serial: str
+
+
+class ListObjects(msgspec.Struct, frozen=True, tag=True):
+    """→ list[StoredObject]: certificates and keys on the token the session is with."""
+
+
+class KeyKinds(msgspec.Struct, frozen=True, tag=True):
+    """→ list[KeyKind]: what the token can make."""
+
+
+class MakeKeyPair(msgspec.Struct, frozen=True, tag=True):
+    """→ MadeKeyPair: make a key pair inside the token, sensitive and not extractable."""
+
+    kind: KeyKind
+    key_id: bytes
+    label: str
+
+
+class Sign(msgspec.Struct, frozen=True, tag=True):
+    """→ bytes: an X.509-form signature with SHA-256 over `data` by the private key `key_id`."""
+
+    key_id: bytes
+    data: bytes
+
+
+class WriteCertificate(msgspec.Struct, frozen=True, tag=True):
+    """→ None: write a certificate object; one with the same ID and bytes is left as it is."""
+
+    key_id: bytes
+    label: str
+    der: bytes
+    subject: bytes
+    issuer: bytes
+    serial_number: bytes
+    """DER INTEGER."""
+
+
+class Relabel(msgspec.Struct, frozen=True, tag=True):
+    """→ bool: give the objects of `key_id` another label; false where the token does not let us."""
+
+    key_id: bytes
+    label: str
+
+
+class Remove(msgspec.Struct, frozen=True, tag=True):
+    """→ bool: remove the one object that is exactly this, re-read just before; false where there is none."""
+
+    stored: StoredObject
+
+
+Request = (
+    FindTokens
+    | LogIn
+    | LendPin
+    | LogInWithLentPin
+    | ListObjects
+    | KeyKinds
+    | MakeKeyPair
+    | Sign
+    | WriteCertificate
+    | Relabel
+    | Remove
+)
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """The request was carried out; `value` is MessagePack of what its docstring promises."""
+
+    value: msgspec.Raw
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The request was not carried out. `detail` is the name of what the module raised, nothing more."""
+
+    kind: FailureKind
+    detail: str
+
+
+Reply = Done | Failed

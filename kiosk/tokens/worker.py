@@ -1,0 +1,147 @@
+"""The token process: `python -m kiosk.tokens.worker MODULE`, started by `process`, one thread, one module.
+
+It answers one request after another on the socket that is its standard input. It ends when that closes, is killed
+when its parent goes, dumps no core and writes nothing anywhere. A PIN the token has accepted stays here, for the
+fresh process that proves a new credential; a refused one does not.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+
+import msgspec
+from pkcs11 import exceptions
+
+from kiosk.children import end_with_parent, leave_no_core
+from kiosk.tokens import wire
+from kiosk.tokens.cryptoki import Cryptoki, Failure, failure_of
+
+_LONGEST_PIN = 256
+
+
+class Worker:
+    """Carries out requests on a module."""
+
+    def __init__(self, cryptoki: Cryptoki) -> None:
+        self._cryptoki = cryptoki
+        self._accepted_pin: tuple[str, str] | None = None
+
+    def answer(self, request: wire.Request, secret: bytes, pipe: int | None) -> wire.Reply:
+        """Carry out one request; whatever a module raises becomes a `Failed`."""
+        try:
+            return wire.Done(msgspec.Raw(msgspec.msgpack.encode(self._carry_out(request, secret, pipe))))
+        except Failure as failure:
+            return failure.reply
+        except exceptions.PKCS11Error as error:
+            return failure_of(error).reply
+
+    def _carry_out(self, request: wire.Request, secret: bytes, pipe: int | None) -> object:
+        token = self._cryptoki
+        match request:
+            case wire.FindTokens():
+                return token.find_tokens()
+            case wire.LogIn(serial):
+                self._log_in(serial, secret.decode("ascii"))
+            case wire.LendPin():
+                self._lend_pin(pipe)
+            case wire.LogInWithLentPin(serial):
+                self._log_in(serial, _read_lent(pipe))
+            case wire.ListObjects():
+                return token.list_objects()
+            case wire.KeyKinds():
+                return token.key_kinds()
+            case wire.MakeKeyPair(kind, key_id, label):
+                return token.make_key_pair(kind, key_id, label)
+            case wire.Sign(key_id, data):
+                return token.sign(key_id, data)
+            case wire.WriteCertificate():
+                token.write_certificate(request)
+            case wire.Relabel(key_id, label):
+                return token.relabel(key_id, label)
+            case wire.Remove(stored):
+                return token.remove(stored)
+        return None
+
+    def _log_in(self, serial: str, pin: str) -> None:
+        self._cryptoki.log_in(serial, pin)
+        self._accepted_pin = (serial, pin)
+
+    def _lend_pin(self, pipe: int | None) -> None:
+        if self._accepted_pin is None or pipe is None:
+            raise Failure(wire.FailureKind.DEVICE, "no PIN to lend")
+        os.write(pipe, self._accepted_pin[1].encode("ascii"))
+
+
+def serve(channel: socket.socket, worker: Worker) -> None:
+    """Answer requests until the other side closes."""
+    decode = msgspec.msgpack.Decoder(wire.Request).decode
+    while True:
+        request, pipe = _receive(channel)
+        if request is None:
+            return
+        secret, _ = _receive(channel)
+        try:
+            reply = msgspec.msgpack.encode(worker.answer(decode(request), secret or b"", pipe))
+        finally:
+            if pipe is not None:
+                os.close(pipe)
+        channel.sendall(len(reply).to_bytes(wire.LENGTH_BYTES, "big") + reply)
+
+
+def _receive(channel: socket.socket) -> tuple[bytes | None, int | None]:
+    """One frame and the file descriptor that may come with it; (None, None) at the end."""
+    head, descriptors, _, _ = channel.recvmsg(wire.LENGTH_BYTES, socket.CMSG_SPACE(array.array("i", [0]).itemsize))
+    if not head:
+        return None, None
+    head += _exactly(channel, wire.LENGTH_BYTES - len(head))
+    pipe = None
+    for _, kind, data in descriptors:
+        if kind == socket.SCM_RIGHTS:
+            pipe = array.array("i", data)[0]
+    return _exactly(channel, int.from_bytes(head, "big")), pipe
+
+
+def _exactly(channel: socket.socket, size: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < size:
+        part = channel.recv(size - len(parts))
+        if not part:
+            raise EOFError("the other side closed in the middle of a message")
+        parts += part
+    return bytes(parts)
+
+
+def _read_lent(pipe: int | None) -> str:
+    if pipe is None:
+        raise Failure(wire.FailureKind.DEVICE, "no pipe to read a PIN from")
+    return os.read(pipe, _LONGEST_PIN).decode("ascii")
+
+
+def _own_channel() -> socket.socket:
+    """Take the socket out of a module's reach: some print to standard output, none may talk to our parent."""
+    channel = socket.socket(fileno=os.dup(0))
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+    return channel
+
+
+def main() -> None:
+    """Serve the module named as the only argument."""
+    end_with_parent(signal.SIGKILL)
+    leave_no_core()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    channel = _own_channel()
+    with suppress(EOFError, ConnectionError):
+        serve(channel, Worker(Cryptoki(sys.argv[1])))
+    os._exit(0)  # a module's own clean-up at exit is not trusted to end
+
+
+if __name__ == "__main__":
+    main()
