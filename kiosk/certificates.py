@@ -25,6 +25,8 @@ PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519Public
 LARGEST_CERTIFICATE = 16 * 1024
 """Bytes; an honest certificate has one or two thousand."""
 
+_LONGEST_CHAIN = 8
+
 _READABLE_NAMES = {
     "2.5.4.6": "Country",
     "2.5.4.8": "State",
@@ -181,6 +183,20 @@ def is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
+
+
+def chain_of(certificate: Certificate, known: Sequence[Certificate]) -> tuple[Certificate, ...]:
+    """The certificates of `known` from the issuer of `certificate` up to a root, by name and signature."""
+    chain: list[Certificate] = []
+    current = certificate
+    while current.issuer_der != current.subject_der and len(chain) < _LONGEST_CHAIN:
+        issuers = (each for each in known if each.subject_der == current.issuer_der and is_issued_by(current, each))
+        issuer = next(issuers, None)
+        if issuer is None:
+            break
+        chain.append(issuer)
+        current = issuer
+    return tuple(chain)
 
 
 def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:

@@ -11,16 +11,15 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 
 
-def end_with_parent(how: signal.Signals) -> None:
-    """Have the kernel send `how` to this process as soon as its parent is gone, however the parent ended.
+def end_with_parent(parent: int, how: signal.Signals) -> None:
+    """Have the kernel send `how` to this process as soon as the process `parent` is gone, however that ended.
 
-    A pipe that closes says the same, but not to a process that hangs inside a module. Call it first thing: where the
-    parent went before, `os.getppid` no longer names it, and this process ends here.
+    A pipe that closes says the same, but not to a process that hangs inside a module. Where the parent went before
+    this call, this process ends here.
 
     Raises:
         OSError: the kernel refused.
     """
-    parent = os.getppid()
     _prctl(_PR_SET_PDEATHSIG, how)
     if os.getppid() != parent:
         raise SystemExit("the parent process is gone")

@@ -13,13 +13,11 @@ from enum import Enum, StrEnum
 class Code(StrEnum):
     """Stable codes; a number once given is never given to anything else."""
 
-    TOKEN_NOT_READABLE = "T-01"
     TOKEN_TAKEN_OUT = "T-02"
     MODULE_UNUSABLE = "T-03"
     TOKEN_HANGS = "T-04"
     TOKEN_FAILED = "T-05"
     TOO_MANY_TOKENS = "T-06"
-    ANOTHER_TOKEN = "T-07"
     PIN_LOCKED = "T-10"
     PIN_REFUSED_TOO_OFTEN = "T-11"
     PIN_LAST_TRY = "T-12"
@@ -29,12 +27,12 @@ class Code(StrEnum):
     KEY_NOT_PROVEN = "T-22"
     CERTIFICATE_NOT_OURS = "T-23"
     NO_SUITABLE_KEY_KIND = "T-24"
+    SUCCESSOR_NOT_READABLE = "T-25"
     NEW_CREDENTIAL_NOT_PROVEN = "T-30"
     OLD_CREDENTIAL_NOT_REMOVED = "T-31"
 
     REFUSED_BY_CA = "C-01"
     CERTIFICATE_NOT_ACCEPTED = "C-02"
-    NOT_RENEWABLE_AT_CA = "C-03"
     ANSWER_NOT_TRUSTED = "C-04"
     ANSWER_NOT_UNDERSTOOD = "C-05"
     NEW_CERTIFICATE_WRONG = "C-06"
@@ -48,7 +46,6 @@ class Code(StrEnum):
 
     CLOCK_WRONG = "K-01"
     JOURNAL_NOT_WRITABLE = "K-02"
-    PROGRAM_FAULT = "K-09"
 
     NOT_RENEWABLE_YET = "P-01"
     EXPIRED = "P-02"
@@ -61,6 +58,8 @@ class Changed(Enum):
     """Nothing was changed anywhere."""
     UNFINISHED = "unfinished"
     """A renewal has begun and can be finished at any kiosk; the old certificate works."""
+    STORED = "stored"
+    """The new certificate is on the token, but the CA's acknowledgement did not come: either may be the valid one."""
     RENEWED = "renewed"
     """The new certificate is on the token, proven and confirmed; only tidying up did not succeed."""
 

@@ -26,6 +26,11 @@ class IdleLimit:
                 return
             await asyncio.sleep(remaining)
 
+    @property
+    def is_suspended(self) -> bool:
+        """Whether the machine is at work."""
+        return self._suspensions > 0
+
     def restart(self) -> None:
         """Count from now."""
         self._counted_from = time.monotonic()
@@ -41,6 +46,6 @@ class IdleLimit:
             self.restart()
 
     def _remaining(self) -> float:
-        if self._suspensions:
+        if self.is_suspended:
             return self._seconds
         return max(self._last_touched(), self._counted_from) + self._seconds - time.monotonic()

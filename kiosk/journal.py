@@ -32,6 +32,9 @@ CREATE TABLE IF NOT EXISTS journal (
 ) STRICT;
 CREATE TRIGGER IF NOT EXISTS journal_is_not_rewritten BEFORE UPDATE ON journal
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS journal_is_not_replaced BEFORE INSERT ON journal
+WHEN EXISTS (SELECT 1 FROM journal WHERE number = NEW.number)
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER IF NOT EXISTS journal_is_not_erased BEFORE DELETE ON journal
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 """
@@ -51,6 +54,8 @@ class Event(StrEnum):
     TURNED_BACK = "turned-back"
     MAKING_KEY = "making-key"
     """(before)"""
+    REMOVING_KEY = "removing-key"
+    """(before) A new key that nobody will certify."""
     REQUESTING = "requesting"
     """(before)"""
     ISSUED = "issued"
@@ -98,6 +103,7 @@ class Journal:
         self._turn = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.touch(mode=0o600)
             self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None)
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")

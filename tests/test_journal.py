@@ -19,13 +19,21 @@ async def test_what_is_noted_is_there_for_the_next_process(tmp_path: Path) -> No
         record = journal.begin_visit("token-1")
         record.holder = "TKYM1408054"
         await record.note(Event.WRITING, serial="60345f56")
+    assert path.stat().st_mode & 0o077 == 0
     with Journal(path) as again:
         (entry,) = again.entries()
     assert (entry.event, entry.token, entry.holder, entry.serial) == ("writing", "token-1", "TKYM1408054", "60345f56")
     assert entry.at == "2026-11-23T03:00:00.000+00:00"
 
 
-@pytest.mark.parametrize("statement", ["UPDATE journal SET event = 'x'", "DELETE FROM journal"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE journal SET event = 'x'",
+        "DELETE FROM journal",
+        "INSERT OR REPLACE INTO journal (number, at, visit, event) VALUES (1, '', '', 'forged')",
+    ],
+)
 async def test_nothing_is_rewritten_or_erased(tmp_path: Path, statement: str) -> None:
     path = tmp_path / "journal.sqlite"
     with Journal(path) as journal:

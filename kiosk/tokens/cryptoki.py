@@ -7,6 +7,7 @@ that one of them refuses, and searches are by object class, because one damaged 
 from __future__ import annotations
 
 import hashlib
+import time
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import pkcs11
@@ -41,6 +42,17 @@ _PRIVATE_TEMPLATE: dict[Attribute, Any] = {
     Attribute.DERIVE: DEFAULT,
 }
 _PUBLIC_TEMPLATE: dict[Attribute, Any] = {Attribute.ENCRYPT: DEFAULT, Attribute.WRAP: DEFAULT}
+
+_LOOK_ANEW_EVERY = 2.0
+"""Seconds."""
+
+_NOT_TOLD = (
+    exceptions.AttributeTypeInvalid,
+    exceptions.AttributeSensitive,
+    NotImplementedError,
+    ValueError,
+)
+"""An object has no such attribute, or keeps it. Anything else is a fault, and not to be taken for that."""
 
 _FAILURES: tuple[tuple[type[Exception], FailureKind], ...] = (
     (exceptions.PinIncorrect, FailureKind.PIN_WRONG),
@@ -102,9 +114,23 @@ class Cryptoki:
         self._path = path
         self._module: Module | None = None
         self._session: pkcs11.Session | None = None
+        self._look_anew_at = 0.0
 
     def find_tokens(self) -> list[wire.TokenFacts]:
-        """Every initialised token that is in; one that vanishes meanwhile does not hide the others."""
+        """Every initialised token that is in.
+
+        Some modules see a new reader or token only after they were initialised anew, so while nothing is found that is
+        done from time to time.
+        """
+        found = self._look()
+        if not found and self._session is None and time.monotonic() >= self._look_anew_at:
+            self._look_anew_at = time.monotonic() + _LOOK_ANEW_EVERY
+            self._loaded().reinitialize()
+            found = self._look()
+        return found
+
+    def _look(self) -> list[wire.TokenFacts]:
+        """One vanished token does not hide the others."""
         found = []
         for slot in self._loaded().get_slots(token_present=True):
             try:
@@ -135,7 +161,7 @@ class Cryptoki:
         return kinds
 
     def make_key_pair(self, kind: KeyKind, key_id: bytes, label: str) -> wire.MadeKeyPair:
-        """Make a key pair that never leaves the token; a pair of which half fails is removed again."""
+        """Make a key pair that never leaves the token; an extractable one is removed again."""
         session, options = self._open(), _key_pair_options(key_id, label)
         if kind is KeyKind.EC_P256:
             curve = {Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}
@@ -152,9 +178,9 @@ class Cryptoki:
             raise Failure(FailureKind.DEVICE, "the token does not tell the public key it made")
         return wire.MadeKeyPair(told)
 
-    def sign(self, key_id: bytes, data: bytes) -> bytes:
+    def sign(self, key_id: bytes, public: Public | None, data: bytes) -> bytes:
         """Sign with the oldest mechanisms, which nearly every token has: RSA over DigestInfo, ECDSA over the digest."""
-        key = self._private_key(key_id)
+        key = self._private_key(key_id, public)
         digest = hashlib.sha256(data).digest()
         offered = self._offered()
         if key.key_type is KeyType.RSA:
@@ -191,8 +217,10 @@ class Cryptoki:
             for kind in _CLASSES:
                 for each in self._search(kind, {Attribute.ID: key_id}):
                     each[Attribute.LABEL] = label
-        except (exceptions.AttributeReadOnly, exceptions.FunctionNotSupported, exceptions.FunctionRejected):
-            return False
+        except (exceptions.DeviceRemoved, exceptions.TokenNotPresent):
+            raise
+        except exceptions.PKCS11Error:
+            return False  # modules say "labels do not change here" in many ways, and nothing hangs on a label
         return True
 
     def remove(self, stored: StoredObject) -> bool:
@@ -241,10 +269,12 @@ class Cryptoki:
     def _search(self, kind: ObjectKind, attributes: dict[Attribute, object]) -> list[pkcs11.Object]:
         return list(self._open().get_objects({Attribute.CLASS: _CLASSES[kind], **attributes}))
 
-    def _private_key(self, key_id: bytes) -> SignMixin:
+    def _private_key(self, key_id: bytes, public: Public | None) -> SignMixin:
         found = [
             each for each in self._search(ObjectKind.PRIVATE_KEY, {Attribute.ID: key_id}) if isinstance(each, SignMixin)
         ]
+        if len(found) > 1:
+            found = [each for each in found if _public(each) == public]
         if len(found) != 1:
             raise Failure(FailureKind.AMBIGUOUS if found else FailureKind.NOT_FOUND, f"{len(found)} private keys")
         return found[0]
@@ -273,9 +303,14 @@ def _stored(kind: ObjectKind, each: pkcs11.Object) -> StoredObject:
         kind=kind,
         key_id=_attribute(each, Attribute.ID) or b"",
         label=_attribute(each, Attribute.LABEL) or "",
-        der=(_attribute(each, Attribute.VALUE) or b"") if certificate else b"",
+        der=_certificate(each) if certificate else b"",
         public=None if certificate else _public(each),
     )
+
+
+def _certificate(each: pkcs11.Object) -> bytes:
+    value: bytes = _attribute(each, Attribute.VALUE) or b""
+    return value if len(value) <= wire.LARGEST_CERTIFICATE else b""
 
 
 def _public(key: pkcs11.Object) -> Public | None:
@@ -292,5 +327,5 @@ def _public(key: pkcs11.Object) -> Public | None:
 def _attribute(each: pkcs11.Object, attribute: Attribute) -> Any:  # noqa: ANN401 - whatever the attribute holds
     try:
         return each[attribute]
-    except (exceptions.PKCS11Error, NotImplementedError, ValueError):
+    except _NOT_TOLD:
         return None

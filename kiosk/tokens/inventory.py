@@ -1,13 +1,14 @@
 """What lies on a token: which certificates have their key, and which key is whose successor.
 
-Certificates and keys are paired by public key, because IDs and labels are only what somebody wrote there; by ID only
-where a token does not tell the public half of a key.
+Certificates and keys are paired by public key, because IDs and labels are only what somebody wrote there. Where a
+token tells the public half neither with the private key nor in an object of its own, the ID has to do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from kiosk.certificates import Certificate, PublicKey, UnreadableCertificate, public_key_of, read_certificate
 from kiosk.credentials import Credential, HolderRule, successor_key_id
@@ -15,7 +16,9 @@ from kiosk.tokens.keys import public_key_der
 from kiosk.tokens.wire import ObjectKind, StoredObject
 
 PENDING_LABEL = "renewal pending"
-"""The label of a successor's key pair and certificate until the CA has acknowledged it (design decision 7)."""
+"""The label of a successor's key pair and certificate until the CA has acknowledged it (design decision 7).
+
+It is for people who look at a token; nothing is decided by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +30,44 @@ class Inventory:
     unreadable: int
     """How many certificate objects are damaged; they are left alone."""
 
-    def current(self) -> tuple[Credential, ...]:
-        """The credentials one can log in with: one for each ID, the newest that is not an unfinished successor."""
+    def current(self, now: datetime) -> tuple[Credential, ...]:
+        """The credentials one can log in with: one for each ID.
+
+        It is the newest, but not a successor whose predecessor is still there and in date: that renewal has not come
+        to its end, whatever the labels say, and the old one works until it has.
+        """
         newest: dict[str, Credential] = {}
         for credential in sorted(self.credentials, key=lambda each: each.certificate.not_after):
-            if not self._is_pending(credential):
+            if not self._is_unfinished(credential, now):
                 newest[credential.holder.id] = credential
         return tuple(newest.values())
 
+    def trusted(self, trusts: Callable[[Certificate], bool]) -> Inventory:
+        """The same without the credentials that other issuers may have put on the token."""
+        return replace(self, credentials=tuple(each for each in self.credentials if trusts(each.certificate)))
+
+    def has_successor_key(self, credential: Credential) -> bool:
+        """Whether a renewal of `credential` has begun: a private key with the successor's ID is there."""
+        return bool(self._successor_keys(credential))
+
     def successor_key(self, credential: Credential) -> PublicKey | None:
-        """The public half of the key pair that a renewal of `credential` has begun with; None where there is none."""
+        """The public half of that key, from the key, its public key or its certificate; None where nothing tells it."""
+        halves = (_public_half(each, self.objects) for each in self._successor_keys(credential))
+        told = next((half for half in halves if half is not None), None)
+        return None if told is None else public_key_of(told)
+
+    def _successor_keys(self, credential: Credential) -> list[StoredObject]:
         wanted = successor_key_id(credential.certificate)
-        keys = (each for each in self.objects if each.kind is ObjectKind.PRIVATE_KEY and each.key_id == wanted)
-        halves = (_public_half(each, self.objects) for each in keys)
-        return next((public_key_of(half) for half in halves if half is not None), None)
+        return [each for each in self.objects if each.kind is ObjectKind.PRIVATE_KEY and each.key_id == wanted]
 
     def parts_of(self, credential: Credential) -> tuple[StoredObject, ...]:
         """Private key, public key and certificate of `credential`, in the order in which they are removed."""
         order = (ObjectKind.PRIVATE_KEY, ObjectKind.PUBLIC_KEY, ObjectKind.CERTIFICATE)
         return tuple(each for kind in order for each in self.objects if _belongs(each, kind, credential))
 
-    def _is_pending(self, credential: Credential) -> bool:
-        others = (each.certificate for each in self.credentials if each is not credential)
-        succeeds = any(successor_key_id(other) == credential.key_id for other in others)
-        labels = {each.label for each in self.objects if each.key_id == credential.key_id}
-        return succeeds and PENDING_LABEL in labels
+    def _is_unfinished(self, credential: Credential, now: datetime) -> bool:
+        predecessors = (each for each in self.credentials if successor_key_id(each.certificate) == credential.key_id)
+        return any(each.certificate.not_after >= now for each in predecessors)
 
 
 def read_inventory(objects: Sequence[StoredObject], rule: HolderRule) -> Inventory:
@@ -66,27 +82,35 @@ def read_inventory(objects: Sequence[StoredObject], rule: HolderRule) -> Invento
         except UnreadableCertificate:
             unreadable += 1
             continue
-        key = _key_of(certificate, stored, objects)
+        key = _key_of(certificate, objects)
         if key is not None:
             credentials.append(Credential(certificate, key.key_id, rule.holder_of(certificate)))
     return Inventory(tuple(objects), tuple(credentials), unreadable)
 
 
-def _key_of(certificate: Certificate, stored: StoredObject, objects: Sequence[StoredObject]) -> StoredObject | None:
+def _key_of(certificate: Certificate, objects: Sequence[StoredObject]) -> StoredObject | None:
     keys = [each for each in objects if each.kind is ObjectKind.PRIVATE_KEY]
     for key in keys:
         if _public_half(key, objects) == certificate.public_key_der:
             return key
-    silent = (key for key in keys if _public_half(key, objects) is None)
-    return next((key for key in silent if key.key_id == stored.key_id), None)
+    return None
 
 
 def _public_half(key: StoredObject, objects: Sequence[StoredObject]) -> bytes | None:
     told = public_key_der(key.public)
     if told is not None:
         return told
-    beside = (each for each in objects if each.kind is ObjectKind.PUBLIC_KEY and each.key_id == key.key_id)
-    return next((der for each in beside if (der := public_key_der(each.public))), None)
+    beside = [each for each in objects if each.key_id == key.key_id]
+    public = (public_key_der(each.public) for each in beside if each.kind is ObjectKind.PUBLIC_KEY)
+    certified = (_certified_key(each) for each in beside if each.kind is ObjectKind.CERTIFICATE)
+    return next((half for half in (*public, *certified) if half is not None), None)
+
+
+def _certified_key(stored: StoredObject) -> bytes | None:
+    try:
+        return read_certificate(stored.der).public_key_der
+    except UnreadableCertificate:
+        return None
 
 
 def _belongs(stored: StoredObject, kind: ObjectKind, credential: Credential) -> bool:

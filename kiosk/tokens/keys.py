@@ -5,6 +5,7 @@ from __future__ import annotations
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from kiosk.certificates import PublicKey
 from kiosk.tokens.wire import EcPublic, Public, RsaPublic
 
 TokenPublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -33,6 +34,20 @@ def public_key(public: Public) -> TokenPublicKey:
             return ec.EllipticCurvePublicKey.from_encoded_point(curve, _unwrapped(point))
 
 
+def wire_public(key: PublicKey) -> Public | None:
+    """`key` as a token would tell it; None for a kind of key that tokens here do not hold."""
+    match key:
+        case rsa.RSAPublicKey():
+            numbers = key.public_numbers()
+            return RsaPublic(_unsigned(numbers.n), _unsigned(numbers.e))
+        case ec.EllipticCurvePublicKey():
+            parameters = next((each for each, curve in _CURVES.items() if curve.name == key.curve.name), None)
+            point = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+            return None if parameters is None else EcPublic(parameters, bytes([0x04, len(point)]) + point)
+        case _:
+            return None
+
+
 def public_key_der(public: Public | None) -> bytes | None:
     """SubjectPublicKeyInfo of `public`; None where the token does not tell it, or tells nonsense."""
     if public is None:
@@ -41,6 +56,10 @@ def public_key_der(public: Public | None) -> bytes | None:
         return public_key(public).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except ValueError:
         return None
+
+
+def _unsigned(number: int) -> bytes:
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 
 def _unwrapped(point: bytes) -> bytes:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
@@ -18,6 +20,9 @@ from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 T = TypeVar("T")
 
 _decode_reply: Callable[[bytes], wire.Reply] = msgspec.msgpack.Decoder(wire.Reply).decode
+
+
+_END_SECONDS = 2.0
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,32 +51,30 @@ class TokenProcess:
     """A process with one PKCS#11 module in it, and nothing else of ours.
 
     Requests are answered one at a time. A request that is cancelled or exceeds its limit ends the process, because
-    nobody knows what the module is doing then.
+    nobody knows what the module is doing then. Whoever started it ends it.
     """
 
-    def __init__(self, settings: ModuleSettings, process: asyncio.subprocess.Process, channel: socket.socket) -> None:
+    def __init__(self, settings: ModuleSettings, process: subprocess.Popen[bytes], channel: socket.socket) -> None:
         """Use `start`."""
         self.limits = settings.limits
         self._process = process
         self._channel = channel
         self._turn = asyncio.Lock()
+        self._exchange_under_way: asyncio.Task[wire.Reply] | None = None
         self._usable = True
 
     @classmethod
-    async def start(cls, settings: ModuleSettings) -> TokenProcess:
+    def start(cls, settings: ModuleSettings) -> TokenProcess:
         """Start a process; its module is loaded with the first request."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
+        command = [sys.executable, "-I", "-m", "kiosk.tokens.worker", settings.module, str(os.getpid())]
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-I",
-                "-m",
-                "kiosk.tokens.worker",
-                settings.module,
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                command,
                 stdin=theirs.fileno(),
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
                 env=_environment(settings),
             )
         return cls(settings, process, ours)
@@ -96,27 +99,18 @@ class TokenProcess:
             TokenHangs: no answer within `limit` seconds.
             TokenProcessDied: the process is gone.
         """
-        async with self._turn:
-            if not self._usable:
-                raise TokenProcessDied
-            secret = pin.take() if pin else bytearray()
-            try:
-                async with asyncio.timeout(limit):
-                    reply = await self._exchange(request, secret, pipe)
-            except TimeoutError as error:
-                await self._give_up()
-                raise TokenHangs(type(request).__name__) from error
-            except (OSError, EOFError, msgspec.MsgspecError) as error:
-                await self._give_up()
-                raise TokenProcessDied(type(request).__name__) from error
-            except asyncio.CancelledError:
-                self._kill()
-                raise
-            finally:
-                wipe(secret)
+        secret = pin.take() if pin else bytearray()
+        try:
+            async with self._turn:
+                reply = await self._ask(request, secret, pipe, limit)
+        finally:
+            wipe(secret)
         if isinstance(reply, wire.Failed):
             raise TokenError(reply.kind, reply.detail)
-        return msgspec.msgpack.decode(reply.value, type=answer)
+        try:
+            return msgspec.msgpack.decode(reply.value, type=answer)
+        except msgspec.MsgspecError as error:
+            raise TokenProcessDied(f"{type(request).__name__}: not understood") from error
 
     async def lend_pin_to(self, other: TokenProcess, serial: str) -> None:
         """Log `other` in to the token `serial` with the PIN accepted here; this process never sees it.
@@ -133,18 +127,42 @@ class TokenProcess:
             os.close(writing)
 
     async def end(self) -> None:
-        """End the process, whatever it is doing, and wait until it is gone."""
-        self._kill()
-        await self._process.wait()
+        """End the process, whatever it is doing, and wait until it is gone.
 
-    async def _give_up(self) -> None:
-        await asyncio.shield(self.end())
+        A process that even the kernel cannot end, because it hangs in a driver, is left to the kernel.
+        """
+        self._kill()
+        if self._exchange_under_way is not None:
+            await asyncio.wait([self._exchange_under_way])
+        with suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(self._process.wait, _END_SECONDS)
+        self._channel.close()
 
     def _kill(self) -> None:
         self._usable = False
-        self._channel.close()
-        if self._process.returncode is None:
-            self._process.kill()
+        self._process.kill()
+        if self._exchange_under_way is not None:
+            self._exchange_under_way.cancel()
+
+    async def _ask(self, request: wire.Request, secret: bytearray, pipe: int | None, limit: float) -> wire.Reply:
+        name = type(request).__name__
+        if not self._usable:
+            raise TokenProcessDied(name)
+        self._exchange_under_way = asyncio.create_task(self._exchange(request, secret, pipe), name=name)
+        try:
+            async with asyncio.timeout(limit):
+                return await self._exchange_under_way
+        except TimeoutError as error:
+            self._kill()
+            raise TokenHangs(name) from error
+        except (OSError, EOFError, msgspec.MsgspecError) as error:
+            self._kill()
+            raise TokenProcessDied(name) from error
+        except asyncio.CancelledError:
+            if not _is_cancelled():
+                raise TokenProcessDied(name) from None  # somebody ended the process meanwhile
+            self._kill()
+            raise
 
     async def _exchange(self, request: wire.Request, secret: bytearray, pipe: int | None) -> wire.Reply:
         loop = asyncio.get_running_loop()
@@ -166,6 +184,11 @@ class TokenProcess:
                 raise EOFError
             parts += part
         return bytes(parts)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _send_head(channel: socket.socket, size: int, descriptors: Sequence[int]) -> None:

@@ -15,10 +15,11 @@ from kiosk.certificates import Certificate, PublicKey
 from kiosk.credentials import Credential, HolderRule
 from kiosk.pin import Pin
 from kiosk.tokens import wire
+from kiosk.tokens.errors import TokenError
 from kiosk.tokens.inventory import Inventory, read_inventory
-from kiosk.tokens.keys import public_key
+from kiosk.tokens.keys import public_key, wire_public
 from kiosk.tokens.process import ModuleSettings, TokenProcess
-from kiosk.tokens.wire import KeyKind, StoredObject, TokenFacts
+from kiosk.tokens.wire import FailureKind, KeyKind, StoredObject, TokenFacts
 
 _CHALLENGE_BYTES = 32
 
@@ -33,6 +34,7 @@ class Token:
         self._process = process
         self._rule = rule
         self._fresh: TokenProcess | None = None
+        self._changing_process = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -46,7 +48,7 @@ class Token:
     @property
     def busy(self) -> bool:
         """Whether the token is at work; then its presence need not be asked."""
-        return self._process.busy or (self._fresh is not None and self._fresh.busy)
+        return self._changing_process or self._process.busy
 
     async def look(self) -> TokenFacts | None:
         """This token's facts as they are now; None where it is no longer in.
@@ -73,20 +75,20 @@ class Token:
         Raises:
             TokenError, TokenHangs, TokenProcessDied
         """
-        fresh = self._fresh or await TokenProcess.start(self._settings)
-        self._fresh = None
+        fresh = self.warm_up()
+        self._changing_process = True
         try:
             await self._process.lend_pin_to(fresh, self.facts.serial)
-        except BaseException:
-            await asyncio.shield(fresh.end())
-            raise
-        used, self._process = self._process, fresh
-        await used.end()
+            used, self._process, self._fresh = self._process, fresh, None
+            await used.end()
+        finally:
+            self._changing_process = False
 
-    async def warm_up(self) -> None:
+    def warm_up(self) -> TokenProcess:
         """Start the process that `log_in_afresh` will use, so that nobody waits for it."""
         if self._fresh is None:
-            self._fresh = await TokenProcess.start(self._settings)
+            self._fresh = TokenProcess.start(self._settings)
+        return self._fresh
 
     async def inventory(self) -> Inventory:
         """Read what lies on the token.
@@ -113,19 +115,22 @@ class Token:
         """
         request = wire.MakeKeyPair(kind, key_id, label)
         made = await self._process.call(request, wire.MadeKeyPair, self._settings.limits.make_key_pair)
-        return TokenKey(self, key_id, public_key(made.public))
+        try:
+            return TokenKey(self, key_id, public_key(made.public))
+        except ValueError as error:
+            raise TokenError(FailureKind.UNSUITABLE, str(error)) from error
 
     def key_of(self, credential: Credential) -> TokenKey:
         """The private key of a credential on this token."""
         return TokenKey(self, credential.key_id, credential.certificate.public_key)
 
-    async def sign(self, key_id: bytes, data: bytes) -> bytes:
-        """An X.509-form signature with SHA-256 over `data`.
+    async def sign(self, key_id: bytes, public: PublicKey, data: bytes) -> bytes:
+        """An X.509-form signature with SHA-256 over `data`, by the key with this ID and this public half.
 
         Raises:
             TokenError, TokenHangs, TokenProcessDied
         """
-        return await self._process.call(wire.Sign(key_id, data), bytes, self._settings.limits.sign)
+        return await self._process.call(wire.Sign(key_id, wire_public(public), data), bytes, self._settings.limits.sign)
 
     async def proves(self, credential: Credential) -> bool:
         """Whether the token signs a fresh challenge with the key of the certificate.
@@ -134,8 +139,8 @@ class Token:
             TokenError, TokenHangs, TokenProcessDied
         """
         challenge = os.urandom(_CHALLENGE_BYTES)
-        signature = await self.sign(credential.key_id, challenge)
-        return _verifies(credential.certificate.public_key, signature, challenge)
+        public = credential.certificate.public_key
+        return _verifies(public, await self.sign(credential.key_id, public, challenge), challenge)
 
     async def write_certificate(self, certificate: Certificate, key_id: bytes, label: str) -> None:
         """Write `certificate` beside its key.
@@ -186,7 +191,7 @@ class TokenKey:
 
     async def sign(self, data: bytes) -> bytes:
         """See `Token.sign`."""
-        return await self._token.sign(self.key_id, data)
+        return await self._token.sign(self.key_id, self._public, data)
 
 
 async def find_tokens(process: TokenProcess) -> list[TokenFacts]:

@@ -16,6 +16,9 @@ LARGEST_FRAME = 1 << 20
 
 LENGTH_BYTES = 4
 
+LARGEST_CERTIFICATE = 16 * 1024
+"""Bytes; a certificate object that holds more is told without its content, and so is unreadable."""
+
 
 class KeyKind(StrEnum):
     """The kinds of key pair the kiosk can have made."""
@@ -144,9 +147,13 @@ class MakeKeyPair(msgspec.Struct, frozen=True, tag=True):
 
 
 class Sign(msgspec.Struct, frozen=True, tag=True):
-    """→ bytes: an X.509-form signature with SHA-256 over `data` by the private key `key_id`."""
+    """→ bytes: an X.509-form signature with SHA-256 over `data` by the private key `key_id`.
+
+    Where several private keys have that ID, it is the one whose public half is `public`.
+    """
 
     key_id: bytes
+    public: Public | None
     data: bytes
 
 

@@ -1,4 +1,4 @@
-"""The token process: `python -m kiosk.tokens.worker MODULE`, started by `process`, one thread, one module.
+"""The token process: `python -m kiosk.tokens.worker MODULE PARENT`, started by `process`, one thread, one module.
 
 It answers one request after another on the socket that is its standard input. It ends when that closes, is killed
 when its parent goes, dumps no core and writes nothing anywhere. A PIN the token has accepted stays here, for the
@@ -57,8 +57,8 @@ class Worker:
                 return token.key_kinds()
             case wire.MakeKeyPair(kind, key_id, label):
                 return token.make_key_pair(kind, key_id, label)
-            case wire.Sign(key_id, data):
-                return token.sign(key_id, data)
+            case wire.Sign(key_id, public, data):
+                return token.sign(key_id, public, data)
             case wire.WriteCertificate():
                 token.write_certificate(request)
             case wire.Relabel(key_id, label):
@@ -133,8 +133,8 @@ def _own_channel() -> socket.socket:
 
 
 def main() -> None:
-    """Serve the module named as the only argument."""
-    end_with_parent(signal.SIGKILL)
+    """Serve the module named as the first argument, as long as the process named as the second lives."""
+    end_with_parent(int(sys.argv[2]), signal.SIGKILL)
     leave_no_core()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = _own_channel()

@@ -1,0 +1,81 @@
+"""The `kiosk` command. Every import that costs time is made by the subcommand that needs it."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+
+class _Commands(click.Group):
+    """Subcommands that are only imported when they are called."""
+
+    _CA = "kiosk.ca.commands"
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), "ca"})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "ca":
+            return super().get_command(ctx, cmd_name)
+        try:
+            command = import_module(self._CA).ca
+        except ModuleNotFoundError as error:
+            raise click.ClickException(
+                f"the CA is not installed ({error.name} is missing): install kiosk[ca]"
+            ) from error
+        return command if isinstance(command, click.Command) else None
+
+
+@click.group(cls=_Commands)
+def main() -> None:
+    """Renew the electronic certificates of internet banking at a full-screen terminal."""
+
+
+@main.command()
+@click.option("--settings", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The kiosk's TOML.")
+def run(settings: Path) -> None:
+    """Serve customers on this terminal."""
+    from kiosk.launcher import NoTerminal, launch
+    from kiosk.settings import SettingsError, load_settings
+
+    try:
+        load_settings(settings)
+        sys.exit(launch(settings.absolute()))
+    except (SettingsError, NoTerminal) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@click.option("--plain", is_flag=True, help="Line by line instead of full screen.")
+@click.option("--yes", is_flag=True, help="With --plain: ask nothing, renew now, into the USB.")
+@click.option("--keep", is_flag=True, help="Go on with the token of the last demo.")
+@click.option("--language", type=click.Choice(["ja", "en"]), default="ja", show_default=True)
+@click.option(
+    "--days-left",
+    type=click.IntRange(-3650, 364),
+    default=20,
+    show_default=True,
+    help="Of the certificate; 0 is today.",
+)
+@click.option(
+    "--key", type=click.Choice(["rsa-2048", "ec-p256"]), default="rsa-2048", show_default=True, help="Kind of key pair."
+)
+@click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="Where the demo's bank lives.")
+def demo(plain: bool, yes: bool, keep: bool, language: str, days_left: int, key: str, directory: Path | None) -> None:
+    """A whole bank on this machine: CA, customer, software token and kiosk; nothing else is needed."""
+    if yes and not plain:
+        raise click.UsageError("--yes goes with --plain")
+    try:
+        from kiosk import demo as demonstration
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"the CA is not installed ({error.name} is missing): install kiosk[ca]") from error
+    sys.exit(
+        demonstration.run(
+            demonstration.Options(
+                plain=plain, yes=yes, keep=keep, language=language, days_left=days_left, key=key, directory=directory
+            )
+        )
+    )

@@ -1,0 +1,283 @@
+"""`kiosk demo`: a bank of its own in one directory, with a CA, a customer and a token, and the kiosk beside it.
+
+Nothing in it is pretended: the keys are made in a real PKCS#11 token, the CA is a process on a socket, and whatever
+is renewed here, other programs can check.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from pathlib import Path
+
+import msgspec
+import platformdirs
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from kiosk.ca.authority import create_authority
+from kiosk.ca.enrolment import enrol
+from kiosk.ca.ledger import LedgerInUse
+from kiosk.clock import JAPAN, one_year_before, system_clock
+from kiosk.credentials import HolderKind, HolderRule
+from kiosk.pin import Pin
+from kiosk.settings import DEMO_PIN, BranchSettings, CaSettings, Settings, save_settings
+from kiosk.tokens.process import ModuleSettings, TokenProcess
+from kiosk.tokens.token import Token, find_tokens
+from kiosk.tokens.wire import KeyKind
+
+TOKEN_LABEL = "SHINKIN-USB"  # noqa: S105 - a label, not a secret
+HOLDER_ID = "TKYM1408054"
+COMMON_NAME = "TKYM1408054 1403"
+
+_SO_PIN = "12345678"
+_KEY_ID = b"\x01"
+
+_SOFTHSM_MODULES = (
+    Path("/usr/lib/softhsm/libsofthsm2.so"),
+    Path("/usr/lib64/softhsm/libsofthsm2.so"),
+    Path("/usr/local/lib/softhsm/libsofthsm2.so"),
+)
+
+_LOCK = "kiosk-demo.lock"
+_CA_END_SECONDS = 10.0
+_MOST_DEMOS = 20
+
+
+class DemoError(Exception):
+    """The demo cannot be set up; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoBank:
+    """A demo directory that is ready: settings for the kiosk, and the address of the running CA."""
+
+    directory: Path
+    settings: Settings
+
+    @property
+    def settings_file(self) -> Path:
+        """Where the settings lie, for the kiosk's own process."""
+        return self.directory / "kiosk.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """What the demo's customer brings along."""
+
+    days_left: int = 20
+    """Until the certificate's last second; 0 is today, negative numbers are expired."""
+    key_kind: KeyKind = KeyKind.RSA_2048
+
+    def validity(self, now: datetime) -> tuple[datetime, datetime]:
+        """First and last second: a year that ends in the last second, in Japan, of the wanted day."""
+        last_day = now.astimezone(JAPAN).date() + timedelta(days=self.days_left)
+        last_second = datetime.combine(last_day, time(23, 59, 59), JAPAN)
+        return one_year_before(last_second), last_second
+
+
+def manual_subject() -> x509.Name:
+    """The subject of the manual's completion screen."""
+    lines = (
+        (NameOID.COUNTRY_NAME, "JP"),
+        (NameOID.ORGANIZATION_NAME, "The Shinkin Banks Information System Center Co.,Ltd"),
+        (NameOID.ORGANIZATIONAL_UNIT_NAME, "Shinkin Internet Banking Intermediate CA"),
+        (NameOID.ORGANIZATIONAL_UNIT_NAME, "USER/PE - 2"),
+        (NameOID.ORGANIZATIONAL_UNIT_NAME, "CERT/SUEDNUM - 3"),
+        (NameOID.COMMON_NAME, COMMON_NAME),
+    )
+    return x509.Name([x509.NameAttribute(kind, value) for kind, value in lines])
+
+
+def default_directory() -> Path:
+    """Where a demo lives unless told otherwise: under the XDG state folder."""
+    return platformdirs.user_state_path("renewal-kiosk") / "demo"
+
+
+@contextmanager
+def claimed(wanted: Path) -> Iterator[Path]:
+    """Have `wanted` to oneself, or the next directory that nobody uses (`demo-2`, `demo-3`, …).
+
+    Raises:
+        DemoError: none can be had.
+    """
+    for number in range(1, _MOST_DEMOS + 1):
+        directory = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _refuse_what_is_no_demo(directory)
+            lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise DemoError(f"the demo directory {directory} cannot be used: {error.strerror}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write(f"kiosk demo: {directory} is in use by another demo; taking the next one\n")
+            os.close(lock)
+            continue
+        try:
+            yield directory
+        finally:
+            os.close(lock)
+        return
+    raise DemoError(f"{_MOST_DEMOS} demos are running already")
+
+
+def _refuse_what_is_no_demo(directory: Path) -> None:
+    """A demo makes its token anew at every start, and must not do so among somebody's files."""
+    if not (directory / _LOCK).exists() and any(directory.iterdir()):
+        raise DemoError(f"{directory} is not empty and no demo has made it; please name another directory")
+    if "#" in str(directory):
+        raise DemoError(f"SoftHSM cannot work in a path with #: {directory}")
+
+
+async def prepare(directory: Path, customer: Customer, *, keep: bool) -> None:
+    """Make what `directory` lacks: a CA (once), and a fresh token with the customer's credential unless `keep`.
+
+    Raises:
+        DemoError: something is missing on this machine.
+    """
+    create_authority(directory / "ca")
+    shutil.copyfile(directory / "ca" / "chain.pem", directory / "chain.pem")
+    module = softhsm(directory)
+    if keep and _whole_mark(directory).exists():
+        return
+    _whole_mark(directory).unlink(missing_ok=True)
+    make_software_token(directory, module)
+    try:
+        await issue_onto_token(directory / "ca", module, customer, Pin(bytearray(DEMO_PIN, "ascii")))
+    except LedgerInUse as error:
+        raise DemoError(f"the CA of an earlier demo in {directory} is still ending; please try again") from error
+    _whole_mark(directory).touch()
+
+
+@contextmanager
+def opened(directory: Path, language: str) -> Iterator[DemoBank]:
+    """Run the CA of a prepared `directory`, and write the settings of a kiosk in front of it.
+
+    Raises:
+        DemoError: the CA does not start.
+    """
+    ca_directory = directory / "ca"
+    with running_ca(ca_directory, directory / "ca.log") as url:
+        settings = Settings(
+            token=softhsm(directory),
+            ca=CaSettings(url=url, roots=str(directory / "chain.pem"), tls_roots=str(ca_directory / "tls-root.pem")),
+            journal=str(directory / "journal.sqlite"),
+            branch=BranchSettings(branch="本店", language=language, demo=True),
+        )
+        bank = DemoBank(directory, settings)
+        save_settings(settings, bank.settings_file)
+        yield bank
+
+
+def softhsm(directory: Path) -> ModuleSettings:
+    """The software token's module, with its tokens in `directory`; its settings file is written there.
+
+    Raises:
+        DemoError: SoftHSM is not installed.
+    """
+    module = next((path for path in _SOFTHSM_MODULES if path.exists()), None)
+    if module is None or shutil.which("softhsm2-util") is None:
+        raise DemoError("SoftHSM is not installed; on Debian: apt-get install softhsm2")
+    configuration = directory / "softhsm2.conf"
+    configuration.write_text(
+        f"directories.tokendir = {_token_directory(directory)}\nobjectstore.backend = file\nlog.level = ERROR\n",
+        encoding="utf-8",
+    )
+    return ModuleSettings(module=str(module), environment={"SOFTHSM2_CONF": str(configuration)})
+
+
+async def issue_onto_token(ca_directory: Path, module: ModuleSettings, customer: Customer, pin: Pin) -> None:
+    """Make the customer's key pair in the one token that `module` shows, and have the CA certify it."""
+    process = TokenProcess.start(module)
+    facts = (await find_tokens(process))[0]
+    async with Token(module, process, facts, HolderRule()) as token:
+        await token.log_in(pin)
+        key = await token.make_key_pair(customer.key_kind, _KEY_ID, COMMON_NAME)
+        not_before, not_after = customer.validity(system_clock())
+        certificate = enrol(
+            ca_directory,
+            subject=manual_subject(),
+            public_key=key.public_key,
+            not_before=not_before,
+            not_after=not_after,
+            holder_id=HOLDER_ID,
+            kind=HolderKind.USER.value,
+        )
+        await token.write_certificate(certificate, _KEY_ID, COMMON_NAME)
+
+
+def make_software_token(directory: Path, module: ModuleSettings) -> None:
+    """A fresh, empty software token; whatever tokens lay in `directory` are gone.
+
+    Raises:
+        DemoError: SoftHSM would not make one.
+    """
+    shutil.rmtree(_token_directory(directory), ignore_errors=True)
+    _token_directory(directory).mkdir(mode=0o700)
+    command = ["softhsm2-util", "--init-token", "--free", "--label", TOKEN_LABEL]
+    made = subprocess.run(  # noqa: S603 - a fixed command
+        [*command, "--pin", DEMO_PIN, "--so-pin", _SO_PIN],
+        env={**os.environ, **module.environment},
+        capture_output=True,
+        check=False,
+    )
+    if made.returncode:
+        raise DemoError(f"SoftHSM could not make a token: {made.stderr.decode(errors='replace').strip()}")
+
+
+def _whole_mark(directory: Path) -> Path:
+    """Made last, so that a token that was cut while it was made is not kept."""
+    return directory / "token.ready"
+
+
+def _token_directory(directory: Path) -> Path:
+    return directory / "tokens"
+
+
+@contextmanager
+def running_ca(directory: Path, log: Path) -> Iterator[str]:
+    """Run `kiosk ca serve` on the CA in `directory`, and give its address. It ends with the block, or with us.
+
+    Raises:
+        DemoError: it does not start.
+    """
+    serve = ["ca", "serve", "--directory", str(directory), "--until-stdin-closes"]
+    with log.open("wb") as complaints:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-P", "-m", "kiosk", *serve],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+        )
+    with process:
+        try:
+            line = process.stdout.readline() if process.stdout else b""
+            if not line:
+                raise DemoError(f"the CA did not start: {log.read_text(errors='replace').strip()}")
+            yield msgspec.json.decode(line, type=_Serving).url
+        finally:
+            _end(process)
+
+
+class _Serving(msgspec.Struct):
+    """The line with which `kiosk ca serve` says that it serves."""
+
+    url: str
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin:
+        process.stdin.close()
+    try:
+        process.wait(_CA_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()

@@ -1,0 +1,226 @@
+"""The desk (窓口): whoever the conversation talks to.
+
+Screens, plain lines and a test's script all keep this protocol. A desk shows facts and returns what the customer
+chose; it knows no rules and does no I/O of its own. The words are the desk's, the facts are the conversation's.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Protocol
+
+from kiosk.certificates import Certificate
+from kiosk.credentials import Credential
+from kiosk.errors import Problem
+from kiosk.pin import Pin
+
+
+class Tries(Enum):
+    """How many tries a PIN has left, as far as the token tells: a hint, not a count."""
+
+    PLENTY = "plenty"
+    FEW = "few"
+
+
+@dataclass(frozen=True, slots=True)
+class PinQuestion:
+    """Asks for the PIN of the token."""
+
+    token_label: str
+    refused: bool
+    """Whether the token has just refused another PIN."""
+    tries: Tries
+    shortest: int
+    longest: int
+
+
+class NoticeAnswer(Enum):
+    """「今すぐ更新する」 or 「後で更新する」."""
+
+    NOW = "now"
+    LATER = "later"
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalNotice:
+    """電子証明書更新通知: the certificate of `credential` ends in `days_left` days."""
+
+    credential: Credential
+    days_left: int
+    now: datetime
+
+
+class MenuChoice(Enum):
+    """What the main menu offers."""
+
+    RENEW = "renew"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True, slots=True)
+class MainMenu:
+    """メイン: what can be done with `credential`."""
+
+    credential: Credential
+    days_left: int
+    renewable_from: datetime | None
+    """The first moment of the renewal window, where that is still to come; then 証明書更新 says so and is off."""
+
+
+class Destination(Enum):
+    """Where the new credential is to live."""
+
+    PC = "pc"
+    USB = "usb"
+
+
+class OffReason(Enum):
+    """Why a destination cannot be chosen here."""
+
+    NOT_OFFERED = "not-offered"
+    """The bank's policy does not offer it at this terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationQuestion:
+    """電子証明書更新開始: where to save. A destination that is in `off` cannot be chosen, and says why."""
+
+    off: dict[Destination, OffReason]
+
+
+@dataclass(frozen=True, slots=True)
+class WebAccessQuestion:
+    """Webアクセスの確認: 1 asks leave to make keys and send the request, 2 to receive and store the certificate."""
+
+    number: int
+    of: int
+    authority: str
+    """Common name of the issuing CA."""
+
+
+class SavingStep(Enum):
+    """What is being done while the customer waits, in this order."""
+
+    KEY = "key"
+    REQUEST = "request"
+    WRITE = "write"
+    PROVE = "prove"
+    CONFIRM = "confirm"
+    RETIRE = "retire"
+
+
+class SavingProgress(Protocol):
+    """Told each step of the save as it begins."""
+
+    def begin(self, step: SavingStep) -> None:
+        """The step begins now; those before it are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportAnnouncement:
+    """証明書インポート and インポート完了: dialogs with a lone OK that press themselves after `seconds`."""
+
+    certificate: Certificate
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The end of a renewal into `destination`, with the new certificate's details."""
+
+    destination: Destination
+    certificate: Certificate
+    replaced: Certificate
+    """The certificate that it succeeds."""
+
+
+class Desk(Protocol):
+    """Every question and announcement of a visit.
+
+    Cancelling any of these calls takes the question away. `None` or `False` means that the customer does not want to
+    go on; nothing has been changed then.
+    """
+
+    @property
+    def last_touched(self) -> float:
+        """`time.monotonic()` of the customer's last key or touch."""
+
+    async def ask_pin(self, question: PinQuestion) -> Pin | None:
+        """Ask for the PIN."""
+
+    async def show_notice(self, notice: RenewalNotice) -> NoticeAnswer:
+        """Show 電子証明書更新通知."""
+
+    async def choose_from_menu(self, menu: MainMenu) -> MenuChoice:
+        """Show the main menu."""
+
+    def preprocessing(self) -> AbstractAsyncContextManager[None]:
+        """Show 電子証明書更新前処理中 while the block runs."""
+
+    async def choose_destination(self, question: DestinationQuestion) -> Destination | None:
+        """Show 電子証明書更新開始."""
+
+    async def confirm_web_access(self, question: WebAccessQuestion) -> bool:
+        """Ask Webアクセスの確認."""
+
+    async def announce_key_export(self) -> bool:
+        """Show 秘密交換キーをエクスポートします: the last point at which the customer can turn back."""
+
+    def saving(self) -> AbstractAsyncContextManager[SavingProgress]:
+        """Show the wait while the block runs; from here on there is only forward."""
+
+    async def announce_import(self, announcement: ImportAnnouncement) -> None:
+        """Show 証明書インポート: what is about to be written."""
+
+    async def announce_import_complete(self, announcement: ImportAnnouncement) -> None:
+        """Show インポート完了."""
+
+    async def show_completion(self, completion: Completion) -> None:
+        """Show the completion screen until 「このウィンドウを閉じる」."""
+
+    async def show_problem(self, problem: Problem) -> None:
+        """Show what went wrong, until the customer has read it."""
+
+    async def ask_still_there(self, seconds: int) -> bool:
+        """Warn that the visit ends in `seconds` for want of a touch; true as soon as the customer touches anything."""
+
+    async def ask_take_out(self, *, removable: bool) -> None:
+        """Ask to take the token out.
+
+        Ends by itself only where the token cannot leave its slot (`removable` is false); otherwise it stays until it
+        is cancelled, because the token is out.
+        """
+
+
+class Standby(Enum):
+    """What the standby screen can show."""
+
+    INSERT = "insert"
+    """No token is in; one that comes begins a visit."""
+    READY = "ready"
+    """A token is in that cannot leave its slot; a touch begins the visit."""
+    OUT_OF_ORDER = "out-of-order"
+    """調整中: nobody can be served; the problem goes with it."""
+
+
+class StandbyBoard(Protocol):
+    """The standby screen as the reception sees it."""
+
+    def show(self, standby: Standby, problem: Problem | None = None) -> None:
+        """Show this from now on."""
+
+    async def touched(self) -> None:
+        """Wait until the customer presses はじめる."""
+
+
+class Reception(Protocol):
+    """What the kiosk does with its customers, one after another."""
+
+    async def wait_for_customer(self, board: StandbyBoard) -> None:
+        """Keep the board true; end when a visit is to begin."""
+
+    async def serve(self, desk: Desk) -> None:
+        """One visit, from PIN to the token taken out. Problems are shown at the desk, never raised."""

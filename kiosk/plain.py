@@ -1,0 +1,238 @@
+"""The line-by-line desk: questions on standard output, answers from standard input, for scripts and screen readers."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import sys
+import termios
+import threading
+import time
+import unicodedata
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
+from typing import TypeVar
+
+from kiosk.certificates import Certificate
+from kiosk.desk import (
+    Completion,
+    Destination,
+    DestinationQuestion,
+    ImportAnnouncement,
+    MainMenu,
+    MenuChoice,
+    NoticeAnswer,
+    PinQuestion,
+    RenewalNotice,
+    SavingProgress,
+    SavingStep,
+    WebAccessQuestion,
+)
+from kiosk.errors import Problem
+from kiosk.moments import until_words
+from kiosk.pin import Pin
+from kiosk.text_keys import TextKey
+from kiosk.texts import Texts
+
+T = TypeVar("T")
+
+_STEP_TEXTS: Mapping[SavingStep, TextKey] = {
+    SavingStep.KEY: "saving.key",
+    SavingStep.REQUEST: "saving.request",
+    SavingStep.WRITE: "saving.write",
+    SavingStep.PROVE: "saving.prove",
+    SavingStep.CONFIRM: "saving.confirm",
+    SavingStep.RETIRE: "saving.retire",
+}
+
+
+class PlainDesk:
+    """Numbered choices, one line each; the PIN is typed without echo.
+
+    `seconds_waited` is how long the customer took, so that the rest of a visit is the machine's own time.
+    """
+
+    def __init__(self, texts: Texts, show: Callable[[str], None], ask: Callable[[str], str] = input) -> None:
+        """Say everything through `show`, and read a line through `ask`."""
+        self._texts = texts
+        self._show = show
+        self._ask = ask
+        self.seconds_waited = 0.0
+
+    @property
+    def last_touched(self) -> float:
+        """Always now: whoever answers line by line is not hurried."""
+        return time.monotonic()
+
+    async def ask_pin(self, question: PinQuestion) -> Pin | None:
+        """Read the PIN without echo; an empty line gives up. What cannot be a PIN costs no try."""
+        if question.refused:
+            self._show(self._texts("pin.refused"))
+        while True:
+            typed = await self._answer(lambda: getpass.getpass(f"{self._texts('pin.heading')}: "))
+            if not typed:
+                return None
+            digits = unicodedata.normalize("NFKC", typed)  # full-width digits of a Japanese keyboard
+            if digits.isascii() and question.shortest <= len(digits) <= question.longest:
+                return Pin(bytearray(digits, "ascii"))
+            lengths = {"shortest": question.shortest, "longest": question.longest}
+            self._show(self._texts("pin.body", label=question.token_label, **lengths))
+
+    async def show_notice(self, notice: RenewalNotice) -> NoticeAnswer:
+        """Offer now or later."""
+        self._show(self._texts("notice.heading"))
+        self._show_certificate(notice.credential.certificate)
+        return await self._choose({"notice.now": NoticeAnswer.NOW, "notice.later": NoticeAnswer.LATER})
+
+    async def choose_from_menu(self, menu: MainMenu) -> MenuChoice:
+        """Offer what the menu has; renewal only where it is due."""
+        self._show(self._texts("menu.heading"))
+        self._show_certificate(menu.credential.certificate)
+        offered: dict[TextKey, MenuChoice] = {"menu.renew": MenuChoice.RENEW, "menu.leave": MenuChoice.LEAVE}
+        if menu.renewable_from:
+            del offered["menu.renew"]
+        return await self._choose(offered)
+
+    @asynccontextmanager
+    async def preprocessing(self) -> AsyncIterator[None]:
+        """Say that it is going on."""
+        self._show(self._texts("preprocessing.heading"))
+        yield
+
+    async def choose_destination(self, question: DestinationQuestion) -> Destination | None:
+        """Offer the destinations that can be chosen, and the way back."""
+        self._show(self._texts("renewal-start.heading"))
+        offered: dict[TextKey, Destination | None] = {
+            "renewal-start.usb": Destination.USB,
+            "renewal-start.pc": Destination.PC,
+        }
+        possible = {key: place for key, place in offered.items() if place not in question.off}
+        return await self._choose({**possible, "back": None})
+
+    async def confirm_web_access(self, question: WebAccessQuestion) -> bool:
+        """Ask yes or no."""
+        body: TextKey = "web-access.request" if question.number == 1 else "web-access.receive"
+        self._show(f"{self._texts('web-access.heading')} {question.number}/{question.of}")
+        self._show(self._texts(body, authority=question.authority))
+        return await self._choose({"yes": True, "no": False})
+
+    async def announce_key_export(self) -> bool:
+        """Announce it; the last way back."""
+        self._show(self._texts("key-export.heading"))
+        self._show(self._texts("key-export.body"))
+        return await self._choose({"ok": True, "cancel": False})
+
+    @asynccontextmanager
+    async def saving(self) -> AsyncIterator[SavingProgress]:
+        """Say each step as it begins."""
+        yield self
+
+    def begin(self, step: SavingStep) -> None:
+        """A step of the save begins."""
+        self._show(f"… {self._texts(_STEP_TEXTS[step])}")
+
+    async def announce_import(self, announcement: ImportAnnouncement) -> None:
+        """Say what is about to be written; nobody is waited for."""
+        self._show(self._texts("certificate-import.heading"))
+        self._show_certificate(announcement.certificate)
+
+    async def announce_import_complete(self, announcement: ImportAnnouncement) -> None:  # noqa: ARG002
+        """Say that it is written; the completion tells the rest."""
+        self._show(self._texts("import-complete.heading"))
+
+    async def show_completion(self, completion: Completion) -> None:
+        """Show the new certificate."""
+        self._show(self._texts("completion-usb.heading"))
+        self._show_certificate(completion.certificate)
+
+    async def show_problem(self, problem: Problem) -> None:
+        """Say what happened, what changed, and what to do."""
+        self._show(f"{problem.code}: {self._texts.of_problem(problem, 'happened')}")
+        self._show(self._texts.of_change(problem.changed))
+        self._show(self._texts.of_problem(problem, "customer"))
+
+    async def ask_still_there(self, seconds: int) -> bool:  # noqa: ARG002 - whoever answers line by line is there
+        """Always true."""
+        return True
+
+    async def ask_take_out(self, *, removable: bool) -> None:
+        """Ask for it; nothing waits."""
+        if removable:
+            self._show(self._texts("take-out.heading"))
+
+    def _show_certificate(self, certificate: Certificate) -> None:
+        for line in certificate.subject:
+            self._show(f"  {line.name} = {line.value}")
+        self._show(f"  {self._texts('completion.serial', serial=certificate.serial)}")
+        self._show(f"  {until_words(certificate.not_after, self._texts)}")
+
+    async def _choose(self, offered: Mapping[TextKey, T]) -> T:
+        answers = list(offered.values())
+        for number, key in enumerate(offered, start=1):
+            self._show(f"  {number}. {self._texts(key)}")
+        while True:
+            typed = await self._answer(lambda: self._ask("> "))
+            if typed is None:
+                return answers[-1]  # nobody is there: the last choice always leads out
+            numbers = [str(number) for number, _ in enumerate(answers, start=1)]
+            if typed.strip() in numbers:
+                return answers[numbers.index(typed.strip())]
+
+    async def _answer(self, ask: Callable[[], str]) -> str | None:
+        """What was typed, nothing where that was no text; None at the end of the input."""
+        begun = time.monotonic()
+        try:
+            return await _in_thread(ask)
+        except EOFError:
+            return None
+        except UnicodeDecodeError:
+            return ""
+        finally:
+            self.seconds_waited += time.monotonic() - begun
+
+
+class YesDesk(PlainDesk):
+    """Answers everything by itself the default way: renew now, into the USB, yes."""
+
+    def __init__(self, texts: Texts, show: Callable[[str], None], pin: Callable[[], Pin]) -> None:
+        """Give the PIN that `pin` makes."""
+        super().__init__(texts, show)
+        self._pin = pin
+
+    async def ask_pin(self, question: PinQuestion) -> Pin | None:
+        """The PIN it was given; None once it was refused, because a refused PIN is not sent again."""
+        return None if question.refused else self._pin()
+
+    async def _choose(self, offered: Mapping[TextKey, T]) -> T:
+        return next(iter(offered.values()))
+
+
+async def _in_thread(ask: Callable[[], str]) -> str:
+    """Wait for `ask` in a thread that does not keep the program alive: nothing else can end a blocking read."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[str] = loop.create_future()
+
+    def run() -> None:
+        try:
+            settle = partial(answer.set_result, ask())
+        except (EOFError, OSError, UnicodeDecodeError) as error:
+            settle = partial(answer.set_exception, error)
+        with suppress(RuntimeError):  # the loop has ended; nobody waits any more
+            loop.call_soon_threadsafe(lambda: None if answer.done() else settle())
+
+    threading.Thread(target=run, name="answer", daemon=True).start()
+    return await answer
+
+
+@contextmanager
+def echo_kept() -> Iterator[None]:
+    """Leave the terminal as it was, also where a PIN was being typed when the program ended."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    modes = termios.tcgetattr(sys.stdin.fileno())
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, modes)

@@ -1,0 +1,92 @@
+"""What tokens and CAs raise, as codes of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kiosk.cmp.errors import (
+    AnswerWaits,
+    CmpError,
+    Distrust,
+    MalformedMessage,
+    Refused,
+    TransferError,
+    TransferFailure,
+    UntrustedAnswer,
+)
+from kiosk.errors import Code, KioskError
+from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
+from kiosk.tokens.wire import FailureKind
+
+_TOKEN_CODES = {
+    FailureKind.MODULE: Code.MODULE_UNUSABLE,
+    FailureKind.GONE: Code.TOKEN_TAKEN_OUT,
+    FailureKind.PIN_LOCKED: Code.PIN_LOCKED,
+    FailureKind.PIN_NOT_SET: Code.PIN_NOT_SET,
+    FailureKind.UNSUITABLE: Code.NO_SUITABLE_KEY_KIND,
+}
+
+_TRANSFER_CODES = {
+    TransferFailure.UNREACHABLE: Code.CA_NOT_REACHED,
+    TransferFailure.BROKEN_OFF: Code.CA_NOT_REACHED,
+    TransferFailure.TLS: Code.CONNECTION_NOT_TRUSTED,
+    TransferFailure.TIME_OUT: Code.CA_TOO_SLOW,
+    TransferFailure.STATUS: Code.CA_OUT_OF_ORDER,
+    TransferFailure.CONTENT_TYPE: Code.CA_OUT_OF_ORDER,
+    TransferFailure.TOO_LARGE: Code.CA_OUT_OF_ORDER,
+}
+
+_REFUSAL_CODES = {
+    "certRevoked": Code.CERTIFICATE_NOT_ACCEPTED,
+    "signerNotTrusted": Code.CERTIFICATE_NOT_ACCEPTED,
+    "notAuthorized": Code.CERTIFICATE_NOT_ACCEPTED,
+    "badTime": Code.CLOCK_WRONG,
+}
+"""By failInfo (RFC 9810 §5.2.3); any other is C-01."""
+
+_NEW_CERTIFICATE_WRONG = {reason for reason in Distrust if reason.name.startswith("CERTIFICATE_")}
+
+
+@contextmanager
+def as_problems() -> Iterator[None]:
+    """Turn what tokens and CAs raise inside the block into `KioskError`."""
+    try:
+        yield
+    except (TokenError, TokenHangs, TokenProcessDied) as error:
+        raise token_problem(error) from error
+    except CmpError as error:
+        raise ca_problem(error) from error
+
+
+def token_problem(error: TokenError | TokenHangs | TokenProcessDied) -> KioskError:
+    """The problem behind a failed request to a token."""
+    match error:
+        case TokenHangs():
+            return KioskError(Code.TOKEN_HANGS, str(error))
+        case TokenProcessDied():
+            return KioskError(Code.TOKEN_FAILED, "the token process ended")
+        case TokenError():
+            return KioskError(_TOKEN_CODES.get(error.kind, Code.TOKEN_FAILED), error.detail)
+
+
+def ca_problem(error: CmpError) -> KioskError:
+    """The problem behind a failed exchange with the CA."""
+    match error:
+        case TransferError():
+            return KioskError(_TRANSFER_CODES[error.kind], str(error))
+        case UntrustedAnswer() if error.reason in _NEW_CERTIFICATE_WRONG:
+            return KioskError(Code.NEW_CERTIFICATE_WRONG, error.reason.value)
+        case UntrustedAnswer():
+            return KioskError(Code.ANSWER_NOT_TRUSTED, error.reason.value)
+        case AnswerWaits():
+            return KioskError(Code.WAITS_FOR_APPROVAL)
+        case Refused(proven=False):
+            return KioskError(Code.REFUSAL_NOT_PROVEN, str(error))
+        case Refused():
+            codes = (_REFUSAL_CODES[name] for name in sorted(error.fail_info) if name in _REFUSAL_CODES)
+            return KioskError(next(codes, Code.REFUSED_BY_CA), str(error))
+        case MalformedMessage():
+            return KioskError(Code.ANSWER_NOT_UNDERSTOOD, str(error))
+        case _:
+            return KioskError(Code.REFUSED_BY_CA, type(error).__name__)

@@ -1,0 +1,262 @@
+"""The steps of a renewal, in the order in which the old credential works until the new one is proven.
+
+Each step is in the journal before it is taken, and each can be taken again: the successor's key is found by its ID
+(design decision 7), the CA answers the same key with the same certificate, and nothing is written twice. So a renewal
+that was cut goes on where it was, at any kiosk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
+
+from kiosk.certificates import Certificate
+from kiosk.clock import days_left
+from kiosk.cmp.errors import CmpError, Refused, TransferError
+from kiosk.cmp.issued import Issued, WrongCertificate
+from kiosk.cmp.signing import Signer
+from kiosk.credentials import Credential, successor_key_id
+from kiosk.errors import Changed, Code, KioskError
+from kiosk.journal import Event, VisitRecord
+from kiosk.problems import as_problems, ca_problem
+from kiosk.services import Services
+from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
+from kiosk.tokens.inventory import PENDING_LABEL
+from kiosk.tokens.token import Token, TokenKey
+from kiosk.tokens.wire import KeyKind
+
+T = TypeVar("T")
+
+CLOCK_NOTED = timedelta(seconds=60)
+"""How far the kiosk's clock may be from the CA's before the staff is told (design decision 12)."""
+CLOCK_REFUSED = timedelta(minutes=5)
+"""How far before no key is made."""
+
+
+class Standing(Protocol):
+    """What the visit has to know of a renewal at every instant, also when it is cut."""
+
+    changed: Changed
+
+
+@dataclass(slots=True)
+class Renewal:
+    """The renewal of one credential on one token; the methods are its steps, called in this order."""
+
+    token: Token
+    old: Credential
+    services: Services
+    record: VisitRecord
+    standing: Standing
+    _kind: KeyKind | None = field(default=None, init=False)
+    _key: TokenKey | None = field(default=None, init=False)
+    _made_here: bool = field(default=False, init=False)
+    """Whether the new key was made in this visit, so that no earlier request can have gone out for it."""
+    _issued: Issued | None = field(default=None, init=False)
+
+    async def prepare(self) -> None:
+        """Ask the CA, with the old key, whether all is well; choose the kind of key. Changes nothing.
+
+        Raises:
+            KioskError: the CA cannot be reached or does not accept the certificate, the clocks disagree, the
+                certificate is not in its renewal window, or the token can make no key the CA takes.
+        """
+        with as_problems():
+            answer = await self.services.ca.general(self._old_signer())
+        await self._compare_clocks(abs(answer.offset))
+        self._check_window(answer.message_time)
+        with as_problems():
+            self._kind = self._preferred_kind(
+                await self.token.key_kinds(), answer.template.key_kinds if answer.template else frozenset()
+            )
+            self.token.warm_up()
+        await self.record.note(Event.PREPROCESSED, serial=self.old.certificate.serial)
+
+    async def make_key(self) -> None:
+        """Make the successor's key pair inside the token, or take the one that an earlier, cut renewal made.
+
+        A private key with the successor's ID is never removed here: the CA may have certified it.
+
+        Raises:
+            KioskError: the token could not, or does not tell the key that is there already.
+        """
+        key_id = successor_key_id(self.old.certificate)
+        with as_problems():
+            inventory = await self.token.inventory()
+        if inventory.has_successor_key(self.old):
+            self.standing.changed = Changed.UNFINISHED
+            begun = inventory.successor_key(self.old)
+            if begun is None:
+                raise KioskError(Code.SUCCESSOR_NOT_READABLE)
+            self._key = TokenKey(self.token, key_id, begun)
+            return
+        await self.record.note(Event.MAKING_KEY, serial=self.old.certificate.serial, detail=self._chosen_kind())
+        self.standing.changed = Changed.UNFINISHED
+        self._made_here = True
+        with as_problems():
+            try:
+                self._key = await self.token.make_key_pair(self._chosen_kind(), key_id, PENDING_LABEL)
+            except TokenError:
+                await self._remove_new_key()
+                raise
+
+    async def request(self) -> Certificate:
+        """Have the CA certify the new key. The answer is checked in full, and refused as a whole if anything is wrong.
+
+        Raises:
+            KioskError: the CA refused, its answer does not count, or the network failed.
+        """
+        await self.record.note(Event.REQUESTING, serial=self.old.certificate.serial)
+        with as_problems():
+            try:
+                self._issued = await self.services.ca.update(self._old_signer(), self._new_key())
+            except WrongCertificate as error:
+                await self._reject(error)
+                raise
+            except CmpError as error:
+                if self._made_here and _nothing_came_of_it(error):
+                    await self._remove_new_key()
+                raise
+        new = self._issued.certificate
+        await self.record.note(Event.ISSUED, serial=new.serial)
+        return new
+
+    async def write(self) -> None:
+        """Write the new certificate beside its key.
+
+        Raises:
+            KioskError: the token could not; the renewal can be finished later.
+        """
+        await self.record.note(Event.WRITING, serial=self._new().serial)
+        with as_problems():
+            await self.token.write_certificate(self._new(), self._new_key().key_id, PENDING_LABEL)
+
+    async def prove(self) -> None:
+        """Read the new credential back in a fresh token process, compare it byte for byte, and sign with it.
+
+        Raises:
+            KioskError: T-30, it is not what was written, or its key does not sign.
+        """
+        with as_problems():
+            await self.token.log_in_afresh()
+            inventory = await self.token.inventory()
+            written = next((each for each in inventory.credentials if each.certificate == self._new()), None)
+            proven = written is not None and await self.token.proves(written)
+        if not proven:
+            raise KioskError(Code.NEW_CREDENTIAL_NOT_PROVEN, "not found" if written is None else "does not sign")
+        await self.record.note(Event.PROVEN, serial=self._new().serial)
+
+    async def confirm(self) -> None:
+        """Tell the CA that the new certificate is safely stored; from now on it is the customer's.
+
+        Raises:
+            KioskError: the CA did not acknowledge it; both credentials stay, and the renewal can be finished later.
+        """
+        await self.record.note(Event.CONFIRMING, serial=self._new().serial)
+        self.standing.changed = Changed.STORED
+        with as_problems():
+            await self.services.ca.confirm(self._issued_now())
+        self.standing.changed = Changed.RENEWED
+        await self.record.note(Event.CONFIRMED, serial=self._new().serial)
+
+    async def retire_old(self) -> None:
+        """Remove the old credential: private key, public key, certificate, each read again just before.
+
+        A cut then leaves a certificate without key, which is debris; never a key without certificate, which would
+        look like an unfinished renewal.
+
+        Raises:
+            KioskError: T-31, the token could not; the new credential is not concerned.
+        """
+        serial = self.old.certificate.serial
+        await self.record.note(Event.RETIRING, serial=serial)
+        try:
+            await self.token.relabel(self._new_key().key_id, self._new().common_name)
+            for part in (await self.token.inventory()).parts_of(self.old):
+                if not await self.token.remove(part):
+                    raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, f"{part.kind} not found again")
+        except (TokenError, TokenHangs, TokenProcessDied) as error:
+            raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, str(error)) from error
+        await self.record.note(Event.RETIRED, serial=serial)
+
+    async def _reject(self, wrong: WrongCertificate) -> None:
+        """Have the CA revoke what nobody asked for; then the key that it was for is of no use either."""
+        await self.record.note(Event.REJECTING, serial=wrong.issued.certificate.serial, detail=wrong.reason.value)
+        try:
+            await self.services.ca.reject(wrong.issued, wrong.reason.value)
+        except CmpError as error:
+            await self.record.note(Event.PROBLEM, code=ca_problem(error).problem.code, detail="not rejected")
+        else:
+            if self._made_here:
+                await self._remove_new_key()
+
+    async def _compare_clocks(self, offset: timedelta) -> None:
+        if offset > CLOCK_REFUSED:
+            raise KioskError(Code.CLOCK_WRONG, f"{offset.total_seconds():.0f} s")
+        if offset > CLOCK_NOTED:
+            await self.record.note(Event.CLOCK_OFF, detail=f"{offset.total_seconds():.0f} s")
+
+    def _check_window(self, now: datetime) -> None:
+        last_second = self.old.certificate.not_after
+        if now > last_second:
+            raise KioskError(Code.EXPIRED)
+        if days_left(last_second, now, self.services.policy.time_zone) > self.services.policy.window_days:
+            raise KioskError(Code.NOT_RENEWABLE_YET)
+
+    def _preferred_kind(self, of_token: list[KeyKind], of_ca: frozenset[str]) -> KeyKind:
+        suitable = (
+            kind for kind in self.services.policy.key_kinds if kind in of_token and (not of_ca or kind in of_ca)
+        )
+        kind = next(suitable, None)
+        if kind is None:
+            raise KioskError(Code.NO_SUITABLE_KEY_KIND)
+        return KeyKind(kind)
+
+    async def _remove_new_key(self) -> None:
+        """Leave nothing of a key that nobody will certify; what cannot be removed is found at the next visit."""
+        wanted = successor_key_id(self.old.certificate)
+        await self.record.note(Event.REMOVING_KEY, serial=self.old.certificate.serial)
+        try:
+            for stored in (await self.token.inventory()).objects:
+                if stored.key_id == wanted:
+                    await self.token.remove(stored)
+            left = [each for each in (await self.token.inventory()).objects if each.key_id == wanted]
+        except (TokenError, TokenHangs, TokenProcessDied) as error:
+            await self.record.note(Event.PROBLEM, code=Code.TOKEN_FAILED, detail=f"new key not removed: {error}")
+            return
+        if not left:
+            self.standing.changed = Changed.NOTHING
+
+    def _old_signer(self) -> Signer:
+        chain = self.services.anchors.chain_of(self.old.certificate)
+        return Signer(self.token.key_of(self.old), self.old.certificate, chain)
+
+    def _chosen_kind(self) -> KeyKind:
+        return _needed(self._kind)
+
+    def _new_key(self) -> TokenKey:
+        return _needed(self._key)
+
+    def _issued_now(self) -> Issued:
+        return _needed(self._issued)
+
+    def _new(self) -> Certificate:
+        return self._issued_now().certificate
+
+
+def _needed(value: T | None) -> T:
+    if value is None:
+        raise RuntimeError("a step of the renewal was taken before the one it builds on")
+    return value
+
+
+def _nothing_came_of_it(error: CmpError) -> bool:
+    """Whether the CA certainly has no row for this request."""
+    match error:
+        case TransferError():
+            return not error.may_have_arrived
+        case Refused():
+            return error.proven
+        case _:
+            return False

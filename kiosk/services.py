@@ -1,0 +1,77 @@
+"""What a kiosk works with, visit after visit, made from its settings."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kiosk.certificates import Certificate, UnreadableCertificate, chain_of, is_issued_by, read_certificate_file
+from kiosk.clock import Clock, system_clock
+from kiosk.cmp.answers import Trust
+from kiosk.cmp.client import CmpClient
+from kiosk.cmp.transfer import Limits, open_http_client
+from kiosk.journal import Journal
+from kiosk.settings import Policy, Settings, SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """CA, trust, rules, journal and clock of one kiosk."""
+
+    ca: CmpClient
+    anchors: Anchors
+    policy: Policy
+    journal: Journal
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """The CA certificates under which customers' certificates are issued."""
+
+    roots: tuple[Certificate, ...]
+    intermediates: tuple[Certificate, ...]
+
+    def chain_of(self, certificate: Certificate) -> tuple[Certificate, ...]:
+        """The intermediates between `certificate` and its root, the issuer first."""
+        return chain_of(certificate, self.intermediates)
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, clock: Clock = system_clock) -> AsyncIterator[Services]:
+    """Open what `settings` names, and close it again.
+
+    Raises:
+        SettingsError: a file that the settings name is missing or holds nothing usable.
+        KioskError: K-02, the journal cannot be written.
+    """
+    anchors = read_anchors(Path(settings.ca.roots))
+    limits = Limits(total_seconds=settings.ca.time_limit)
+    try:
+        http = open_http_client(Path(settings.ca.tls_roots), limits)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"ca.tls_roots: {settings.ca.tls_roots} holds no certificates") from error
+    async with http:
+        trust = Trust(roots=anchors.roots, intermediates=anchors.intermediates)
+        ca = CmpClient(http, settings.ca.url, trust, clock=clock, limits=limits)
+        with Journal(Path(settings.journal), clock) as journal:
+            yield Services(ca, anchors, settings.policy, journal, clock)
+
+
+def read_anchors(path: Path) -> Anchors:
+    """Read a PEM file of roots and intermediates.
+
+    Raises:
+        SettingsError: it cannot be read, or holds no root.
+    """
+    try:
+        found = read_certificate_file(path)
+    except UnreadableCertificate as error:
+        raise SettingsError(f"ca.roots: {error}") from error
+    roots = tuple(each for each in found if each.subject_der == each.issuer_der and is_issued_by(each, each))
+    if not roots:
+        raise SettingsError(f"ca.roots: {path} holds no root certificate")
+    return Anchors(roots, tuple(each for each in found if each not in roots))

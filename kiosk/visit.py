@@ -1,0 +1,113 @@
+"""One customer, from the PIN to the end of the conversation.
+
+A visit is one task group: the conversation, a watcher for the token, a watcher for idleness. Whatever ends it cancels
+the group, and everything of that customer goes with it: questions, token processes, PIN.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+from kiosk.conversation import Conversation
+from kiosk.desk import Completion, Desk
+from kiosk.errors import Code, KioskError, Problem
+from kiosk.idle import IdleLimit
+from kiosk.journal import Event, VisitRecord
+from kiosk.problems import as_problems
+from kiosk.services import Services
+from kiosk.settings import Policy
+from kiosk.tokens.token import Token
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks at the slots; a module's own events are not to be relied on (field notes §2)."""
+
+
+_SAYS_LITTLE = (Code.TOKEN_FAILED, Code.TOKEN_HANGS)
+
+
+class _LeftAlone(Exception):
+    """Nobody touched the kiosk for too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a visit ended. Both are None where the customer did without, or went away."""
+
+    completion: Completion | None = None
+    problem: Problem | None = None
+
+
+async def hold_visit(desk: Desk, token: Token, services: Services, still_in: Callable[[], Awaitable[bool]]) -> Outcome:
+    """Hold one visit with `token`, whose processes have ended when this returns. Problems are returned, not raised.
+
+    Modules say little when a token is pulled; then `still_in` is asked, once, whether it is still there.
+    """
+    record = services.journal.begin_visit(token.facts.serial)
+    idle = IdleLimit(services.policy.idle_seconds, lambda: desk.last_touched)
+    conversation = Conversation(
+        desk=desk,
+        token=token,
+        services=services,
+        record=record,
+        idle=idle,
+    )
+    completion: Completion | None = None
+    problem: Problem | None = None
+    try:
+        async with token:
+            await record.note(Event.VISIT_BEGUN)
+            async with asyncio.TaskGroup() as group:
+                watchers = [
+                    group.create_task(_watch_token(token, conversation), name="token"),
+                    group.create_task(_watch_idle(idle, desk, services.policy), name="idle"),
+                ]
+                completion = await conversation.hold()
+                if completion:
+                    await desk.show_completion(completion)
+                for watcher in watchers:
+                    watcher.cancel()
+    except* KioskError as errors:
+        problem = replace(_first(errors).problem, changed=conversation.changed)
+    except* _LeftAlone:
+        await record.note(Event.IDLE)
+    if problem and problem.code in _SAYS_LITTLE and not await still_in():
+        problem = replace(problem, code=Code.TOKEN_TAKEN_OUT)
+    return await _closed(record, Outcome(completion, problem))
+
+
+async def _closed(record: VisitRecord, outcome: Outcome) -> Outcome:
+    """The outcome, once it is in the journal; where it cannot be, that is the problem to be told."""
+    try:
+        if outcome.problem:
+            await record.note(Event.PROBLEM, code=outcome.problem.code, detail=outcome.problem.detail)
+        await record.note(Event.VISIT_ENDED)
+    except KioskError as error:
+        return replace(outcome, problem=outcome.problem or error.problem)
+    return outcome
+
+
+async def _watch_token(token: Token, conversation: Conversation) -> None:
+    while conversation.needs_token:
+        await asyncio.sleep(LOOK_EVERY)
+        if token.busy or not conversation.needs_token:
+            continue  # a token at work is in, and says so itself when it is not
+        with as_problems():
+            if await token.look() is None:
+                raise KioskError(Code.TOKEN_TAKEN_OUT)
+
+
+async def _watch_idle(idle: IdleLimit, desk: Desk, policy: Policy) -> NoReturn:
+    while True:
+        await idle.reached()
+        if not await desk.ask_still_there(policy.idle_warning_seconds) and not idle.is_suspended:
+            raise _LeftAlone
+        idle.restart()
+
+
+def _first(errors: BaseExceptionGroup[KioskError]) -> KioskError:
+    for error in errors.exceptions:
+        return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    raise RuntimeError("an empty group of errors")

@@ -1,0 +1,114 @@
+"""A whole small bank for tests: a real CA process, a real software token, and eyes that look into both."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from kiosk.cmp.client import CmpClient
+from kiosk.credentials import Credential, HolderRule
+from kiosk.demo_bank import Customer, DemoBank, opened, prepare
+from kiosk.journal import Journal
+from kiosk.pin import Pin
+from kiosk.reception import FrontDesk
+from kiosk.services import open_services
+from kiosk.settings import DEMO_PIN, Settings
+from kiosk.tokens.inventory import Inventory
+from kiosk.tokens.process import TokenProcess
+from kiosk.tokens.token import Token, find_tokens
+from kiosk.tokens.wire import KeyKind
+from kiosk.visit import Outcome
+from tests.scripted_desk import ScriptedDesk
+
+
+@dataclass
+class Bank:
+    """What the demo sets up, and what tests want to know of it."""
+
+    demo: DemoBank
+
+    @property
+    def settings(self) -> Settings:
+        return self.demo.settings
+
+    @property
+    def directory(self) -> Path:
+        return self.demo.directory
+
+    def with_policy(self, **rules: object) -> Bank:
+        policy = msgspec.structs.replace(self.settings.policy, **rules)
+        settings = msgspec.structs.replace(self.settings, policy=policy)
+        return Bank(DemoBank(self.directory, settings))
+
+    async def visit(self, desk: ScriptedDesk, through: Callable[[CmpClient], CmpClient] | None = None) -> Outcome:
+        """One visit of the customer with the token, as the kiosk would hold it; `through` may stand before the CA."""
+        async with open_services(self.settings) as services:
+            if through:
+                services = replace(services, ca=through(services.ca))
+            front_desk = FrontDesk(services, self.settings.token)
+            try:
+                return await front_desk.serve_token(desk, await front_desk.the_token())
+            finally:
+                await front_desk.close()
+
+    async def inventory(self) -> Inventory:
+        """What lies on the token, seen by a process of its own."""
+        async with await self.open_token() as token:
+            return await token.inventory()
+
+    async def open_token(self) -> Token:
+        process = TokenProcess.start(self.settings.token)
+        token = Token(self.settings.token, process, (await find_tokens(process))[0], HolderRule())
+        await token.log_in(Pin(bytearray(DEMO_PIN, "ascii")))
+        return token
+
+    async def credential(self) -> Credential:
+        """The one credential on the token, which must sign."""
+        async with await self.open_token() as token:
+            (credential,) = (await token.inventory()).credentials
+            assert await token.proves(credential)
+            return credential
+
+    def ledger(self) -> dict[str, list[tuple[object, ...]]]:
+        """Certificates and updates, as the CA has them."""
+        with closing(sqlite3.connect(f"file:{self.directory / 'ca' / 'ledger.sqlite'}?mode=ro", uri=True)) as database:
+            tables = ("certificates", "updates")
+            return {table: database.execute(f"SELECT * FROM {table} ORDER BY id").fetchall() for table in tables}  # noqa: S608
+
+    def states(self) -> dict[str, str]:
+        """The state of each certificate, by serial."""
+        with closing(sqlite3.connect(f"file:{self.directory / 'ca' / 'ledger.sqlite'}?mode=ro", uri=True)) as database:
+            return dict(database.execute("SELECT serial, state FROM certificates"))
+
+    def events(self) -> list[str]:
+        """What the journal tells."""
+        with Journal(Path(self.settings.journal)) as journal:
+            return [entry.event for entry in journal.entries()]
+
+    def journal_bytes(self) -> bytes:
+        path = Path(self.settings.journal)
+        return b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
+
+
+@asynccontextmanager
+async def open_bank(
+    directory: Path, *, days_left: int = 20, kind: KeyKind = KeyKind.EC_P256, keep: bool = False
+) -> AsyncIterator[Bank]:
+    """A bank in `directory`, whose one customer's certificate has so many days left."""
+    directory.mkdir(exist_ok=True)
+    await prepare(directory, Customer(days_left, kind), keep=keep)
+    with opened(directory, "ja") as demo:
+        yield Bank(demo)
+
+
+def child_processes() -> set[int]:
+    """The processes this one has started and that have not ended."""
+    children: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        children.update(int(each) for each in (task / "children").read_text().split())
+    return children

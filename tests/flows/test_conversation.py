@@ -1,0 +1,477 @@
+"""Whole conversations against a real CA process and a real SoftHSM token."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from kiosk.ca.authority import load_authority
+from kiosk.certificates import read_certificate
+from kiosk.clock import one_year_after, system_clock
+from kiosk.cmp.client import CmpClient, GeneralAnswer
+from kiosk.cmp.errors import Distrust, TransferError, TransferFailure, UntrustedAnswer
+from kiosk.cmp.issued import Issued, WrongCertificate
+from kiosk.cmp.signing import Signer, SigningKey
+from kiosk.credentials import successor_key_id
+from kiosk.demo_bank import Customer, DemoBank
+from kiosk.desk import (
+    Completion,
+    Destination,
+    DestinationQuestion,
+    MainMenu,
+    MenuChoice,
+    NoticeAnswer,
+    PinQuestion,
+    RenewalNotice,
+    SavingStep,
+)
+from kiosk.errors import Changed, Code, Problem
+from kiosk.journal import Event
+from kiosk.tokens.wire import KeyKind, ObjectKind
+from kiosk.visit import LOOK_EVERY
+from tests.bank import Bank, child_processes, open_bank
+from tests.scripted_desk import ScriptedDesk
+from tests.tokens.pulled_token import PulledToken
+
+SAVE = [
+    "preprocessing",
+    "destination",
+    "web-access 1/2",
+    "web-access 2/2",
+    "key-export",
+    "key",
+    "request",
+    "import",
+    "write",
+    "prove",
+    "confirm",
+    "retire",
+    "import-complete",
+    "completion",
+]
+
+
+async def test_usb_now(bank: Bank) -> None:
+    old = await bank.credential()
+    desk = ScriptedDesk()
+    outcome = await bank.visit(desk)
+
+    assert outcome.problem is None
+    assert outcome.completion is not None
+    assert desk.asked == ["pin", "notice", *SAVE]
+    new = await bank.credential()
+    assert new.certificate == outcome.completion.certificate
+    assert outcome.completion.replaced == old.certificate
+    assert outcome.completion.destination is Destination.USB
+    assert new.certificate.subject == old.certificate.subject
+    assert new.certificate.subject_der == old.certificate.subject_der
+    assert new.certificate.public_key_der != old.certificate.public_key_der
+    assert new.key_id == successor_key_id(old.certificate)
+    assert bank.states() == {old.certificate.serial: "superseded", new.certificate.serial: "valid"}
+
+
+async def test_the_new_certificate_lasts_one_year(bank: Bank) -> None:
+    outcome = await bank.visit(ScriptedDesk())
+    assert outcome.completion is not None
+    new = outcome.completion.certificate
+    issued_within = (one_year_after(new.not_before), new.not_after)
+    assert 0 <= (issued_within[1] - issued_within[0]).total_seconds() <= 10 * 60
+
+
+async def test_usb_later(bank: Bank) -> None:
+    desk = ScriptedDesk(notice=NoticeAnswer.LATER, menu=[MenuChoice.RENEW])
+    outcome = await bank.visit(desk)
+    assert outcome.completion is not None
+    assert desk.asked == ["pin", "notice", "menu", *SAVE]
+
+
+async def test_the_journal_tells_the_steps_in_order_and_no_names(bank: Bank) -> None:
+    await bank.visit(ScriptedDesk())
+    assert bank.events() == [
+        Event.VISIT_BEGUN,
+        Event.LOGGED_IN,
+        Event.NOTICE_SHOWN,
+        Event.PREPROCESSED,
+        Event.MAKING_KEY,
+        Event.REQUESTING,
+        Event.ISSUED,
+        Event.WRITING,
+        Event.PROVEN,
+        Event.CONFIRMING,
+        Event.CONFIRMED,
+        Event.RETIRING,
+        Event.RETIRED,
+        Event.COMPLETED,
+        Event.VISIT_ENDED,
+    ]
+    written = bank.journal_bytes()
+    for forbidden in (b"123456", b"Shinkin Banks", b"TKYM1408054 1403"):
+        assert forbidden not in written
+
+
+TURNING_BACK: dict[str, Callable[[], ScriptedDesk]] = {
+    "pin": lambda: ScriptedDesk(pins=[None]),
+    "notice, then leave": lambda: ScriptedDesk(notice=NoticeAnswer.LATER),
+    "destination": lambda: ScriptedDesk(destination=None),
+    "web access 1": lambda: ScriptedDesk(web_access=[False, True]),
+    "web access 2": lambda: ScriptedDesk(web_access=[True, False]),
+    "key export": lambda: ScriptedDesk(key_export=False),
+}
+
+
+@pytest.mark.parametrize("question", TURNING_BACK)
+async def test_turning_back_leaves_token_and_ca_untouched(bank: Bank, question: str) -> None:
+    token, ledger = await bank.inventory(), bank.ledger()
+    desk = TURNING_BACK[question]()
+    outcome = await bank.visit(desk)
+
+    assert outcome.completion is None
+    assert outcome.problem is None
+    assert await bank.inventory() == token
+    assert bank.ledger() == ledger
+    if question not in ("pin", "notice, then leave"):
+        assert desk.asked[-1] == "menu", "turning back leads to the main menu"
+        assert Event.TURNED_BACK in bank.events()
+
+
+async def test_wrong_pin_then_right(bank: Bank) -> None:
+    desk = ScriptedDesk(pins=["999999", "123456"])
+    outcome = await bank.visit(desk)
+    assert outcome.completion is not None
+    first, second = (question for question in desk.seen if isinstance(question, PinQuestion))
+    assert (first.refused, second.refused) == (False, True)
+    assert bank.events().count(Event.PIN_REFUSED) == 1
+
+
+async def test_a_third_wrong_pin_ends_the_visit(bank: Bank) -> None:
+    desk = ScriptedDesk(pins=["1111", "2222", "3333", "123456"])
+    outcome = await bank.visit(desk)
+    assert outcome.problem is not None
+    assert outcome.problem.code is Code.PIN_REFUSED_TOO_OFTEN
+    assert desk.pins == ["123456"], "the fourth PIN is not asked for"
+
+
+async def test_more_than_thirty_days(tmp_path: Path) -> None:
+    async with open_bank(tmp_path / "bank", days_left=31) as bank:
+        desk = ScriptedDesk()
+        outcome = await bank.visit(desk)
+        assert outcome.completion is None
+        assert desk.asked == ["pin", "menu"], "no notice"
+        menu = desk.seen[-1]
+        assert isinstance(menu, MainMenu)
+        assert menu.days_left == 31
+        assert menu.renewable_from is not None
+
+
+async def test_more_than_thirty_days_is_refused_even_if_the_desk_asks_for_it(tmp_path: Path) -> None:
+    async with open_bank(tmp_path / "bank", days_left=31) as bank:
+        token, ledger = await bank.inventory(), bank.ledger()
+        outcome = await bank.visit(ScriptedDesk(menu=[MenuChoice.RENEW]))
+        assert outcome.problem is not None
+        assert outcome.problem.code is Code.NOT_RENEWABLE_YET
+        assert outcome.problem.changed is Changed.NOTHING
+        assert (await bank.inventory(), bank.ledger()) == (token, ledger)
+
+
+@pytest.mark.parametrize("days_left", [0, 30])
+async def test_first_and_last_day_of_the_window(tmp_path: Path, days_left: int) -> None:
+    async with open_bank(tmp_path / "bank", days_left=days_left) as bank:
+        desk = ScriptedDesk()
+        outcome = await bank.visit(desk)
+        assert outcome.completion is not None
+        notice = desk.seen[1]
+        assert isinstance(notice, RenewalNotice)
+        assert notice.days_left == days_left
+
+
+async def test_expired(tmp_path: Path) -> None:
+    async with open_bank(tmp_path / "bank", days_left=-1) as bank:
+        outcome = await bank.visit(ScriptedDesk())
+        assert outcome.problem is not None
+        assert outcome.problem.code is Code.EXPIRED
+
+
+async def test_rsa_token(tmp_path: Path) -> None:
+    async with open_bank(tmp_path / "bank", kind=KeyKind.RSA_2048) as bank:
+        assert (await bank.visit(ScriptedDesk())).completion is not None
+        await bank.credential()
+
+
+async def test_the_pc_is_not_offered_here(bank: Bank) -> None:
+    desk = ScriptedDesk()
+    await bank.visit(desk)
+    question = next(each for each in desk.seen if isinstance(each, DestinationQuestion))
+    assert Destination.PC in question.off
+    assert Destination.USB not in question.off
+
+
+async def test_an_answer_signed_by_another_customers_key_is_refused(tmp_path: Path) -> None:
+    """The other customer's certificate chains to the same CA, but its key may not speak for the CA."""
+    async with open_bank(tmp_path / "bank") as bank:
+        token = await bank.inventory()
+    sign_as_another_customer(bank.directory / "ca")
+    async with open_bank(tmp_path / "bank", keep=True) as bank:
+        outcome = await bank.visit(ScriptedDesk())
+        assert outcome.problem is not None
+        assert outcome.problem.code is Code.ANSWER_NOT_TRUSTED
+        assert outcome.problem.detail == "signer-purpose"
+        assert outcome.problem.changed is Changed.NOTHING
+        assert await bank.inventory() == token
+
+
+def sign_as_another_customer(ca_directory: Path) -> None:
+    """Have the CA process sign its answers with a key that it certified for a customer."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    customer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "TKYM9999999 9999")])
+    begin, end = Customer().validity(system_clock())
+    certificate = load_authority(ca_directory).issue(customer, key.public_key(), begin, end)
+    (ca_directory / "signer.pem").write_bytes(certificate.x509.public_bytes(Encoding.PEM))
+    (ca_directory / "signer.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+class Counterfeit(CmpClient):
+    """Has the CA issue, and then finds the certificate to be another one than was asked for."""
+
+    def __init__(self, real: CmpClient) -> None:
+        self._real = real
+
+    async def general(self, signer: Signer, *, about: Collection[str] = ()) -> GeneralAnswer:
+        return await (self._real.general(signer, about=about) if about else self._real.general(signer))
+
+    async def update(self, signer: Signer, new_key: SigningKey) -> Issued:
+        raise WrongCertificate(Distrust.CERTIFICATE_SUBJECT, await self._real.update(signer, new_key))
+
+    async def reject(self, issued: Issued, reason: str) -> None:
+        await self._real.reject(issued, reason)
+
+
+class Imposter(Counterfeit):
+    """Lets the request through to the CA, and answers in its place with a key that may not speak for it."""
+
+    async def update(self, signer: Signer, new_key: SigningKey) -> Issued:
+        await self._real.update(signer, new_key)
+        raise UntrustedAnswer(Distrust.SIGNER_PURPOSE)
+
+
+async def test_an_answer_that_does_not_count_leaves_the_request_open(bank: Bank) -> None:
+    old = await bank.credential()
+    outcome = await bank.visit(ScriptedDesk(), through=Imposter)
+    assert outcome.problem == Problem(Code.ANSWER_NOT_TRUSTED, Changed.UNFINISHED, "signer-purpose")
+    async with await bank.open_token() as token:
+        assert await token.proves(old)
+    assert (await bank.visit(ScriptedDesk())).completion is not None
+    assert sorted(bank.states().values()) == ["superseded", "valid"], "the same key met the same row"
+
+
+class Unacknowledged(Counterfeit):
+    """The CA hears the confirmation, and its acknowledgement is lost."""
+
+    async def update(self, signer: Signer, new_key: SigningKey) -> Issued:
+        return await self._real.update(signer, new_key)
+
+    async def confirm(self, issued: Issued) -> None:
+        await self._real.confirm(issued)
+        raise TransferError(TransferFailure.BROKEN_OFF)
+
+
+async def test_a_lost_acknowledgement_is_not_called_nothing(bank: Bank) -> None:
+    outcome = await bank.visit(ScriptedDesk(), through=Unacknowledged)
+    assert outcome.problem is not None
+    assert outcome.problem.changed is Changed.STORED
+    again = await bank.visit(ScriptedDesk())
+    assert again.completion is not None
+    assert (await bank.credential()).certificate == again.completion.certificate
+    assert sorted(bank.states().values()) == ["superseded", "valid"]
+
+
+async def test_a_wrong_certificate_is_rejected_and_leaves_nothing(bank: Bank) -> None:
+    token = await bank.inventory()
+    outcome = await bank.visit(ScriptedDesk(), through=Counterfeit)
+    assert outcome.problem == Problem(Code.NEW_CERTIFICATE_WRONG, Changed.NOTHING, "certificate-subject")
+    assert await bank.inventory() == token
+    assert sorted(bank.states().values()) == ["revoked", "valid"]
+    assert (await bank.visit(ScriptedDesk())).completion is not None
+
+
+async def test_the_ca_cannot_be_reached(bank: Bank) -> None:
+    token = await bank.inventory()
+    nowhere = msgspec.structs.replace(bank.settings.ca, url="https://127.0.0.1:1/.well-known/cmp")
+    cut_off = Bank(DemoBank(bank.directory, msgspec.structs.replace(bank.settings, ca=nowhere)))
+    outcome = await cut_off.visit(ScriptedDesk())
+    assert outcome.problem is not None
+    assert outcome.problem.code is Code.CA_NOT_REACHED
+    assert outcome.problem.changed is Changed.NOTHING
+    assert await bank.inventory() == token
+
+
+async def test_another_tls_root_is_not_trusted(bank: Bank) -> None:
+    other = msgspec.structs.replace(bank.settings.ca, tls_roots=bank.settings.ca.roots)
+    outcome = await Bank(DemoBank(bank.directory, msgspec.structs.replace(bank.settings, ca=other))).visit(
+        ScriptedDesk()
+    )
+    assert outcome.problem is not None
+    assert outcome.problem.code is Code.CONNECTION_NOT_TRUSTED
+
+
+async def test_nothing_of_the_visit_runs_afterwards(bank: Bank) -> None:
+    before = child_processes()
+    await bank.visit(ScriptedDesk())
+    assert child_processes() == before
+
+
+async def test_the_module_is_never_loaded_in_the_process_of_the_screens(bank: Bank) -> None:
+    await bank.visit(ScriptedDesk())
+    assert "pkcs11" not in sys.modules
+
+
+class Cut(Exception):
+    """The kiosk's process ends here."""
+
+
+def cut_at(step: SavingStep) -> Callable[[SavingStep], None]:
+    def cut(begun: SavingStep) -> None:
+        if begun is step:
+            raise Cut
+
+    return cut
+
+
+@pytest.mark.parametrize("step", list(SavingStep))
+async def test_a_renewal_cut_before_any_step_is_finished_by_the_next_visit(bank: Bank, step: SavingStep) -> None:
+    with pytest.raises(ExceptionGroup) as raised:
+        await bank.visit(ScriptedDesk(at_step=cut_at(step)))
+    assert raised.group_contains(Cut)
+
+    outcome = await bank.visit(ScriptedDesk())
+    assert outcome.problem is None
+    assert sorted(bank.states().values()) == ["superseded", "valid"]
+    assert outcome.completion is not None
+    assert (await bank.credential()).certificate == outcome.completion.certificate
+    assert sorted(each.kind for each in (await bank.inventory()).objects) == sorted(ObjectKind)
+
+
+async def test_an_unfinished_successor_is_told_without_its_label(bank: Bank) -> None:
+    old = await bank.credential()
+    with pytest.raises(ExceptionGroup):
+        await bank.visit(ScriptedDesk(at_step=cut_at(SavingStep.CONFIRM)))
+    async with await bank.open_token() as token:
+        await token.relabel(successor_key_id(old.certificate), "TKYM1408054 1403")
+    desk = ScriptedDesk()
+    assert (await bank.visit(desk)).completion is not None
+    assert sorted(bank.states().values()) == ["superseded", "valid"]
+
+
+async def test_a_confirmed_successor_is_the_customers_once_the_old_one_has_ended(bank: Bank) -> None:
+    old = await bank.credential()
+    with pytest.raises(ExceptionGroup):
+        await bank.visit(ScriptedDesk(at_step=cut_at(SavingStep.RETIRE)))
+    inventory = await bank.inventory()
+    before, after = (old.certificate.not_after + timedelta(seconds=seconds) for seconds in (0, 1))
+    assert [each.certificate for each in inventory.current(before)] == [old.certificate]
+    (current,) = inventory.current(after)
+    assert current.key_id == successor_key_id(old.certificate)
+
+
+async def test_a_successors_key_is_never_destroyed_because_the_token_says_little(bank: Bank) -> None:
+    """An EC private key does not tell its public half; its certificate does."""
+    with pytest.raises(ExceptionGroup):
+        await bank.visit(ScriptedDesk(at_step=cut_at(SavingStep.RETIRE)))
+    async with await bank.open_token() as token:
+        for stored in (await token.inventory()).objects:
+            if stored.kind is ObjectKind.PUBLIC_KEY:
+                assert await token.remove(stored)
+    assert (await bank.visit(ScriptedDesk())).completion is not None
+    await bank.credential()
+
+
+async def test_a_successors_key_that_nothing_tells_is_left_alone_and_said(bank: Bank) -> None:
+    old = await bank.credential()
+    with pytest.raises(ExceptionGroup):
+        await bank.visit(ScriptedDesk(at_step=cut_at(SavingStep.WRITE)))
+    wanted = successor_key_id(old.certificate)
+    async with await bank.open_token() as token:
+        for stored in (await token.inventory()).objects:
+            if stored.kind is ObjectKind.PUBLIC_KEY and stored.key_id == wanted:
+                assert await token.remove(stored)
+    token_before = await bank.inventory()
+    outcome = await bank.visit(ScriptedDesk())
+    if outcome.completion is None:  # a module that tells an EC key's point by the private key goes on instead
+        assert outcome.problem is not None
+        assert (outcome.problem.code, outcome.problem.changed) == (Code.SUCCESSOR_NOT_READABLE, Changed.UNFINISHED)
+        assert await bank.inventory() == token_before
+
+
+async def test_other_issuers_certificates_are_none_of_our_business(bank: Bank) -> None:
+    """A self-signed certificate with the customer's own common name and a later end, and one of 900 kB."""
+    foreign_key, name = b"foreign", x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "TKYM1408054 x")])
+    async with await bank.open_token() as token:
+        key = await token.make_key_pair(KeyKind.RSA_2048, foreign_key, "foreign")
+        signer = ec.generate_private_key(ec.SECP256R1())
+        builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(7)
+        builder = builder.not_valid_before(system_clock()).not_valid_after(system_clock() + timedelta(days=9000))
+        certificate = builder.public_key(key.public_key).sign(signer, SHA256())
+        foreign = read_certificate(certificate.public_bytes(Encoding.DER))
+        await token.write_certificate(foreign, foreign_key, "foreign")
+        await token.write_certificate(replace(foreign, der=bytes(900_000)), b"huge", "huge")
+    assert (await bank.visit(ScriptedDesk())).completion is not None
+    left = {each.key_id for each in (await bank.inventory()).objects}
+    assert {foreign_key, b"huge"} < left
+
+
+async def test_another_applications_key_with_our_id_does_not_disturb(bank: Bank) -> None:
+    credential = await bank.credential()
+    async with await bank.open_token() as token:
+        await token.make_key_pair(KeyKind.RSA_2048, credential.key_id, "another application")
+    async with open_bank(bank.directory.with_name("rsa"), kind=KeyKind.RSA_2048) as rsa:
+        async with await rsa.open_token() as token:
+            await token.make_key_pair(KeyKind.RSA_2048, b"\x01", "another application")
+        assert (await rsa.visit(ScriptedDesk())).completion is not None
+
+
+async def test_the_token_may_go_while_the_completion_is_read(bank: Bank, tmp_path: Path) -> None:
+    token = PulledToken(bank.settings.token, tmp_path)
+    token.put_in()
+
+    class Desk(ScriptedDesk):
+        async def show_completion(self, completion: Completion) -> None:
+            token.pull()
+            await asyncio.sleep(3 * LOOK_EVERY)
+            await super().show_completion(completion)
+
+    settings = msgspec.structs.replace(bank.settings, token=token.settings)
+    desk = Desk()
+    outcome = await Bank(DemoBank(bank.directory, settings)).visit(desk)
+    assert outcome.problem is None
+    assert outcome.completion is not None
+    assert desk.asked[-1] == "completion"
+
+
+async def test_a_customer_who_walks_away_is_warned_and_logged_out(bank: Bank) -> None:
+    token, ledger = await bank.inventory(), bank.ledger()
+    desk = ScriptedDesk(leaves_at="destination")
+    outcome = await bank.with_policy(idle_seconds=0.2).visit(desk)
+    assert outcome.completion is None
+    assert outcome.problem is None
+    assert desk.asked[-2:] == ["destination", "idle"]
+    assert bank.events()[-2:] == [Event.IDLE, Event.VISIT_ENDED]
+    assert (await bank.inventory(), bank.ledger()) == (token, ledger)
+
+
+async def test_objects_on_the_token_after_a_renewal(bank: Bank) -> None:
+    await bank.visit(ScriptedDesk())
+    inventory = await bank.inventory()
+    assert sorted(each.kind for each in inventory.objects) == sorted(ObjectKind)
+    assert len({each.key_id for each in inventory.objects}) == 1
+    assert {each.label for each in inventory.objects} == {"TKYM1408054 1403"}

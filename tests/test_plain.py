@@ -1,0 +1,164 @@
+"""The line-by-line desk: what a script or a screen reader types."""
+
+from __future__ import annotations
+
+import os
+import pty
+import sys
+import termios
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kiosk.ca.authority import create_authority
+from kiosk.certificates import Certificate
+from kiosk.clock import system_clock
+from kiosk.credentials import Credential, HolderRule
+from kiosk.demo_bank import manual_subject
+from kiosk.desk import (
+    Destination,
+    DestinationQuestion,
+    MainMenu,
+    MenuChoice,
+    NoticeAnswer,
+    OffReason,
+    PinQuestion,
+    RenewalNotice,
+    Tries,
+    WebAccessQuestion,
+)
+from kiosk.errors import Code, Problem
+from kiosk.pin import Pin
+from kiosk.plain import PlainDesk, YesDesk, echo_kept
+from kiosk.texts import Texts
+
+NOW = system_clock()
+QUESTION = PinQuestion("SHINKIN-USB", refused=False, tries=Tries.PLENTY, shortest=4, longest=16)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    authority = create_authority(tmp_path_factory.mktemp("plain") / "ca")
+    return authority.issue(manual_subject(), authority.issuing.public_key, NOW, NOW + timedelta(days=20))
+
+
+def desk(*typed: str | Exception) -> tuple[PlainDesk, list[str]]:
+    answers: Iterator[str | Exception] = iter(typed)
+    shown: list[str] = []
+
+    def ask(_: str) -> str:
+        answer = next(answers, EOFError())
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return PlainDesk(Texts("ja"), shown.append, ask), shown
+
+
+async def test_choices_are_numbered(certificate: Certificate) -> None:
+    notice = RenewalNotice(Credential(certificate, b"1", HolderRule().holder_of(certificate)), 20, NOW)
+    plain, shown = desk("2")
+    assert await plain.show_notice(notice) is NoticeAnswer.LATER
+    assert "  1. 今すぐ更新する" in shown
+    assert "  2. 後で更新する" in shown
+
+
+@pytest.mark.parametrize(
+    "nonsense", ["", "0", "3", "-1", "x", "１", "9" * 5000, UnicodeDecodeError("utf-8", b"", 0, 1, "")]
+)
+async def test_what_is_no_choice_is_asked_again(nonsense: str | Exception) -> None:
+    plain, _ = desk(nonsense, "1")
+    assert await plain.confirm_web_access(WebAccessQuestion(1, 2, "CA"))
+
+
+async def test_the_end_of_the_input_leads_out(certificate: Certificate) -> None:
+    credential = Credential(certificate, b"1", HolderRule().holder_of(certificate))
+    plain, _ = desk()
+    assert await plain.show_notice(RenewalNotice(credential, 20, NOW)) is NoticeAnswer.LATER
+    assert await plain.choose_from_menu(MainMenu(credential, 20, None)) is MenuChoice.LEAVE
+    assert await plain.choose_destination(DestinationQuestion({Destination.PC: OffReason.NOT_OFFERED})) is None
+    assert not await plain.confirm_web_access(WebAccessQuestion(1, 2, "CA"))
+    assert not await plain.announce_key_export()
+
+
+async def test_a_destination_that_is_off_is_not_offered() -> None:
+    plain, shown = desk("1")
+    question = DestinationQuestion({Destination.PC: OffReason.NOT_OFFERED})
+    assert await plain.choose_destination(question) is Destination.USB
+    assert not any("パソコンに保存する" in line for line in shown)
+
+
+async def test_a_problem_tells_code_change_and_next_step() -> None:
+    plain, shown = desk()
+    await plain.show_problem(Problem(Code.TOKEN_TAKEN_OUT))
+    assert shown[0].startswith("T-02: ")
+    assert len(shown) == 3
+    assert all(shown)
+
+
+async def test_yes_sends_a_refused_pin_never_again() -> None:
+    yes = YesDesk(Texts("ja"), lambda _: None, lambda: Pin(bytearray(b"1234")))
+    assert await yes.ask_pin(QUESTION) is not None
+    refused = PinQuestion("SHINKIN-USB", refused=True, tries=Tries.FEW, shortest=4, longest=16)
+    assert await yes.ask_pin(refused) is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"), [("1234\n", b"1234"), ("１２３４\n", b"1234"), ("12\n漢字漢字\n1234\n", b"1234"), ("\n", None)]
+)
+def test_a_pin_is_typed_without_echo_and_costs_no_try_unless_it_can_be_one(typed: str, sent: bytes | None) -> None:
+    """On a pty of its own, because getpass reads the terminal."""
+    code = (
+        "import asyncio, sys\n"
+        "from kiosk.plain import PlainDesk\n"
+        "from kiosk.texts import Texts\n"
+        "from tests.test_plain import QUESTION\n"
+        "pin = asyncio.run(PlainDesk(Texts('ja'), lambda line: None).ask_pin(QUESTION))\n"
+        "print('took', None if pin is None else bytes(pin.take()).hex(), flush=True)\n"
+    )
+    said = on_pty(code, typed)
+    assert f"took {None if sent is None else sent.hex()}" in said
+    assert "1234" not in said.replace(sent.hex() if sent else "", "")
+
+
+def on_pty(code: str, typed: str) -> str:
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(Path(__file__).parents[1])
+        os.execv(sys.executable, [sys.executable, "-c", code])  # noqa: S606
+    said = b""
+    for line in typed.splitlines(keepends=True):
+        said += read_until(terminal, lambda text: text.rstrip().endswith(b":"))
+        os.write(terminal, line.encode())
+    said += read_until(terminal, lambda _: False)
+    os.waitpid(child, 0)
+    os.close(terminal)
+    return said.decode()
+
+
+def read_until(terminal: int, enough: Callable[[bytes], bool]) -> bytes:
+    said = b""
+    while not enough(said):
+        try:
+            part = os.read(terminal, 4096)
+        except OSError:
+            break
+        if not part:
+            break
+        said += part
+    return said
+
+
+def test_the_terminal_keeps_its_echo(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        modes = termios.tcgetattr(terminal)
+        with echo_kept():
+            silent = termios.tcgetattr(terminal)
+            silent[3] &= ~termios.ECHO
+            termios.tcsetattr(terminal, termios.TCSANOW, silent)
+        assert termios.tcgetattr(terminal) == modes
+    os.close(ours)

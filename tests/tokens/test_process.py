@@ -1,0 +1,163 @@
+"""The token process: what happens when a module hangs, crashes or lies, and what never leaves it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from kiosk.pin import Pin
+from kiosk.settings import DEMO_PIN
+from kiosk.tokens import wire
+from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
+from kiosk.tokens.process import Limits, ModuleSettings, TokenProcess
+from kiosk.tokens.token import find_tokens
+from kiosk.tokens.wire import FailureKind
+from tests.bank import Bank, child_processes
+
+
+async def test_a_hanging_module_is_ended_within_its_limit(bank: Bank) -> None:
+    settings = msgspec.structs.replace(bank.settings.token, limits=Limits(look=0.3))
+    process = TokenProcess.start(settings)
+    os.kill(process.pid, signal.SIGSTOP)
+    with pytest.raises(TokenHangs):
+        await find_tokens(process)
+    with pytest.raises(TokenProcessDied):
+        await find_tokens(process)
+    await process.end()
+    assert process.pid not in child_processes()
+
+
+async def test_a_crashed_module_is_noticed(bank: Bank) -> None:
+    process = TokenProcess.start(bank.settings.token)
+    await find_tokens(process)
+    os.kill(process.pid, signal.SIGKILL)
+    with pytest.raises(TokenProcessDied):
+        await find_tokens(process)
+    await process.end()
+
+
+async def test_a_request_whose_process_is_ended_by_somebody_else_ends_at_once(bank: Bank) -> None:
+    process = TokenProcess.start(bank.settings.token)
+    os.kill(process.pid, signal.SIGSTOP)
+    request = asyncio.create_task(find_tokens(process))
+    await asyncio.sleep(0)
+    await process.end()
+    with pytest.raises(TokenProcessDied):
+        await request
+
+
+async def test_a_pin_that_cannot_be_sent_is_overwritten(bank: Bank) -> None:
+    process = TokenProcess.start(bank.settings.token)
+    await process.end()
+    typed = bytearray(DEMO_PIN, "ascii")
+    with pytest.raises(TokenProcessDied):
+        await process.call(wire.LogIn("any"), type(None), 10, pin=Pin(typed))
+    assert typed == bytes(len(DEMO_PIN))
+
+
+async def test_a_cancelled_request_ends_the_process(bank: Bank) -> None:
+    process = TokenProcess.start(bank.settings.token)
+    os.kill(process.pid, signal.SIGSTOP)
+    request = asyncio.create_task(find_tokens(process))
+    await asyncio.sleep(0)
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    await process.end()
+    assert process.pid not in child_processes()
+
+
+async def test_a_module_that_is_none(tmp_path: Path) -> None:
+    module = tmp_path / "module.so"
+    module.write_bytes(b"no module")
+    for path in (module, tmp_path / "missing.so"):
+        process = TokenProcess.start(ModuleSettings(module=str(path)))
+        with pytest.raises(TokenError) as raised:
+            await find_tokens(process)
+        assert raised.value.kind is FailureKind.MODULE
+        await process.end()
+
+
+async def test_the_pin_is_overwritten_as_soon_as_it_was_sent(bank: Bank) -> None:
+    process = TokenProcess.start(bank.settings.token)
+    (facts,) = await find_tokens(process)
+    typed = bytearray(DEMO_PIN, "ascii")
+    await process.call(wire.LogIn(facts.serial), type(None), 10, pin=Pin(typed))
+    assert typed == bytes(len(DEMO_PIN))
+    await process.end()
+
+
+async def test_a_refused_pin_is_overwritten_too_and_cannot_be_sent_again(bank: Bank) -> None:
+    process = TokenProcess.start(bank.settings.token)
+    (facts,) = await find_tokens(process)
+    typed = bytearray(b"999999")
+    pin = Pin(typed)
+    with pytest.raises(TokenError) as raised:
+        await process.call(wire.LogIn(facts.serial), type(None), 10, pin=pin)
+    assert raised.value.kind is FailureKind.PIN_WRONG
+    assert typed == bytes(6)
+    with pytest.raises(RuntimeError):
+        pin.take()
+    await process.end()
+
+
+async def test_only_an_accepted_pin_is_lent(bank: Bank) -> None:
+    first, second = TokenProcess.start(bank.settings.token), TokenProcess.start(bank.settings.token)
+    (facts,) = await find_tokens(first)
+    with pytest.raises(TokenError):
+        await first.call(wire.LogIn(facts.serial), type(None), 10, pin=Pin(bytearray(b"999999")))
+    with pytest.raises(TokenError):
+        await first.lend_pin_to(second, facts.serial)
+    await first.call(wire.LogIn(facts.serial), type(None), 10, pin=Pin(bytearray(DEMO_PIN, "ascii")))
+    await first.lend_pin_to(second, facts.serial)
+    assert await second.call(wire.ListObjects(), list[wire.StoredObject], 10)
+    await first.end()
+    await second.end()
+
+
+async def test_the_process_dumps_no_core_and_shows_nothing_of_its_memory(bank: Bank) -> None:
+    process = TokenProcess.start(bank.settings.token)
+    await find_tokens(process)
+    limits = Path(f"/proc/{process.pid}/limits").read_text()
+    core = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
+    assert core.split()[4:6] == ["0", "0"]
+    await process.end()
+
+
+def test_a_process_can_be_made_undumpable() -> None:
+    code = "import ctypes; from kiosk.children import leave_no_core; leave_no_core(); print(ctypes.CDLL(None).prctl(3))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n", "PR_GET_DUMPABLE"
+
+
+async def test_the_process_talks_to_nobody_but_us(bank: Bank) -> None:
+    process = TokenProcess.start(bank.settings.token)
+    await find_tokens(process)
+    for stream in range(3):
+        assert Path(f"/proc/{process.pid}/fd/{stream}").readlink() == Path("/dev/null")
+    assert len(list(Path(f"/proc/{process.pid}/task").iterdir())) == 1, "one thread touches the module"
+    await process.end()
+
+
+async def test_a_removed_object_must_be_exactly_what_was_meant(bank: Bank) -> None:
+    async with await bank.open_token() as token:
+        stored = next(each for each in (await token.inventory()).objects if each.kind is wire.ObjectKind.CERTIFICATE)
+        another = msgspec.structs.replace(stored, der=stored.der[:-1] + b"\x00")
+        assert not await token.remove(another)
+        assert await token.remove(stored)
+        assert not await token.remove(stored)
+
+
+async def test_a_certificate_is_not_written_twice(bank: Bank) -> None:
+    async with await bank.open_token() as token:
+        (credential,) = (await token.inventory()).credentials
+        before = await token.inventory()
+        await token.write_certificate(credential.certificate, credential.key_id, "again")
+        assert await token.inventory() == before
