@@ -1,0 +1,145 @@
+"""The desk on screens: each question is a screen, pushed, answered and taken away again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar
+
+from textual.app import App
+
+from kiosk.desk import (
+    Completion,
+    Destination,
+    DestinationQuestion,
+    ImportAnnouncement,
+    MainMenu,
+    MenuChoice,
+    NoticeAnswer,
+    PinQuestion,
+    RenewalNotice,
+    SavingProgress,
+    WebAccessQuestion,
+)
+from kiosk.errors import Problem
+from kiosk.pin import Pin
+from screens.certificate_import import CertificateImportScreen
+from screens.completion_usb import CompletionUsbScreen
+from screens.frame import Frame, Question
+from screens.idle_warning import IdleWarningScreen
+from screens.import_complete import ImportCompleteScreen
+from screens.key_export import KeyExportScreen
+from screens.lobby import Lobby
+from screens.main_menu import MainMenuScreen
+from screens.pin import PinScreen
+from screens.preprocessing import PreprocessingScreen
+from screens.problem import ProblemScreen
+from screens.renewal_notice import RenewalNoticeScreen
+from screens.renewal_start import RenewalStartScreen
+from screens.saving import SavingScreen
+from screens.take_out import TakeOutScreen
+from screens.web_access import WebAccessScreen
+
+Answer = TypeVar("Answer")
+Shown = TypeVar("Shown", bound=Frame)
+
+
+class ScreenDesk:
+    """Keeps `kiosk.desk.Desk` over Textual, in a mode of its own.
+
+    A question is awaited directly, not by `push_screen_wait`: that shields it, and a cancelled question would stay on
+    the stack and answer. A question that ends below another one goes as soon as the one above does.
+    """
+
+    def __init__(self, app: App[None], lobby: Lobby, mode: str, last_touched: Callable[[], float]) -> None:
+        """Show everything in `mode` of `app`, which has to be the current one."""
+        self._app = app
+        self._lobby = lobby
+        self._mode = mode
+        self._last_touched = last_touched
+        self._over: set[Frame] = set()
+
+    @property
+    def last_touched(self) -> float:
+        """`time.monotonic()` of the customer's last key or touch."""
+        return self._last_touched()
+
+    async def ask_pin(self, question: PinQuestion) -> Pin | None:
+        """Ask for the PIN."""
+        return await self._ask(PinScreen(self._lobby, question))
+
+    async def show_notice(self, notice: RenewalNotice) -> NoticeAnswer:
+        """Show 電子証明書更新通知."""
+        return await self._ask(RenewalNoticeScreen(self._lobby, notice))
+
+    async def choose_from_menu(self, menu: MainMenu) -> MenuChoice:
+        """Show the main menu."""
+        return await self._ask(MainMenuScreen(self._lobby, menu))
+
+    @asynccontextmanager
+    async def preprocessing(self) -> AsyncIterator[None]:
+        """Show 電子証明書更新前処理中 while the block runs."""
+        async with self._shown(PreprocessingScreen(self._lobby)):
+            yield
+
+    async def choose_destination(self, question: DestinationQuestion) -> Destination | None:
+        """Show 電子証明書更新開始."""
+        return await self._ask(RenewalStartScreen(self._lobby, question))
+
+    async def confirm_web_access(self, question: WebAccessQuestion) -> bool:
+        """Ask Webアクセスの確認."""
+        return await self._ask(WebAccessScreen(self._lobby, question))
+
+    async def announce_key_export(self) -> bool:
+        """Show 秘密交換キーをエクスポートします."""
+        return await self._ask(KeyExportScreen(self._lobby))
+
+    def saving(self) -> AbstractAsyncContextManager[SavingProgress]:
+        """Show the wait while the block runs."""
+        return self._shown(SavingScreen(self._lobby))
+
+    async def announce_import(self, announcement: ImportAnnouncement) -> None:
+        """Show 証明書インポート."""
+        await self._ask(CertificateImportScreen(self._lobby, announcement))
+
+    async def announce_import_complete(self, announcement: ImportAnnouncement) -> None:
+        """Show インポート完了."""
+        await self._ask(ImportCompleteScreen(self._lobby, announcement))
+
+    async def show_completion(self, completion: Completion) -> None:
+        """Show the completion screen until 「このウィンドウを閉じる」."""
+        await self._ask(CompletionUsbScreen(self._lobby, completion))
+
+    async def show_problem(self, problem: Problem) -> None:
+        """Show what went wrong, until the customer has read it."""
+        await self._ask(ProblemScreen(self._lobby, problem))
+
+    async def ask_still_there(self, seconds: int) -> bool:
+        """Warn that the visit ends in `seconds`."""
+        return await self._ask(IdleWarningScreen(self._lobby, seconds))
+
+    async def ask_take_out(self, *, removable: bool) -> None:
+        """Ask to take the token out."""
+        await self._ask(TakeOutScreen(self._lobby, removable=removable))
+
+    async def _ask(self, question: Question[Answer]) -> Answer:
+        async with self._shown(question):
+            return await question.answered()
+
+    @asynccontextmanager
+    async def _shown(self, screen: Shown) -> AsyncIterator[Shown]:
+        pushed = self._app.push_screen(screen, mode=self._mode)
+        try:
+            await pushed
+            yield screen
+        finally:
+            self._over.add(screen)
+            await self._sweep()
+
+    async def _sweep(self) -> None:
+        """Take away what is over, from the top; what lies below something that is not over has to wait."""
+        while self._app.is_running and self._app.screen in self._over:
+            top = self._app.screen
+            gone = self._app.pop_screen()
+            self._over = {each for each in self._over if each is not top}
+            await gone

@@ -1,0 +1,37 @@
+"""The place a screen stands in: whose branch, what time, which language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kiosk.clock import Clock, system_clock
+from kiosk.texts import BASE_LANGUAGE, Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """What a branch tells its kiosk."""
+
+    bank: str
+    name: str
+    demo_pin: str | None = None
+    """Shown on the standby screen of a demo, and nowhere else."""
+    language: str = BASE_LANGUAGE
+    """The language a new customer is met in."""
+
+
+class Lobby:
+    """Shared by all screens of a kiosk; only the language ever changes, and falls back when a customer leaves."""
+
+    def __init__(self, branch: Branch, clock: Clock = system_clock) -> None:
+        self.branch = branch
+        self.clock = clock
+        self.texts = Texts(branch.language)
+
+    def speak(self, language: str) -> None:
+        """Use `language` from the next screen on."""
+        self.texts = Texts(language)
+
+    def reset(self) -> None:
+        """Back to what the branch wants for a new customer."""
+        self.speak(self.branch.language)

@@ -1,0 +1,85 @@
+"""電子証明書更新通知: how long the certificate is still valid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from textual import on
+
+from kiosk.desk import NoticeAnswer, RenewalNotice
+from kiosk.moments import date_words, days_words, until_words
+from screens.frame import Question
+from screens.holder_words import holder_words
+from screens.lobby import Lobby
+from screens.widgets.blocks import Beside, Big, Block, Facts, Gap, Heading, Meter, Prose
+from screens.widgets.choice import Choice
+from screens.widgets.looks import Look
+from screens.widgets.trail import Stage
+
+
+class RenewalNoticeScreen(Question[NoticeAnswer]):
+    """Says whose certificate ends when, and offers to renew it now."""
+
+    STAGE = Stage.NOTICE
+
+    def __init__(self, lobby: Lobby, notice: RenewalNotice) -> None:
+        super().__init__(lobby)
+        self._notice = notice
+
+    def blocks(self) -> Sequence[Block]:
+        """Days left first, then whose and until when, then the year."""
+        texts = self.lobby.texts
+        certificate = self._notice.credential.certificate
+        return [
+            Heading(texts("notice.heading")),
+            Gap(),
+            Prose(texts("notice.body")),
+            Gap(),
+            Beside(self._days(), self._facts(), left_width=24),
+            Gap(),
+            Meter(
+                used_up(certificate.not_before, certificate.not_after, self._notice.now),
+                date_words(certificate.not_before, texts),
+                date_words(certificate.not_after, texts),
+            ),
+            Gap(),
+            Prose(texts("notice.yearly"), Look.QUIET),
+        ]
+
+    def choices(self) -> Sequence[Choice]:
+        """「今すぐ更新する」 「後で更新する」."""
+        texts = self.lobby.texts
+        return [Choice(texts("notice.now"), digit="1", id="now"), Choice(texts("notice.later"), digit="2", id="later")]
+
+    def _days(self) -> Block:
+        texts, days = self.lobby.texts, self._notice.days_left
+        if days < 1:
+            return Prose(days_words(days, texts), Look.WARNING)
+        return Big(
+            str(days), before=texts("days.before"), behind=texts("days.behind-one" if days == 1 else "days.behind")
+        )
+
+    def _facts(self) -> Block:
+        texts, credential = self.lobby.texts, self._notice.credential
+        return Facts(
+            [
+                (texts("fact.holder"), holder_words(credential.holder, texts)),
+                (texts("fact.common-name"), credential.certificate.common_name),
+                (texts("fact.expiry"), until_words(credential.certificate.not_after, texts)),
+            ]
+        )
+
+    @on(Choice.Pressed, "#now")
+    def _now(self) -> None:
+        self.answer(NoticeAnswer.NOW)
+
+    @on(Choice.Pressed, "#later")
+    def _later(self) -> None:
+        self.answer(NoticeAnswer.LATER)
+
+
+def used_up(begin: datetime, end: datetime, now: datetime) -> float:
+    """The part of the validity that has gone by, from 0 to 1."""
+    whole = (end - begin).total_seconds()
+    return 1.0 if whole <= 0 else max(0.0, min(1.0, (now - begin).total_seconds() / whole))

@@ -1,0 +1,89 @@
+"""The wait itself: what is being done, since when, and how long it usually takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from textual.app import ComposeResult
+
+from kiosk.desk import SavingStep
+from kiosk.text_keys import TextKey
+from screens.frame import Frame
+from screens.lobby import Lobby
+from screens.widgets.blocks import Block, Facts, Gap, Heading, Meter, Notice, Prose, Together
+from screens.widgets.looks import Look
+from screens.widgets.page import Page
+from screens.widgets.spinner import Spinner
+from screens.widgets.trail import Stage
+
+_NAMES: dict[SavingStep, TextKey] = {
+    SavingStep.KEY: "saving.key",
+    SavingStep.REQUEST: "saving.request",
+    SavingStep.WRITE: "saving.write",
+    SavingStep.PROVE: "saving.prove",
+    SavingStep.CONFIRM: "saving.confirm",
+    SavingStep.RETIRE: "saving.retire",
+}
+_ORDER = tuple(SavingStep)
+
+
+class SavingScreen(Frame):
+    """Told each step as it begins; those before it are done."""
+
+    STAGE = Stage.SAVING
+    HINT = None
+
+    def __init__(self, lobby: Lobby) -> None:
+        super().__init__(lobby)
+        self._since: datetime = lobby.clock()
+        self._step: SavingStep | None = None
+
+    def begin(self, step: SavingStep) -> None:
+        """The step begins now."""
+        self._step = step
+        self._update()
+
+    def blocks(self) -> Sequence[Block]:
+        """The steps with their marks, the bar, the time."""
+        texts = self.lobby.texts
+        elapsed = max(0, int((self.lobby.clock() - self._since).total_seconds()))
+        return [
+            Heading(texts("saving.heading")),
+            Gap(),
+            Together([self._line(step) for step in _ORDER]),
+            Gap(),
+            Meter(self._position() / len(_ORDER)),
+            Facts(
+                [
+                    (texts("saving.elapsed"), texts("saving.seconds", seconds=elapsed)),
+                    (texts("saving.usual"), texts("saving.usual-time")),
+                ]
+            ),
+            Gap(),
+            Notice(texts("keep-in")),
+        ]
+
+    def compose_sheet(self) -> ComposeResult:
+        """The text, and something that moves below it."""
+        yield Page(self.blocks())
+        yield Spinner(self.lobby)
+
+    def on_mount(self) -> None:
+        """Count the seconds."""
+        self.set_interval(1, self._update)
+
+    def _update(self) -> None:
+        if self.is_mounted:
+            self.query_one(Page).show(self.blocks())
+
+    def _position(self) -> int:
+        return _ORDER.index(self._step) if self._step else 0
+
+    def _line(self, step: SavingStep) -> Block:
+        texts, at = self.lobby.texts, _ORDER.index(step)
+        if at < self._position():
+            return Prose(texts(_NAMES[step]), Look.QUIET, mark=texts("saving.mark-done"), mark_look=Look.DONE)
+        if step is self._step:
+            return Prose(texts(_NAMES[step]), Look.STRONG, mark=texts("saving.mark-now"), mark_look=Look.HEADING)
+        return Prose(texts(_NAMES[step]), Look.QUIET, mark=texts("saving.mark-later"))

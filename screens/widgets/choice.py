@@ -1,0 +1,104 @@
+"""A big button that says which key presses it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from textual import events
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+
+from screens.widgets.phrases import wrap
+
+NARROWEST = 18
+"""Cells of the narrowest button, its border included."""
+_FRAME = 4
+"""Cells a button's border and padding take."""
+
+
+class Choice(Widget, can_focus=True):
+    """A button: pressed by a touch, by Enter when it has the focus, and by its digit anywhere on the screen."""
+
+    @dataclass
+    class Pressed(Message):
+        """The button was pressed."""
+
+        choice: Choice
+
+        @property
+        def control(self) -> Choice:
+            """The button, for `@on`."""
+            return self.choice
+
+    def __init__(
+        self,
+        label: str,
+        *,
+        digit: str = "",
+        note: str = "",
+        off: bool = False,
+        back: bool = False,
+        id: str = "",  # noqa: A002
+    ) -> None:
+        """Make a button.
+
+        Args:
+            label: What it says.
+            digit: The key that presses it from anywhere on the screen; empty where there is none.
+            note: A second, quieter line: why it is off, or what else there is to say.
+            off: Whether it cannot be pressed.
+            back: Whether it leads back; such a button stands apart from the others.
+            id: Its identifier on the screen.
+        """
+        super().__init__(id=id or None, disabled=off)
+        self.label = label
+        self.digit = digit
+        self.note = note
+        self.back = back
+
+    def relabel(self, label: str, note: str = "") -> None:
+        """Say something else from now on."""
+        self.label, self.note = label, note
+        self.refresh()
+
+    def press(self) -> None:
+        """Press the button, unless it is off."""
+        if not self.disabled:
+            self.post_message(self.Pressed(self))
+
+    def least_width(self) -> int:
+        """Cells the button needs to say its label in one line."""
+        return max(NARROWEST, cell_len(self.label) + cell_len(self._chip()) + 2 + _FRAME)
+
+    def rows_at(self, width: int) -> int:
+        """Rows the button takes at `width` cells, its border included."""
+        return 2 + len(self._lines(width - _FRAME))
+
+    def render(self) -> Content:
+        """The key, the label, and the note below."""
+        return Content("\n").join(self._lines(self.size.width))
+
+    def on_click(self, event: events.Click) -> None:
+        """A touch presses."""
+        event.stop()
+        self.press()
+
+    def on_key(self, event: events.Key) -> None:
+        """Enter presses the focused button."""
+        if event.key in {"enter", "space"}:
+            event.stop()
+            self.press()
+
+    def _chip(self) -> str:
+        return f" {self.digit} " if self.digit else ""
+
+    def _lines(self, width: int) -> list[Content]:
+        chip = self._chip()
+        hang = cell_len(chip) + 1
+        labels = wrap(self.label, width - hang)
+        first = Content.assemble((chip, "" if self.disabled else "bold reverse"), " ", (labels[0], "bold"))
+        rest = [Content.assemble(" " * hang, (line, "bold")) for line in labels[1:]]
+        notes = wrap(self.note, width - hang) if self.note else []
+        return [first, *rest, *(Content(" " * hang + line) for line in notes)]

@@ -1,0 +1,67 @@
+"""The button bar at the foot of a sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widget import Widget
+
+from screens.widgets.choice import Choice
+
+_GAP = 2
+_WIDEST = 46
+
+
+class Choices(Widget):
+    """Buttons of one size in a row; those that lead back or turn pages stand at the right, or in a row below."""
+
+    def __init__(self, choices: Sequence[Choice]) -> None:
+        super().__init__()
+        self.buttons = tuple(choices)
+
+    def compose(self) -> ComposeResult:
+        """The two rows."""
+        yield Horizontal(*(each for each in self.buttons if not each.back), classes="forward")
+        yield Horizontal(*(each for each in self.buttons if each.back), classes="back")
+
+    def on_mount(self) -> None:
+        """Sizes are known once there is a width."""
+        self.fit()
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """Other width, other sizes."""
+        self.fit()
+
+    def fit(self) -> None:
+        """Give the buttons their sizes for the present width."""
+        width = self.size.width
+        if not width:
+            return
+        shown = [each for each in self.buttons if each.display]
+        forward = [each for each in shown if not each.back]
+        back = [each for each in shown if each.back]
+        one_row = bool(forward) and sum(each.least_width() + _GAP for each in shown) - _GAP <= width
+        self.set_class(not one_row, "-stacked")
+        taken = sum(each.least_width() + _GAP for each in back) if one_row else 0
+        tall = self._size_row(forward, width - taken)
+        low = self._size_row(back, width, equal=False)
+        if one_row:
+            self._heighten(shown, max(tall, low))
+
+    def _size_row(self, row: Sequence[Choice], width: int, *, equal: bool = True) -> int:
+        if not row:
+            return 0
+        share = min(_WIDEST, (width - _GAP * (len(row) - 1)) // len(row))
+        for each in row:
+            each.styles.width = share if equal else each.least_width()
+        rows = max(each.rows_at(share) for each in row)
+        self._heighten(row, rows)
+        return rows
+
+    @staticmethod
+    def _heighten(row: Sequence[Choice], rows: int) -> None:
+        for each in row:
+            each.styles.height = rows

@@ -1,0 +1,74 @@
+"""A terminal for tests: a real pty, and pyte to see what a person would see on it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import cast
+
+import pexpect
+import pyte
+
+LIMIT = 60.0
+
+
+class Terminal:
+    """Runs `kiosk ARGUMENTS` on a pty of this many cells."""
+
+    def __init__(self, *arguments: str | Path, columns: int = 120, lines: int = 34) -> None:
+        self._screen = pyte.Screen(columns, lines)
+        self._stream = pyte.ByteStream(self._screen)
+        self.raw = b""
+        self.process = pexpect.spawn(
+            sys.executable,
+            ["-m", "kiosk", *map(str, arguments)],
+            dimensions=(lines, columns),
+            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"},
+            timeout=LIMIT,
+        )
+
+    def text(self) -> str:
+        """What stands on the screen, without the blank cells."""
+        rows = (self._screen.buffer[number] for number in range(self._screen.lines))
+        lines = ("".join(row[column].data for column in range(self._screen.columns)) for row in rows)
+        return "\n".join("".join(line.split()) for line in lines)
+
+    def wait_for(self, *wanted: str) -> None:
+        """Read on until every `wanted` stands on the screen (spaces do not count)."""
+        end = time.monotonic() + LIMIT
+        while not all("".join(each.split()) in self.text().replace("\n", "") for each in wanted):
+            assert time.monotonic() < end, f"{wanted} did not come; the screen is:\n{self.text()}"
+            self._read()
+
+    def press(self, keys: str) -> None:
+        """Type `keys`."""
+        self.process.send(keys)
+
+    @property
+    def pid(self) -> int:
+        """The number of the program on the pty."""
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def wait_for_end(self) -> int:
+        """Read on until the program has ended; its exit status, negative for a signal."""
+        end = time.monotonic() + LIMIT
+        while self.process.isalive():
+            assert time.monotonic() < end, f"it did not end; the screen is:\n{self.text()}"
+            self._read()
+        self._read()
+        self.process.close()
+        if self.process.signalstatus is not None:
+            return -int(self.process.signalstatus)
+        return int(self.process.exitstatus or 0)
+
+    def _read(self) -> None:
+        try:
+            data = self.process.read_nonblocking(65536, timeout=0.2)
+        except (pexpect.TIMEOUT, pexpect.EOF):
+            return
+        received = cast("bytes", data)  # the stubs say str, which is true only where an encoding is given
+        self.raw += received
+        self._stream.feed(received)

@@ -1,0 +1,147 @@
+"""The real `kiosk demo` on a pty: real keys, real signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.program.command import processes_about
+from tests.program.terminal import Terminal
+from tests.program.test_demo import pkcs11_tool
+
+NORMAL_SCREEN = b"\x1b[?1049l"
+NO_MOUSE = b"\x1b[?1003l"
+
+
+Demo = Callable[..., Terminal]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "demo"
+
+
+@pytest.fixture
+def demo(directory: Path) -> Iterator[Demo]:
+    """Starts `kiosk demo` on a pty; after the test nothing of it may be left."""
+    started: list[Terminal] = []
+
+    def start(*arguments: str) -> Terminal:
+        started.append(Terminal("demo", "--key", "ec-p256", "--directory", directory, *arguments))
+        return started[-1]
+
+    yield start
+    for terminal in started:
+        terminal.process.close(force=True)
+    assert gone(directory)
+
+
+def gone(directory: Path, seconds: float = 10.0) -> bool:
+    """Whether everything about `directory` ends by itself."""
+    end = time.monotonic() + seconds
+    while processes_about(directory):
+        if time.monotonic() > end:
+            return False
+    return True
+
+
+def test_a_whole_visit_by_keystrokes(demo: Demo, directory: Path) -> None:
+    terminal = demo()
+    terminal.wait_for("はじめる", "123456")
+    terminal.press("1")
+    terminal.wait_for("暗証番号を入力してください", "数字キーで入力")
+    assert "123456" not in terminal.text()
+    terminal.press("123456\r")
+    terminal.wait_for("電子証明書更新通知", "今すぐ更新する", "後で更新する")
+    terminal.press("1")
+    terminal.wait_for("電子証明書更新開始", "専用USBに保存する")
+    terminal.press("3")
+    terminal.wait_for("Webアクセスの確認", "1/2")
+    terminal.press("1")
+    terminal.wait_for("Webアクセスの確認", "2/2")
+    terminal.press("1")
+    terminal.wait_for("秘密交換キーをエクスポートします")
+    terminal.press("1")
+    terminal.wait_for("証明書インポート", "OK")
+    terminal.press("1")
+    terminal.wait_for("インポート完了", "OK")
+    terminal.press("1")
+    terminal.wait_for("電子証明書の更新と専用USBへの保存が完了いたしました。", "このウィンドウを閉じる")
+    objects = pkcs11_tool(directory, "--list-objects")
+    assert objects.count("Private Key Object") == 1
+    terminal.press("1")
+    terminal.wait_for("はじめる")
+    terminal.press("\x11")
+    assert terminal.wait_for_end() == 0
+    assert NORMAL_SCREEN in terminal.raw
+
+
+def test_english(demo: Demo) -> None:
+    terminal = demo("--language", "en")
+    terminal.wait_for("日本語")
+    terminal.press("1")
+    terminal.wait_for("PIN")
+    terminal.process.kill(signal.SIGTERM)
+    terminal.wait_for_end()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_gives_the_terminal_back(demo: Demo, number: signal.Signals) -> None:
+    terminal = demo()
+    terminal.wait_for("はじめる")
+    terminal.process.kill(number)
+    terminal.wait_for_end()
+    assert NORMAL_SCREEN in terminal.raw
+    assert NO_MOUSE in terminal.raw
+    assert b"Traceback" not in terminal.raw
+
+
+def test_kill_9_leaves_nothing_running(demo: Demo, directory: Path) -> None:
+    terminal = demo()
+    terminal.wait_for("はじめる")
+    terminal.press("1")
+    terminal.wait_for("暗証番号を入力してください", "数字キーで入力")
+    assert len(processes_about(directory)) >= 3, "demo, CA and kiosk; the token process shows nothing of itself"
+    os.kill(terminal.pid, signal.SIGKILL)
+    assert terminal.wait_for_end() == -signal.SIGKILL
+    assert gone(directory), "also where nobody reads the terminal any more"
+
+
+def test_kill_9_while_the_screens_start_leaves_nothing_running(demo: Demo, directory: Path) -> None:
+    terminal = demo()
+    end = time.monotonic() + 30
+    while not any("kiosk.terminal" in each for each in processes_about(directory)):
+        assert time.monotonic() < end
+    os.kill(terminal.pid, signal.SIGKILL)
+    terminal.wait_for_end()
+    assert gone(directory)
+
+
+def test_a_killed_ca_is_told_as_a_problem_and_loses_nothing(demo: Demo, directory: Path) -> None:
+    terminal = demo()
+    terminal.wait_for("はじめる")
+    (ca,) = (each for each in processes_about(directory) if "ca serve" in each)
+    os.kill(int(ca.split()[0]), signal.SIGKILL)
+    terminal.press("1")
+    terminal.wait_for("暗証番号を入力してください", "数字キーで入力")
+    terminal.press("123456\r")
+    terminal.wait_for("今すぐ更新する")
+    terminal.press("1")
+    terminal.wait_for("認証局につながりませんでした")
+    terminal.press("1")
+    terminal.wait_for("はじめる")
+    assert pkcs11_tool(directory, "--list-objects").count("Private Key Object") == 1
+
+
+def test_a_killed_screen_process_gives_the_terminal_back(demo: Demo, directory: Path) -> None:
+    terminal = demo()
+    terminal.wait_for("はじめる")
+    (screens,) = (each for each in processes_about(directory) if "kiosk.terminal" in each)
+    os.kill(int(screens.split()[0]), signal.SIGKILL)
+    terminal.wait_for_end()
+    assert terminal.raw.rindex(NORMAL_SCREEN) > terminal.raw.rindex(b"\x1b[?1049h")

@@ -1,0 +1,85 @@
+"""A stage for screens: a reception that asks one thing, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from textual.app import App
+from textual.pilot import Pilot
+
+from kiosk.app import Branch, KioskApp
+from kiosk.desk import Desk, StandbyBoard
+from tests.screens.samples import fixed_clock
+
+SIZE = (116, 24)
+"""The cells of the kiosk display with its font at 16 points."""
+BRANCH = Branch("みほん信用金庫", "本店営業部")
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+@dataclass
+class OneQuestion:
+    """Serves customers with `ask`, `rounds` of them, keeps the answers, then waits for ever."""
+
+    ask: Callable[[Desk], Awaitable[Any]]
+    rounds: int = 1
+    answers: list[Any] = field(default_factory=list)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    visits: int = 0
+
+    async def wait_for_customer(self, board: StandbyBoard) -> None:  # noqa: ARG002
+        if self.visits == self.rounds:
+            self.over.set()
+            await for_ever()
+        self.visits += 1
+
+    async def serve(self, desk: Desk) -> None:
+        self.answers.append(await self.ask(desk))
+
+    async def ended(self) -> None:
+        """Wait until the last visit is over and the kiosk is back at standby."""
+        async with asyncio.timeout(5):
+            await self.over.wait()
+
+
+@asynccontextmanager
+async def asking(
+    ask: Callable[[Desk], Awaitable[Any]],
+    *,
+    size: tuple[int, int] = SIZE,
+    rounds: int = 1,
+    answers: list[Any] | None = None,
+) -> AsyncIterator[tuple[Pilot[None], OneQuestion]]:
+    """A running kiosk whose customers are asked `ask`."""
+    reception = OneQuestion(ask, rounds, [] if answers is None else answers)
+    app = KioskApp(reception, BRANCH, fixed_clock)
+    async with app.run_test(size=size) as pilot:
+        await until(lambda: app.current_mode == "visit")
+        await pilot.pause()
+        yield pilot, reception
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait until `holds`; a test that waits in vain fails."""
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def kiosk(app: App[Any]) -> KioskApp:
+    """The app of a pilot, by its type."""
+    assert isinstance(app, KioskApp)
+    return app
+
+
+def screen_text(app: App[Any]) -> str:
+    """What can be read on the screen, row by row."""
+    rows = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in row) for row in rows)

@@ -1,0 +1,325 @@
+"""Every screen is answered by its digit, by Enter on the focused button, by Tab or arrow and Enter, and by touch."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from textual.pilot import Pilot
+
+from kiosk.desk import (
+    Completion,
+    Desk,
+    Destination,
+    DestinationQuestion,
+    ImportAnnouncement,
+    MainMenu,
+    MenuChoice,
+    NoticeAnswer,
+    OffReason,
+    RenewalNotice,
+    WebAccessQuestion,
+)
+from kiosk.errors import Code, Problem
+from screens.frame import Question
+from tests.screens.samples import NOW, certificate, credential, new_certificate
+from tests.screens.stage import OneQuestion, asking, for_ever, until
+
+Ask = Callable[[Desk], Awaitable[Any]]
+LONG = 600
+
+
+def notice(desk: Desk) -> Awaitable[object]:
+    return desk.show_notice(RenewalNotice(credential(), 20, NOW))
+
+
+def menu(desk: Desk) -> Awaitable[object]:
+    return desk.choose_from_menu(MainMenu(credential(), 20, None))
+
+
+def early_menu(desk: Desk) -> Awaitable[object]:
+    return desk.choose_from_menu(MainMenu(credential(), 60, NOW))
+
+
+def destination(desk: Desk) -> Awaitable[object]:
+    return desk.choose_destination(DestinationQuestion({}))
+
+
+def usb_only(desk: Desk) -> Awaitable[object]:
+    return desk.choose_destination(DestinationQuestion({Destination.PC: OffReason.NOT_OFFERED}))
+
+
+def web_access(desk: Desk) -> Awaitable[object]:
+    return desk.confirm_web_access(WebAccessQuestion(1, 2, "CA"))
+
+
+def key_export(desk: Desk) -> Awaitable[object]:
+    return desk.announce_key_export()
+
+
+def import_(desk: Desk) -> Awaitable[object]:
+    return desk.announce_import(ImportAnnouncement(new_certificate(), LONG))
+
+
+def imported(desk: Desk) -> Awaitable[object]:
+    return desk.announce_import_complete(ImportAnnouncement(new_certificate(), LONG))
+
+
+def completion(desk: Desk) -> Awaitable[object]:
+    return desk.show_completion(Completion(Destination.USB, new_certificate(), certificate()))
+
+
+def problem(desk: Desk) -> Awaitable[object]:
+    return desk.show_problem(Problem(Code.CA_NOT_REACHED))
+
+
+def still_there(desk: Desk) -> Awaitable[object]:
+    return desk.ask_still_there(LONG)
+
+
+def farewell(desk: Desk) -> Awaitable[object]:
+    return desk.ask_take_out(removable=False)
+
+
+BY_KEYS: list[tuple[Ask, list[tuple[list[str], object]]]] = [
+    (
+        notice,
+        [
+            (["1"], NoticeAnswer.NOW),
+            (["2"], NoticeAnswer.LATER),
+            (["enter"], NoticeAnswer.NOW),
+            (["tab", "enter"], NoticeAnswer.LATER),
+        ],
+    ),
+    (
+        menu,
+        [
+            (["1"], MenuChoice.RENEW),
+            (["enter"], MenuChoice.RENEW),
+            (["0"], MenuChoice.LEAVE),
+            (["escape"], MenuChoice.LEAVE),
+        ],
+    ),
+    (
+        early_menu,
+        [
+            (["1", "enter"], MenuChoice.LEAVE),
+        ],
+    ),
+    (
+        destination,
+        [
+            (["1"], Destination.PC),
+            (["3"], Destination.USB),
+            (["0"], None),
+            (["backspace"], None),
+            (["2", "8", "3"], Destination.USB),
+        ],
+    ),
+    (
+        usb_only,
+        [
+            (["1", "enter"], Destination.USB),
+            (["left", "right", "enter"], Destination.USB),
+        ],
+    ),
+    (
+        web_access,
+        [
+            (["1"], True),
+            (["enter"], True),
+            (["0"], False),
+            (["down", "enter"], False),
+        ],
+    ),
+    (
+        key_export,
+        [
+            (["1"], True),
+            (["enter"], True),
+            (["0"], False),
+        ],
+    ),
+    (
+        import_,
+        [
+            (["1"], None),
+            (["enter"], None),
+        ],
+    ),
+    (
+        completion,
+        [
+            (["1"], None),
+            (["2", "enter"], None),
+        ],
+    ),
+    (
+        problem,
+        [
+            (["1"], None),
+            (["enter"], None),
+        ],
+    ),
+    (
+        still_there,
+        [
+            (["1"], True),
+            (["f5"], True),
+            (["enter"], True),
+        ],
+    ),
+    (
+        farewell,
+        [
+            (["enter"], None),
+        ],
+    ),
+]
+
+
+async def test_by_keys() -> None:
+    async with answering(BY_KEYS) as (pilot, reception):
+        for ask, rounds in BY_KEYS:
+            for keys, answer in rounds:
+                question = await asked(pilot)
+                await pilot.press(*keys)
+                await over(pilot, question)
+                assert reception.answers.pop() == answer, (ask.__name__, keys)
+
+
+BY_TOUCH: list[tuple[Ask, list[tuple[str, object]]]] = [
+    (
+        notice,
+        [
+            ("#now", NoticeAnswer.NOW),
+            ("#later", NoticeAnswer.LATER),
+        ],
+    ),
+    (
+        menu,
+        [
+            ("#renew", MenuChoice.RENEW),
+            ("#leave", MenuChoice.LEAVE),
+        ],
+    ),
+    (
+        destination,
+        [
+            ("#pc", Destination.PC),
+            ("#usb", Destination.USB),
+            ("#back", None),
+        ],
+    ),
+    (
+        web_access,
+        [
+            ("#yes", True),
+            ("#no", False),
+        ],
+    ),
+    (
+        key_export,
+        [
+            ("#ok", True),
+            ("#cancel", False),
+        ],
+    ),
+    (
+        import_,
+        [
+            ("#ok", None),
+        ],
+    ),
+    (
+        completion,
+        [
+            ("#close", None),
+        ],
+    ),
+    (
+        problem,
+        [
+            ("#ok", None),
+        ],
+    ),
+    (
+        still_there,
+        [
+            ("#sheet", True),
+        ],
+    ),
+    (
+        farewell,
+        [
+            ("#ok", None),
+        ],
+    ),
+]
+
+
+async def test_by_touch() -> None:
+    async with answering(BY_TOUCH) as (pilot, reception):
+        for ask, rounds in BY_TOUCH:
+            for button, answer in rounds:
+                question = await asked(pilot)
+                await pilot.click(button)
+                await over(pilot, question)
+                assert reception.answers.pop() == answer, (ask.__name__, button)
+
+
+def answering(
+    table: Sequence[tuple[Ask, Sequence[object]]],
+) -> AbstractAsyncContextManager[tuple[Pilot[None], OneQuestion]]:
+    """A kiosk that asks everything in `table` as often as there are answers, in one visit."""
+    answers: list[object] = []
+
+    async def everything(desk: Desk) -> None:
+        for ask, rounds in table:
+            for _ in rounds:
+                answers.append(await ask(desk))
+        await for_ever()
+
+    return asking(everything, answers=answers)
+
+
+async def over(pilot: Pilot[None], question: Question[Any]) -> None:
+    """Wait until the question has its answer and is gone."""
+    await until(lambda: question.is_over and pilot.app.screen is not question)
+
+
+async def asked(pilot: Pilot[None]) -> Question[Any]:
+    """The question on the screen, once there is one that has not been answered."""
+    await until(lambda: isinstance(pilot.app.screen, Question) and not pilot.app.screen.is_over)
+    await pilot.pause()
+    question = pilot.app.screen
+    assert isinstance(question, Question)
+    return question
+
+
+async def test_a_button_that_is_off_answers_nothing() -> None:
+    async with asking(usb_only) as (pilot, reception):
+        await pilot.press("1")
+        await pilot.click("#pc")
+        await pilot.pause()
+        assert reception.answers == []
+
+
+async def test_lone_ok_presses_itself() -> None:
+    async with asking(lambda desk: desk.announce_import(ImportAnnouncement(new_certificate(), 0))) as (_, reception):
+        await reception.ended()
+
+
+async def test_silence_answers_the_idle_warning() -> None:
+    async with asking(lambda desk: desk.ask_still_there(0)) as (_, reception):
+        await reception.ended()
+        assert reception.answers == [False]
+
+
+async def test_taking_out_is_not_answered_by_hand() -> None:
+    async with asking(lambda desk: desk.ask_take_out(removable=True)) as (pilot, reception):
+        await pilot.press("enter", "1", "0", "escape")
+        await pilot.click("#sheet")
+        await pilot.pause()
+        assert reception.answers == []

@@ -1,0 +1,20 @@
+"""One Japanese picture a screen, in the cells of the kiosk display."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.screens.gallery import NAMES, gallery_app
+from tests.screens.stage import SIZE
+
+
+async def _settle(pilot: Pilot[None]) -> None:
+    await pilot.pause()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_screen(name: str, snap_compare: Callable[..., bool]) -> None:
+    assert snap_compare(gallery_app(name), terminal_size=SIZE, run_before=_settle)
