@@ -8,6 +8,7 @@ house uses, once, and answers with plain facts.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,12 +16,17 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
 PUBLIC_KEY_KINDS = (rsa.RSAPublicKey, ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey)
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+
+# Names as long as whoever wrote them liked are read all the same; the library's remark on each would fill the log.
+# For the whole process: a filter for the time of one reading would be shared with every other thread.
+warnings.filterwarnings("ignore", message="Attribute's length must be", category=UserWarning)
 
 LARGEST_CERTIFICATE = 16 * 1024
 """Bytes; an honest certificate has one or two thousand."""
@@ -80,6 +86,8 @@ class Certificate:
     purposes: frozenset[str]
     """Extended key usages as dotted OIDs; empty where the extension is absent."""
     subject_key_identifier: bytes | None
+    signature_hash: hashes.HashAlgorithm | None = field(repr=False, compare=False)
+    """The hash of the signature on it; None for Ed25519, which brings its own."""
 
     @property
     def serial(self) -> str:
@@ -101,7 +109,8 @@ def read_certificate(der: bytes) -> Certificate:
     """Read every field of a certificate that the house uses.
 
     Raises:
-        UnreadableCertificate: the bytes are too many, damaged, or carry a key of a kind nobody here can verify.
+        UnreadableCertificate: the bytes are too many, damaged, carry a key of a kind nobody here can verify, or are
+            signed by an algorithm nobody here knows.
     """
     if len(der) > LARGEST_CERTIFICATE:
         raise UnreadableCertificate(f"a certificate of {len(der)} bytes")
@@ -221,6 +230,7 @@ def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:
         signs=_signs(extensions),
         purposes=_purposes(extensions),
         subject_key_identifier=_subject_key_identifier(extensions),
+        signature_hash=certificate.signature_hash_algorithm,
     )
 
 

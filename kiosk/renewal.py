@@ -257,6 +257,6 @@ def _nothing_came_of_it(error: CmpError) -> bool:
         case TransferError():
             return not error.may_have_arrived
         case Refused():
-            return error.proven
+            return error.proven and error.decided
         case _:
             return False

@@ -14,9 +14,8 @@ from kiosk.cmp.algorithms import UnsupportedSignature, WrongSignature
 from kiosk.cmp.envelope import Message
 from kiosk.cmp.vocabulary import NONCE_LENGTH, PVNO, FailInfo
 
-_VERSIONS = (PVNO, PVNO + 1)
-_LONGEST_NONCE = 64
-"""Bytes; nobody needs more, and they are stored."""
+LONGEST_NONCE = 64
+"""Bytes of a nonce or a transaction id; nobody needs more, and they are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +35,8 @@ def check_header(message: Message, policy: Policy, now: datetime) -> tuple[bytes
         Refusal: one of them is missing or wrong.
     """
     header = message.header
-    if header.pvno not in _VERSIONS:
-        raise Refusal(FailInfo.UNSUPPORTED_VERSION, "protocol versions 2 and 3 are spoken here")
+    if header.pvno != PVNO:
+        raise Refusal(FailInfo.UNSUPPORTED_VERSION, "protocol version 2 is spoken here")
     if not _is_random(header.transaction_id):
         raise Refusal(FailInfo.BAD_REQUEST, "a transaction id of 16 to 64 bytes is needed")
     if not _is_random(header.sender_nonce):
@@ -77,7 +76,7 @@ def admit(message: Message, book: Ledger, policy: Policy, now: datetime) -> Admi
 
 def _signer(message: Message, book: Ledger, transaction_id: bytes) -> Entry:
     """The first of extraCerts, if it is ours; without any, the signer of the transaction (RFC 9483 §3.3)."""
-    with book.begin() as connection:
+    with book.read() as connection:
         if message.extra_certificates:
             entry = ledger.find(connection, _fingerprint(message.extra_certificates[0]))
         else:
@@ -96,4 +95,4 @@ def _fingerprint(der: bytes) -> bytes:
 
 
 def _is_random(value: bytes | None) -> bool:
-    return value is not None and NONCE_LENGTH <= len(value) <= _LONGEST_NONCE
+    return value is not None and NONCE_LENGTH <= len(value) <= LONGEST_NONCE

@@ -23,9 +23,10 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from kiosk.ca import profile
-from kiosk.ca.profile import Issuer, RandomBytes, Validity
+from kiosk.ca.profile import Issuer, Validity
 from kiosk.certificates import Certificate, PublicKey, UnreadableCertificate, read_certificate
 from kiosk.clock import Clock, one_year_after, system_clock
+from kiosk.cmp.randomness import RandomBytes
 from kiosk.cmp.signing import Signer, SoftwareKey
 
 _ORGANIZATION = "The Shinkin Banks Information System Center Co.,Ltd"
@@ -109,20 +110,26 @@ def create_authority(
     """Make a root, an issuing CA, a signer of CMP answers and a TLS server's certificate, once.
 
     Where there is an authority already, it is loaded as it is. The CA certificates begin two years ago, so that old
-    holder certificates lie within them. Everything is made aside and moved into place at once.
+    holder certificates lie within them. Everything is made aside and moved into place at once; where the directory is
+    a symbolic link, into the place it leads to.
 
     Raises:
         AuthorityDamaged: the directory holds something else, or an authority that is not whole.
         OSError: it cannot be written.
     """
+    directory = directory.resolve()
     directory.parent.mkdir(parents=True, exist_ok=True)
     with _alone_in(directory.parent):
         if not directory.exists() or not any(directory.iterdir()):
             aside = directory.parent / f".{directory.name}.new"
             shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir(mode=0o700)
-            _write_authority(aside, names or Names(), clock().replace(microsecond=0), random)
-            aside.rename(directory)
+            try:
+                aside.mkdir(mode=0o700)
+                _write_authority(aside, names or Names(), clock().replace(microsecond=0), random)
+                aside.rename(directory)
+            except BaseException:
+                shutil.rmtree(aside, ignore_errors=True)
+                raise
             _sync(directory.parent)
     return load_authority(directory, random=random)
 

@@ -22,6 +22,7 @@ from kiosk.certificates import Certificate, PublicKey, read_certificate
 from kiosk.cmp.requests import public_key_der
 
 _BUSY_SECONDS = 10
+_READS_ONLY = "kiosk_reads_only"
 
 
 class LedgerInUse(Exception):
@@ -48,6 +49,7 @@ class Ledger:
 
     def __init__(self, engine: Engine, lock: int) -> None:
         self._engine = engine
+        self._reading = engine.execution_options(**{_READS_ONLY: True})
         self._lock = lock
 
     @classmethod
@@ -56,22 +58,15 @@ class Ledger:
 
         Raises:
             LedgerInUse: another process has it.
-            LedgerDamaged: the file is no database.
+            LedgerDamaged: the file is no database that can be used; the message says what the database said.
             OSError: it cannot be written.
         """
         lock = _take_lock(directory / "ledger.lock")
-        engine = create_engine(f"sqlite:///{directory / 'ledger.sqlite'}", connect_args={"timeout": _BUSY_SECONDS})
-        event.listen(engine, "connect", _configure)
-        event.listen(engine, "begin", _begin_immediate)
         try:
-            (directory / "ledger.sqlite").touch(mode=0o600)
-            with engine.begin() as connection:
-                METADATA.create_all(connection)
-        except DatabaseError as error:
-            engine.dispose()
+            return cls(_open_engine(directory / "ledger.sqlite"), lock)
+        except BaseException:
             os.close(lock)
-            raise LedgerDamaged(f"{directory / 'ledger.sqlite'} is no ledger") from error
-        return cls(engine, lock)
+            raise
 
     def close(self) -> None:
         """Give it back."""
@@ -88,6 +83,12 @@ class Ledger:
     def begin(self) -> Iterator[Connection]:
         """One transaction: all of it is durable at the end, or none of it has happened."""
         with self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent look at it, which neither waits for whoever writes nor keeps anybody from writing."""
+        with self._reading.begin() as connection:
             yield connection
 
 
@@ -127,11 +128,23 @@ def record(
 
 
 def change_state(
-    connection: Connection, number: int, state: CertificateState, *, reason: str | None = None, now: datetime
-) -> None:
-    """Mark a certificate; `reason` is a CRLReason of RFC 5280 §5.3.1."""
+    connection: Connection,
+    number: int,
+    state: CertificateState,
+    *,
+    reason: str | None = None,
+    only_from: CertificateState | None = None,
+    now: datetime,
+) -> bool:
+    """Mark a certificate, if it is in the state `only_from` (None: in any); answers whether it was.
+
+    `reason` is a CRLReason of RFC 5280 §5.3.1.
+    """
+    wanted = CERTIFICATES.update().where(CERTIFICATES.c.id == number)
+    if only_from is not None:
+        wanted = wanted.where(CERTIFICATES.c.state == only_from)
     values = {"state": state, "reason": reason, "changed_at": now}
-    connection.execute(CERTIFICATES.update().where(CERTIFICATES.c.id == number).values(values))
+    return connection.execute(wanted.values(values)).rowcount == 1
 
 
 def ensure_holder(connection: Connection, holder: str, kind: str) -> None:
@@ -155,12 +168,29 @@ def _take_lock(path: Path) -> int:
     return descriptor
 
 
+def _open_engine(path: Path) -> Engine:
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS})
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    try:
+        path.touch(mode=0o600)
+        with engine.begin() as connection:
+            METADATA.create_all(connection)
+    except BaseException as error:
+        engine.dispose()
+        if isinstance(error, DatabaseError):
+            raise LedgerDamaged(f"{path} cannot be used: {error.orig}") from error
+        raise
+    return engine
+
+
 def _configure(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
-    # The driver's own idea of when a transaction begins is switched off; `_begin_immediate` begins it.
+    # The driver's own idea of when a transaction begins is switched off; `_begin` begins it.
     connection.isolation_level = None
     for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {setting}")
 
 
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _begin(connection: Connection) -> None:
+    reads_only = connection.get_execution_options().get(_READS_ONLY, False)
+    connection.exec_driver_sql("BEGIN DEFERRED" if reads_only else "BEGIN IMMEDIATE")

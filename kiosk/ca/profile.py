@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import IPv4Address
@@ -14,9 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from kiosk.certificates import Certificate, PublicKey, read_certificate
+from kiosk.cmp.randomness import RandomBytes
 from kiosk.cmp.vocabulary import CMC_CA
-
-RandomBytes = Callable[[int], bytes]
 
 _SERIAL_LENGTH = 16
 

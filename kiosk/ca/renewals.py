@@ -39,12 +39,14 @@ class Renewals:
             MalformedMessage: the body cannot be read.
         """
         requests = read_requests(admitted.message.body)
+        self._tidy(now)
         with self._book.begin() as connection:
             transactions.check_unused(connection, admitted.transaction_id)
             try:
                 key = check_request(requests, admitted.signer.certificate, self._policy)
                 grant = self._grant(connection, admitted.signer.id, key, now)
             except Refusal as refusal:
+                transactions.remember_refused(connection, admitted.transaction_id, now)
                 return replies.rejected(refusal)
             transactions.open_transaction(connection, admitted.transaction_id, admitted.signer.id, grant, nonce, now)
         return replies.granted(grant, modified=is_modified(requests[0]))
@@ -57,10 +59,12 @@ class Renewals:
             MalformedMessage: the body cannot be read.
         """
         confirmations = read_confirmations(admitted.message.body)
+        self._lapse(now)
         with self._book.begin() as connection:
             transaction = _open_transaction(connection, admitted)
             signer = ledger.get(connection, transaction.signer)
-            standing.check_speaker(signer, standing.updates_of(connection, signer.id), self._policy, now)
+            updates = standing.updates_of(connection, signer.id)
+            standing.check_speaker(signer, updates, self._policy, now, closes=transaction.update)
             certificate = ledger.get(connection, transaction.certificate).certificate
             if _accepts(confirmations, certificate):
                 succession.confirm(connection, transaction.update, transaction.certificate, signer.id, now)
@@ -73,9 +77,24 @@ class Renewals:
         old = ledger.get(connection, signer)
 
         def issue() -> Certificate:
-            return self._authority.renew(old.certificate, key, now, self._policy.back_dating)
+            if now > self._authority.issuing.not_after:
+                raise Refusal(FailInfo.SYSTEM_UNAVAIL, "the CA's own certificate has expired")
+            successor = self._authority.renew(old.certificate, key, now, self._policy.back_dating)
+            if successor.not_after <= old.certificate.not_after:
+                raise Refusal(FailInfo.SYSTEM_UNAVAIL, "the CA's own certificate ends too soon")
+            return successor
 
         return succession.grant(connection, old, key, issue, self._policy, now)
+
+    def _lapse(self, now: datetime) -> None:
+        # On its own, since a refusal that follows from it undoes what else was done in its transaction.
+        with self._book.begin() as connection:
+            succession.lapse(connection, now)
+
+    def _tidy(self, now: datetime) -> None:
+        with self._book.begin() as connection:
+            succession.lapse(connection, now)
+            transactions.forget(connection, now - 2 * self._policy.time_window)
 
 
 def _open_transaction(connection: Connection, admitted: Admitted) -> Transaction:

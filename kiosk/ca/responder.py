@@ -10,14 +10,11 @@ import logging
 import secrets
 from datetime import UTC, datetime
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from kiosk.ca import replies
-from kiosk.ca.admission import admit
+from kiosk.ca.admission import LONGEST_NONCE, admit
 from kiosk.ca.authority import Authority
 from kiosk.ca.ledger import Ledger
 from kiosk.ca.policy import Policy
-from kiosk.ca.profile import RandomBytes
 from kiosk.ca.refusals import Refusal
 from kiosk.ca.renewals import Renewals
 from kiosk.ca.replies import Reply
@@ -25,6 +22,7 @@ from kiosk.ca.support import Support
 from kiosk.clock import Clock, system_clock
 from kiosk.cmp.envelope import Header, Message, read_message, write_protected
 from kiosk.cmp.errors import MalformedMessage
+from kiosk.cmp.randomness import RandomBytes
 from kiosk.cmp.vocabulary import NONCE_LENGTH, BodyType, FailInfo
 
 _LOG = logging.getLogger(__name__)
@@ -68,8 +66,10 @@ class Responder:
             return replies.refused(refusal)
         except MalformedMessage:
             return replies.refused(Refusal(FailInfo.BAD_DATA_FORMAT, "the body cannot be read"))
-        except SQLAlchemyError:
-            _LOG.exception("the ledger failed")
+        # Whatever else goes wrong, a full disk or a fault of ours, the client must hear of it in a message it can
+        # believe: anything unprotected proves nothing, and it would have to take the CA for unreachable.
+        except Exception:
+            _LOG.exception("a message could not be answered")
             return replies.refused(Refusal(FailInfo.SYSTEM_FAILURE, "the CA cannot answer now"))
 
     def _dispatch(self, message: Message, nonce: bytes, now: datetime) -> Reply:
@@ -90,15 +90,20 @@ class Responder:
             message_time=self._now(),
             transaction_id=self._transaction_id(asked),
             sender_nonce=nonce,
-            recipient_nonce=None if asked is None else asked.sender_nonce,
+            recipient_nonce=None if asked is None else _echo(asked.sender_nonce),
             general_info=reply.general_info,
         )
         return await write_protected(header, reply.body_type, reply.body, self._signer)
 
     def _transaction_id(self, asked: Header | None) -> bytes:
-        """Theirs, or a new one where they gave none (RFC 9483 §3.6.2)."""
-        theirs = None if asked is None else asked.transaction_id
+        """Theirs, or a new one where they gave none that is worth returning (RFC 9483 §3.6.2)."""
+        theirs = None if asked is None else _echo(asked.transaction_id)
         return theirs or self._random(NONCE_LENGTH)
 
     def _now(self) -> datetime:
         return self._clock().astimezone(UTC)
+
+
+def _echo(theirs: bytes | None) -> bytes | None:
+    """What anybody sent, unproven, as far as it is returned: nothing that is longer than it may be."""
+    return theirs if theirs is not None and len(theirs) <= LONGEST_NONCE else None

@@ -124,6 +124,14 @@ TRANSACTIONS = Table(
     Column("certificate", ForeignKey("certificates.id"), nullable=False),
     Column("nonce", LargeBinary, nullable=False),
     Column("closed", Boolean, nullable=False),
-    Column("opened_at", Moment, nullable=False),
+    Column("opened_at", Moment, nullable=False, index=True),
 )
-"""Transactions whose first message was protected as it must be; `nonce` is the one a `certConf` has to return."""
+"""Transactions whose first message was granted; `nonce` is the one a `certConf` has to return."""
+
+REFUSED_TRANSACTIONS = Table(
+    "refused_transactions",
+    METADATA,
+    Column("id", LargeBinary, primary_key=True),
+    Column("refused_at", Moment, nullable=False, index=True),
+)
+"""Ids of transactions whose first message was protected as it must be, and refused."""

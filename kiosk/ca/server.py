@@ -11,7 +11,6 @@ import socket
 import sys
 import threading
 from collections.abc import Generator
-from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -26,18 +25,33 @@ from kiosk.cmp.vocabulary import CONTENT_TYPE
 PATH = "/.well-known/cmp"
 _LOOPBACK = "127.0.0.1"
 _GRACEFUL_SECONDS = 2
+_BODY_SECONDS = 10.0
+_KEEP_ALIVE_SECONDS = 5
+_MOST_CONNECTIONS = 200
+"""Beyond which HTTP 503 is answered; far more than one CA process can serve at once."""
 
 
-def create_app(responder: Responder) -> Starlette:
-    """The web application: one endpoint under its plain and its labelled paths (RFC 9811 §3.4), and `/health`."""
+def create_app(responder: Responder, *, body_seconds: float = _BODY_SECONDS) -> Starlette:
+    """The web application: one endpoint under its plain and its labelled paths (RFC 9811 §3.4), and `/health`.
+
+    Args:
+        responder: Answers the messages.
+        body_seconds: How long a request may take to arrive, once its header has.
+    """
 
     async def cmp(request: Request) -> Response:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != CONTENT_TYPE:
             return Response(status_code=415)
         try:
-            body = await _read_bounded(request, responder.policy.largest_request)
+            async with asyncio.timeout(body_seconds):
+                body = await _read_bounded(request, responder.policy.largest_request)
+        except TimeoutError:
+            return Response(status_code=408, headers={"Connection": "close"})
         except ClientDisconnect:
             return Response(status_code=400)
+        # The server ends, and nothing of this message has been taken up; uvicorn would log it as a fault.
+        except asyncio.CancelledError:
+            return Response(status_code=503)
         if body is None:
             return Response(status_code=413)
         return Response(await responder.answer(body), media_type=CONTENT_TYPE)
@@ -45,13 +59,16 @@ def create_app(responder: Responder) -> Starlette:
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route(PATH, cmp, methods=["POST"]),
             Route(PATH + "/p/{label}", cmp, methods=["POST"]),
             Route("/health", health, methods=["GET"]),
         ]
     )
+    # A redirect would be to whatever host the request claims.
+    app.router.redirect_slashes = False
+    return app
 
 
 def serve(responder: Responder, authority: Authority, port: int, *, http: bool, until_stdin_closes: bool) -> None:
@@ -68,21 +85,28 @@ def serve(responder: Responder, authority: Authority, port: int, *, http: bool, 
         OSError: the port cannot be had.
     """
     with socket.create_server((_LOOPBACK, port)) as listening:
-        tls: tuple[Path | None, Path | None] = (None, None) if http else (authority.tls_certificate, authority.tls_key)
-        config = uvicorn.Config(
-            create_app(responder),
-            access_log=False,
-            log_level="warning",
-            lifespan="off",
-            server_header=False,
-            ssl_certfile=tls[0],
-            ssl_keyfile=tls[1],
-            timeout_graceful_shutdown=_GRACEFUL_SECONDS,
-        )
+        config = configure(create_app(responder), None if http else authority)
         real_port = listening.getsockname()[1]
         url = f"{'http' if http else 'https'}://{_LOOPBACK}:{real_port}{PATH}"
         server = _Server(config, url, until_stdin_closes=until_stdin_closes)
         asyncio.run(server.serve(sockets=[listening]))
+
+
+def configure(app: Starlette, authority: Authority | None) -> uvicorn.Config:
+    """How the web server behaves; without an authority, whose TLS certificate it shows, it speaks plain HTTP."""
+    return uvicorn.Config(
+        app,
+        access_log=False,
+        log_level="warning",
+        lifespan="off",
+        server_header=False,
+        ssl_certfile=None if authority is None else authority.tls_certificate,
+        ssl_keyfile=None if authority is None else authority.tls_key,
+        timeout_graceful_shutdown=_GRACEFUL_SECONDS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        limit_concurrency=_MOST_CONNECTIONS,
+        ws="none",
+    )
 
 
 class _Server(uvicorn.Server):

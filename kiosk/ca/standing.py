@@ -26,6 +26,7 @@ class Update:
     new: int
     state: UpdateState
     deadline: datetime
+    made_at: datetime
 
 
 def updates_of(connection: Connection, old: int) -> tuple[Update, ...]:
@@ -36,13 +37,16 @@ def updates_of(connection: Connection, old: int) -> tuple[Update, ...]:
 
 def read_update(row: Row[tuple[object, ...]]) -> Update:
     """A row of the table."""
-    return Update(row.id, row.key_hash, row.new, UpdateState(row.state), row.deadline)
+    return Update(row.id, row.key_hash, row.new, UpdateState(row.state), row.deadline, row.made_at)
 
 
-def check_speaker(old: Entry, updates: Sequence[Update], policy: Policy, now: datetime) -> None:
-    """Whether a message of any kind by this certificate is taken.
+def check_speaker(
+    old: Entry, updates: Sequence[Update], policy: Policy, now: datetime, *, closes: int | None = None
+) -> None:
+    """Whether a message by this certificate is taken; `closes` is the row that it would close, if any.
 
-    One that was superseded may still ask after its own successor; one that has expired, for a while, if it had begun.
+    One that was superseded may still ask after its own successor; one that has expired, for a while, if it had begun
+    before its end; and what was granted in the last minutes may be closed as long as its confirmation is waited for.
 
     Raises:
         Refusal: it is not taken.
@@ -54,7 +58,8 @@ def check_speaker(old: Entry, updates: Sequence[Update], policy: Policy, now: da
     certificate = old.certificate
     if now < certificate.not_before:
         raise Refusal(FailInfo.SIGNER_NOT_TRUSTED, "the signer's certificate is not valid yet")
-    if now > _last_moment(certificate, policy, begun=bool(updates)):
+    awaited = [each.deadline for each in updates if each.id == closes]
+    if now > max([_last_moment(certificate, updates, policy), *awaited]):
         raise Refusal(FailInfo.SIGNER_NOT_TRUSTED, "the signer's certificate has expired")
 
 
@@ -71,6 +76,7 @@ def check_requester(old: Entry, updates: Sequence[Update], mine: Update | None, 
         raise Refusal(FailInfo.BAD_REQUEST, f"more than {policy.window_days} days are left")
 
 
-def _last_moment(certificate: Certificate, policy: Policy, *, begun: bool) -> datetime:
+def _last_moment(certificate: Certificate, updates: Sequence[Update], policy: Policy) -> datetime:
+    begun = any(each.made_at <= certificate.not_after for each in updates)
     resumable = timedelta(days=policy.resume_days) if begun else timedelta()
     return certificate.not_after + max(policy.expiry_grace, resumable)

@@ -44,10 +44,11 @@ def grant(
 ) -> Grant:
     """The successor of `old` for this key: the one there is, or a new one.
 
+    Changes nothing where it refuses, so that the refusal may be remembered in the same transaction.
+
     Raises:
         Refusal: there can be none.
     """
-    lapse(connection, now)
     updates = updates_of(connection, old.id)
     wanted = key_hash(key)
     mine = next((each for each in updates if each.key_hash == wanted), None)
@@ -55,10 +56,13 @@ def grant(
     _check_key_is_free(connection, wanted, mine)
     if mine is not None and mine.state is not UpdateState.REVOKED:
         return _same_again(connection, mine, _deadline(old, policy, now), now)
+    if mine is None and len(updates) >= policy.most_new_keys:
+        raise Refusal(FailInfo.BAD_REQUEST, "too many keys have been brought for this certificate")
+    certificate = issue()
     for each in updates:
         if each.state is UpdateState.ISSUED:
             _revoke(connection, each, now)
-    return _issue(connection, old, mine, issue(), _deadline(old, policy, now), now)
+    return _issue(connection, old, mine, certificate, _deadline(old, policy, now), now)
 
 
 def confirm(connection: Connection, update: int, certificate: int, old: int, now: datetime) -> None:
@@ -69,12 +73,10 @@ def confirm(connection: Connection, update: int, certificate: int, old: int, now
     Raises:
         Refusal: it was revoked meanwhile, or replaced.
     """
-    lapse(connection, now)
     if _close(connection, update, certificate, UpdateState.CONFIRMED, now):
-        change_state(connection, certificate, CertificateState.VALID, now=now)
         change_state(connection, old, CertificateState.SUPERSEDED, reason="superseded", now=now)
-    elif _current(connection, update, certificate).state is not UpdateState.CONFIRMED:
-        raise Refusal(FailInfo.CERT_REVOKED, "the certificate was not confirmed in time, or was replaced")
+    elif not _is_confirmed(connection, update, certificate):
+        raise Refusal(FailInfo.CERT_REVOKED, "the certificate was revoked, not confirmed in time, or replaced")
 
 
 def reject(connection: Connection, update: int, certificate: int, now: datetime) -> None:
@@ -85,9 +87,8 @@ def reject(connection: Connection, update: int, certificate: int, now: datetime)
     Raises:
         Refusal: it has been confirmed.
     """
-    if _close(connection, update, certificate, UpdateState.REVOKED, now):
-        change_state(connection, certificate, CertificateState.REVOKED, reason=_NOT_TAKEN, now=now)
-    elif _current(connection, update, certificate).state is UpdateState.CONFIRMED:
+    closed = _close(connection, update, certificate, UpdateState.REVOKED, now)
+    if not closed and _is_confirmed(connection, update, certificate):
         raise Refusal(FailInfo.CERT_CONFIRMED, "the certificate has been confirmed")
 
 
@@ -136,22 +137,43 @@ def _issue(
 
 
 def _revoke(connection: Connection, update: Update, now: datetime) -> None:
-    if _close(connection, update.id, update.new, UpdateState.REVOKED, now):
-        change_state(connection, update.new, CertificateState.REVOKED, reason=_NOT_TAKEN, now=now)
+    _close(connection, update.id, update.new, UpdateState.REVOKED, now)
 
 
-def _close(connection: Connection, update: int, certificate: int, state: UpdateState, now: datetime) -> bool:
-    """Move a row out of `issued`, if it is still there with this certificate; in one statement, so only one can."""
+def _close(connection: Connection, update: int, certificate: int, outcome: UpdateState, now: datetime) -> bool:
+    """Move a row out of `issued` and its certificate out of `unconfirmed`; the one place where either happens.
+
+    Answers whether the row was still open with this certificate. What is no longer unconfirmed, because it was revoked
+    by somebody else meanwhile, keeps its state and its reason.
+
+    Raises:
+        Refusal: it is to be confirmed, but is no longer unconfirmed.
+    """
     still_open = (UPDATES.c.id == update, UPDATES.c.new == certificate, UPDATES.c.state == UpdateState.ISSUED)
-    values = {"state": state, "changed_at": now}
-    return connection.execute(UPDATES.update().where(*still_open).values(values)).rowcount == 1
+    values = {"state": outcome, "changed_at": now}
+    if connection.execute(UPDATES.update().where(*still_open).values(values)).rowcount != 1:
+        return False
+    confirmed = outcome is UpdateState.CONFIRMED
+    state, reason = (CertificateState.VALID, None) if confirmed else (CertificateState.REVOKED, _NOT_TAKEN)
+    changed = change_state(
+        connection, certificate, state, reason=reason, only_from=CertificateState.UNCONFIRMED, now=now
+    )
+    if confirmed and not changed:
+        raise Refusal(FailInfo.CERT_REVOKED, "the certificate is revoked")
+    return True
 
 
-def _current(connection: Connection, update: int, certificate: int) -> Update:
+def _is_confirmed(connection: Connection, update: int, certificate: int) -> bool:
+    """Whether this row has this certificate as its confirmed successor, and that has not been revoked since.
+
+    Raises:
+        Refusal: the row has another certificate by now.
+    """
     row = connection.execute(select(UPDATES).where(UPDATES.c.id == update)).one()
     if row.new != certificate:
         raise Refusal(FailInfo.CERT_REVOKED, "the certificate was replaced")
-    return read_update(row)
+    confirmed = read_update(row).state is UpdateState.CONFIRMED
+    return confirmed and get(connection, certificate).state is not CertificateState.REVOKED
 
 
 def _deadline(old: Entry, policy: Policy, now: datetime) -> datetime:

@@ -36,7 +36,7 @@ class Support:
             Refusal: the signer may not speak any more, or asks what is not told here.
             MalformedMessage: the body cannot be read.
         """
-        with self._book.begin() as connection:
+        with self._book.read() as connection:
             updates = standing.updates_of(connection, admitted.signer.id)
         standing.check_speaker(admitted.signer, updates, self._policy, now)
         asked = read_general(admitted.message.body)

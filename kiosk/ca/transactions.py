@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from kiosk.ca.refusals import Refusal
-from kiosk.ca.schema import TRANSACTIONS
+from kiosk.ca.schema import REFUSED_TRANSACTIONS, TRANSACTIONS, UPDATES, UpdateState
 from kiosk.ca.succession import Grant
 from kiosk.cmp.vocabulary import FailInfo
 
@@ -31,7 +31,8 @@ def check_unused(connection: Connection, transaction_id: bytes) -> None:
     Raises:
         Refusal: it is in use, or was.
     """
-    if find(connection, transaction_id) is not None:
+    refused = select(REFUSED_TRANSACTIONS).where(REFUSED_TRANSACTIONS.c.id == transaction_id)
+    if find(connection, transaction_id) is not None or connection.execute(refused).one_or_none() is not None:
         raise Refusal(FailInfo.TRANSACTION_ID_IN_USE, "the transaction id has been used")
 
 
@@ -49,6 +50,21 @@ def open_transaction(
         "opened_at": now,
     }
     connection.execute(insert(TRANSACTIONS).values(row))
+
+
+def remember_refused(connection: Connection, transaction_id: bytes, now: datetime) -> None:
+    """Remember the id of a request that was refused: a recording of it must not succeed on a better day."""
+    connection.execute(insert(REFUSED_TRANSACTIONS).values(id=transaction_id, refused_at=now))
+
+
+def forget(connection: Connection, before: datetime) -> None:
+    """Forget what began before this moment, twice the time window ago, and waits for no confirmation.
+
+    A recording of it is stopped by its message time from now on.
+    """
+    waiting = select(UPDATES.c.id).where(UPDATES.c.id == TRANSACTIONS.c.update, UPDATES.c.state == UpdateState.ISSUED)
+    connection.execute(delete(TRANSACTIONS).where(TRANSACTIONS.c.opened_at < before, ~waiting.exists()))
+    connection.execute(delete(REFUSED_TRANSACTIONS).where(REFUSED_TRANSACTIONS.c.refused_at < before))
 
 
 def find(connection: Connection, transaction_id: bytes) -> Transaction | None:

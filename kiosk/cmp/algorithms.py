@@ -20,6 +20,9 @@ from kiosk.cmp.errors import CmpError
 SHORTEST_RSA_KEY = 2048
 LONGEST_RSA_KEY = 8192
 """Bits; checked before any work is done with a key."""
+_SMALLEST_RSA_EXPONENT = 65537
+_LONGEST_RSA_EXPONENT = 256
+"""Bits. The bounds are those of FIPS 186-5 §5.4: with the exponent 1 anybody signs, and a huge one takes long."""
 
 
 class UnsupportedSignature(CmpError):
@@ -50,7 +53,7 @@ class Algorithm:
 
     def items(self) -> list[asn1.TLV]:
         """The values of the SEQUENCE."""
-        identifier = der.any_value(asn1.encode_der(x509.ObjectIdentifier(self.identifier)))
+        identifier = der.any_value(der.encode(x509.ObjectIdentifier(self.identifier)))
         return [identifier] if self.parameters is None else [identifier, der.any_value(self.parameters)]
 
 
@@ -100,16 +103,32 @@ def scheme_of_key(key: PublicKey) -> SignatureScheme:
     raise UnsupportedSignature(f"curve {key.curve.name}")
 
 
+def check_strength(key: PublicKey) -> None:
+    """Check that a signature by this key would prove anything, and is not too costly to check.
+
+    Raises:
+        UnsupportedSignature: an RSA key that is too short, too long, or has an exponent it must not have.
+    """
+    if not isinstance(key, rsa.RSAPublicKey):
+        return
+    exponent = key.public_numbers().e
+    if not SHORTEST_RSA_KEY <= key.key_size <= LONGEST_RSA_KEY:
+        raise UnsupportedSignature(f"an RSA key of {key.key_size} bits")
+    if exponent < _SMALLEST_RSA_EXPONENT or exponent.bit_length() > _LONGEST_RSA_EXPONENT or exponent % 2 == 0:
+        raise UnsupportedSignature("an RSA key with this exponent")
+
+
 def verify(algorithm: Algorithm, key: PublicKey, signature: bytes, data: bytes) -> None:
     """Check a signature in its X.509 form.
 
     Raises:
-        UnsupportedSignature: the algorithm is not accepted, or is not for this key.
+        UnsupportedSignature: the algorithm is not accepted, or is not for this key, or the key proves nothing.
         WrongSignature: it does not verify.
     """
     scheme = _BY_ALGORITHM.get(algorithm)
     if scheme is None or not isinstance(key, scheme.key_kind):
         raise UnsupportedSignature(algorithm.identifier)
+    check_strength(key)
     try:
         _verify(scheme, key, signature, data)
     except InvalidSignature as error:
@@ -122,8 +141,6 @@ def _verify(scheme: SignatureScheme, key: PublicKey, signature: bytes, data: byt
     elif scheme.digest is None:
         raise UnsupportedSignature(scheme.algorithm.identifier)
     elif isinstance(key, rsa.RSAPublicKey):
-        if not SHORTEST_RSA_KEY <= key.key_size <= LONGEST_RSA_KEY:
-            raise UnsupportedSignature(f"an RSA key of {key.key_size} bits")
         key.verify(signature, data, padding.PKCS1v15(), scheme.digest)
     else:
         key.verify(signature, data, ec.ECDSA(scheme.digest))

@@ -88,13 +88,14 @@ def check_answer(message: Message, question: Question, trust: Trust, now: dateti
     return ProvenAnswer(message=message, signer=signer, message_time=moment, nonce=nonce, others=others)
 
 
-def refusal_of(status: StatusInfo, answer: ProvenAnswer) -> Refused:
+def refusal_of(status: StatusInfo, answer: ProvenAnswer, *, decided: bool) -> Refused:
     """The refusal that a proven answer carries in its content."""
-    return _refusal(status, proven=True, message_time=answer.message_time)
+    return _refusal(status, proven=True, decided=decided, message_time=answer.message_time)
 
 
-def _refusal(status: StatusInfo, *, proven: bool, message_time: datetime | None) -> Refused:
-    return Refused(status.failure_names, bounded_text(status.text), proven=proven, message_time=message_time)
+def _refusal(status: StatusInfo, *, proven: bool, message_time: datetime | None, decided: bool = False) -> Refused:
+    text = bounded_text(status.text)
+    return Refused(status.failure_names, text, proven=proven, decided=decided, message_time=message_time)
 
 
 def _require(holds: bool, reason: Distrust, detail: str = "") -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -13,19 +13,27 @@ from kiosk.certificates import Certificate, UnreadableCertificate, read_certific
 from kiosk.clock import Clock, system_clock
 from kiosk.cmp.answers import ProvenAnswer, Question, Trust, check_answer, refusal_of
 from kiosk.cmp.envelope import Header, read_message, write_protected
-from kiosk.cmp.errors import AnswerWaits, MalformedMessage
+from kiosk.cmp.errors import AnswerWaits, MalformedMessage, Refused
 from kiosk.cmp.general import RequestTemplate, read_certificate_list, read_general, read_template, write_general
 from kiosk.cmp.infos import Info
 from kiosk.cmp.issued import Issued, read_issued
+from kiosk.cmp.randomness import RandomBytes
 from kiosk.cmp.requests import write_update
-from kiosk.cmp.responses import PKICONF_BODY, Confirmation, certificate_hash, read_responses, write_confirmation
+from kiosk.cmp.responses import (
+    PKICONF_BODY,
+    CertificateResponses,
+    Confirmation,
+    certificate_hash,
+    read_responses,
+    write_confirmation,
+)
 from kiosk.cmp.signing import Signer, SigningKey
-from kiosk.cmp.status import rejection
+from kiosk.cmp.status import StatusInfo, rejection
 from kiosk.cmp.transfer import Limits, exchange
 from kiosk.cmp.vocabulary import CA_CERTIFICATES, NONCE_LENGTH, REQUEST_TEMPLATE, BodyType, Status
 
-RandomBytes = Callable[[int], bytes]
-"""Answers so many unpredictable bytes."""
+_DOES_NOT_SAY = frozenset({"badRequest", "badDataFormat", "incorrectData", "addInfoNotAvailable"})
+"""With which a CA refuses a question about itself that it does not know; anything else is about the asker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,30 +91,28 @@ class CmpClient:
     ) -> GeneralAnswer:
         """Ask for the CA's certificates and its request template, as the holder of a certificate (`genm`).
 
+        One question a message, as RFC 9483 §4.3 has it. The first must be answered, and tells the time; a CA that is
+        proven to refuse a later one, as one that it does not know, does not say.
+
         An answer proves that the CA is reachable and genuine and takes this certificate. How far the clocks are apart
         is reported, not judged; a CA that judges it refuses with `badTime` and its own time.
 
         Raises:
             CmpError: each kind of failure as its own type; see `kiosk.cmp.errors`.
         """
+        first, *others = about
         asked = self._clock()
-        answer = await self._ask(
-            _Step(
-                signer=signer,
-                body_type=BodyType.GENM,
-                body=write_general(Info(kind) for kind in about),
-                answer_type=BodyType.GENP,
-                transaction_id=self._random(NONCE_LENGTH),
-                time_window=None,
-            )
-        )
-        told = {info.kind: info.value for info in read_general(answer.message.body)}
+        answer = await self._ask_about(signer, first)
+        answered = self._clock()
+        told = {first: _told(answer, first)}
+        for kind in others:
+            told[kind] = await self._ask_further(signer, kind)
         certificates, template = told.get(CA_CERTIFICATES), told.get(REQUEST_TEMPLATE)
         return GeneralAnswer(
             ca_certificates=() if certificates is None else _certificates(certificates),
             template=None if template is None else read_template(template),
             message_time=answer.message_time,
-            offset=answer.message_time - (asked + (self._clock() - asked) / 2),
+            offset=answer.message_time - (asked + (answered - asked) / 2),
             signer=answer.signer,
         )
 
@@ -135,11 +141,7 @@ class CmpClient:
             )
         )
         content = read_responses(answer.message.body)
-        status = content.responses[0].status if content.responses else None
-        if status is not None and status.status == Status.WAITING:
-            raise AnswerWaits
-        if status is not None and status.status not in (Status.ACCEPTED, Status.GRANTED_WITH_MODS):
-            raise refusal_of(status, answer)
+        _raise_unless_granted(content, answer)
         return read_issued(content, answer, self._trust, signer, new_key.public_key)
 
     async def confirm(self, issued: Issued) -> None:
@@ -148,7 +150,7 @@ class CmpClient:
         Raises:
             CmpError: each kind of failure as its own type. After one, ask anew with `update` and the same key.
         """
-        await self._close(issued, Confirmation(cert_hash=certificate_hash(issued.certificate)))
+        await self._close(issued, None)
 
     async def reject(self, issued: Issued, reason: str) -> None:
         """Tell the CA that the certificate is not taken, so that it revokes it (`certConf`, RFC 9483 §4.1.1).
@@ -156,10 +158,32 @@ class CmpClient:
         Raises:
             CmpError: each kind of failure as its own type.
         """
-        status = rejection((), reason)
-        await self._close(issued, Confirmation(cert_hash=certificate_hash(issued.certificate), status=status))
+        await self._close(issued, rejection((), reason))
 
-    async def _close(self, issued: Issued, confirmation: Confirmation) -> None:
+    async def _ask_about(self, signer: Signer, kind: str) -> ProvenAnswer:
+        return await self._ask(
+            _Step(
+                signer=signer,
+                body_type=BodyType.GENM,
+                body=write_general([Info(kind)]),
+                answer_type=BodyType.GENP,
+                transaction_id=self._random(NONCE_LENGTH),
+                time_window=None,
+            )
+        )
+
+    async def _ask_further(self, signer: Signer, kind: str) -> bytes | None:
+        try:
+            return _told(await self._ask_about(signer, kind), kind)
+        except Refused as refused:
+            if not refused.proven or refused.fail_info - _DOES_NOT_SAY:
+                raise
+            return None
+
+    async def _close(self, issued: Issued, status: StatusInfo | None) -> None:
+        confirmation = Confirmation(
+            cert_hash=certificate_hash(issued.certificate), request_id=issued.request_id, status=status
+        )
         answer = await self._ask(
             _Step(
                 signer=issued.signer,
@@ -193,6 +217,21 @@ class CmpClient:
             time_window=step.time_window,
         )
         return check_answer(message, question, self._trust, self._clock())
+
+
+def _told(answer: ProvenAnswer, kind: str) -> bytes | None:
+    return next((info.value for info in read_general(answer.message.body) if info.kind == kind), None)
+
+
+def _raise_unless_granted(content: CertificateResponses, answer: ProvenAnswer) -> None:
+    first = content.responses[0] if content.responses else None
+    if first is None or first.status.status in (Status.ACCEPTED, Status.GRANTED_WITH_MODS):
+        return
+    if first.status.status == Status.WAITING:
+        raise AnswerWaits
+    # A no beside which there is something else, or that is about another request, decides nothing.
+    decided = len(content.responses) == 1 and first.request_id == 0 and first.certificate is None
+    raise refusal_of(first.status, answer, decided=decided)
 
 
 def _certificates(value: bytes) -> tuple[Certificate, ...]:

@@ -90,9 +90,19 @@ def write_octets(content: bytes) -> bytes:
     return asn1.encode_der(content)
 
 
+def time_value(moment: datetime) -> asn1.GeneralizedTime:
+    """A field of type GeneralizedTime, in whole seconds (RFC 5280 §4.1.2.5.2)."""
+    return asn1.GeneralizedTime(moment.astimezone(UTC).replace(microsecond=0))
+
+
+def moment_of(value: asn1.GeneralizedTime) -> datetime:
+    """The moment in a field of type GeneralizedTime, aware, in UTC."""
+    return value.as_datetime().replace(tzinfo=UTC)
+
+
 def write_time(moment: datetime) -> bytes:
-    """GeneralizedTime, in whole seconds (RFC 5280 §4.1.2.5.2)."""
-    return asn1.encode_der(asn1.GeneralizedTime(moment.astimezone(UTC).replace(microsecond=0)))
+    """The complete DER of a GeneralizedTime, in whole seconds."""
+    return asn1.encode_der(time_value(moment))
 
 
 def read_time(value: bytes) -> datetime:
@@ -101,7 +111,7 @@ def read_time(value: bytes) -> datetime:
     Raises:
         MalformedMessage: it is no GeneralizedTime.
     """
-    return decode(asn1.GeneralizedTime, value).as_datetime().replace(tzinfo=UTC)
+    return moment_of(decode(asn1.GeneralizedTime, value))
 
 
 def tagged(number: int, content: bytes) -> asn1.TLV:

@@ -6,7 +6,7 @@ What came is verified over the bytes as they came; nothing is ever encoded anew 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat import asn1
@@ -22,6 +22,8 @@ from kiosk.cmp.vocabulary import PVNO
 
 _CONTEXT_TAG = 0xA0
 _HIGHEST_TAG = 30
+_MOST_CERTIFICATES = 64
+"""That may come along with a message; whoever sends more wants them to be read in vain."""
 _DIRECTORY_NAME = 4
 """The alternative of GeneralName that holds a distinguished name (RFC 5280 §4.2.1.6)."""
 
@@ -74,13 +76,16 @@ def read_message(data: bytes) -> Message:
         MalformedMessage: the bytes are no message.
     """
     outer = der.decode(PkiMessage, data)
+    extra_certificates = outer.extra_certs or []
+    if len(extra_certificates) > _MOST_CERTIFICATES:
+        raise MalformedMessage(f"{len(extra_certificates)} certificates")
     return Message(
         header=_read_header(der.value_bytes(outer.header)),
         body_type=_body_type(outer.body),
         body=bytes(outer.body.data),
         protected_part=_protected_part(outer.header, outer.body),
         protection=None if outer.protection is None else whole_bits(outer.protection),
-        extra_certificates=tuple(der.value_bytes(each) for each in outer.extra_certs or ()),
+        extra_certificates=tuple(der.value_bytes(each) for each in extra_certificates),
     )
 
 
@@ -97,7 +102,7 @@ async def write_protected(header: Header, body_type: int, body: bytes, signer: S
         pvno=header.pvno,
         sender=write_name(certificate.subject_der),
         recipient=write_name(header.recipient),
-        message_time=_write_time(header.message_time),
+        message_time=None if header.message_time is None else der.time_value(header.message_time),
         protection_alg=scheme_of_key(signer.key.public_key).algorithm.items(),
         sender_kid=certificate.subject_key_identifier,
         transaction_id=header.transaction_id,
@@ -105,11 +110,11 @@ async def write_protected(header: Header, body_type: int, body: bytes, signer: S
         recip_nonce=header.recipient_nonce,
         general_info=write_infos(header.general_info) if header.general_info else None,
     )
-    header_value = der.any_value(asn1.encode_der(full))
+    header_value = der.any_value(der.encode(full))
     body_value = der.tagged(body_type, body)
     signature = await signer.key.sign(_protected_part(header_value, body_value))
     chain = (certificate, *signer.chain)
-    return asn1.encode_der(
+    return der.encode(
         PkiMessage(
             header=header_value,
             body=body_value,
@@ -164,7 +169,7 @@ def _read_header(data: bytes) -> Header:
         pvno=raw.pvno,
         sender=read_name(raw.sender),
         recipient=read_name(raw.recipient),
-        message_time=None if raw.message_time is None else raw.message_time.as_datetime().replace(tzinfo=UTC),
+        message_time=None if raw.message_time is None else der.moment_of(raw.message_time),
         protection_algorithm=None if raw.protection_alg is None else Algorithm.read(raw.protection_alg),
         sender_key_id=raw.sender_kid,
         transaction_id=raw.transaction_id,
@@ -182,8 +187,4 @@ def _body_type(body: asn1.TLV) -> int:
 
 
 def _protected_part(header: asn1.TLV, body: asn1.TLV) -> bytes:
-    return asn1.encode_der(ProtectedPart(header=header, body=body))
-
-
-def _write_time(moment: datetime | None) -> asn1.GeneralizedTime | None:
-    return None if moment is None else asn1.GeneralizedTime(moment.astimezone(UTC).replace(microsecond=0))
+    return der.encode(ProtectedPart(header=header, body=body))

@@ -69,7 +69,10 @@ class Distrust(Enum):
     CERTIFICATE_KEY = "certificate-key"
     CERTIFICATE_SUBJECT = "certificate-subject"
     CERTIFICATE_AUTHORITY = "certificate-authority"
+    CERTIFICATE_KEY_USAGE = "certificate-key-usage"
+    CERTIFICATE_PURPOSE = "certificate-purpose"
     CERTIFICATE_VALIDITY = "certificate-validity"
+    CERTIFICATE_END = "certificate-end"
     CERTIFICATE_PATH = "certificate-path"
 
 
@@ -84,7 +87,8 @@ class UntrustedAnswer(CmpError):
 class Refused(CmpError):
     """The CA said no.
 
-    Only a `proven` refusal comes from the CA: anyone on the way can write an unprotected one (RFC 9483 §3.6).
+    Only a `proven` refusal comes from the CA: anyone on the way can write an unprotected one (RFC 9483 §3.6). And only
+    one that was also `decided` says that nothing came of the request: an `error` may answer another copy of it.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class Refused(CmpError):
         text: str = "",
         *,
         proven: bool,
+        decided: bool = False,
         message_time: datetime | None = None,
     ) -> None:
         self.fail_info = frozenset(fail_info)
@@ -100,6 +105,11 @@ class Refused(CmpError):
         self.text = text
         """What the CA says, for staff: bounded, control characters removed."""
         self.proven = proven
+        self.decided = decided
+        """The CA has looked at the request itself and said no to it, in the body that answers it (`kup`).
+
+        False for an `error`: it may come before the request was looked at, or after it was granted.
+        """
         self.message_time = message_time
         """The CA's time where it said one; to be believed only when `proven`."""
         super().__init__(", ".join(sorted(self.fail_info)) or "no reason given")

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.hazmat import asn1
 
 from kiosk.cmp import der
-from kiosk.cmp.algorithms import Algorithm
+from kiosk.cmp.algorithms import LONGEST_RSA_KEY, SHORTEST_RSA_KEY, Algorithm
 from kiosk.cmp.infos import Info, read_infos, write_infos
 from kiosk.cmp.messages import CertReqTemplateContent, CertTemplate, TypeAndValue
 from kiosk.cmp.vocabulary import ALGORITHM_CONTROL, EC_PUBLIC_KEY, P256, RSA_LENGTH_CONTROL
@@ -56,11 +55,11 @@ def write_certificate_list(certificates: Iterable[bytes]) -> bytes:
 def write_template(key_kinds: Iterable[str]) -> bytes:
     """A template that leaves everything to the CA but the kind of key, which is one of these."""
     controls = [_key_control(kind) for kind in sorted(key_kinds)]
-    return asn1.encode_der(CertReqTemplateContent(template=CertTemplate(), key_spec=controls or None))
+    return der.encode(CertReqTemplateContent(template=CertTemplate(), key_spec=controls or None))
 
 
 def read_template(value: bytes) -> RequestTemplate:
-    """CertReqTemplateValue. Kinds of key that have no name here are left out.
+    """CertReqTemplateValue. Kinds of key that have no name or no use here are left out.
 
     Raises:
         MalformedMessage: it is none.
@@ -73,9 +72,9 @@ def read_template(value: bytes) -> RequestTemplate:
 def _key_control(kind: str) -> TypeAndValue:
     family, _, size = kind.partition("-")
     if family == "rsa":
-        return _control(RSA_LENGTH_CONTROL, asn1.encode_der(int(size)))
+        return _control(RSA_LENGTH_CONTROL, der.encode(int(size)))
     curve = next(identifier for identifier, name in _EC_KINDS.items() if name == kind)
-    parameters = asn1.encode_der(x509.ObjectIdentifier(curve))
+    parameters = der.encode(x509.ObjectIdentifier(curve))
     return _control(ALGORITHM_CONTROL, der.write_items(Algorithm(EC_PUBLIC_KEY, parameters).items()))
 
 
@@ -86,7 +85,8 @@ def _control(identifier: str, value: bytes) -> TypeAndValue:
 def _read_key_control(control: TypeAndValue) -> str | None:
     value = der.value_bytes(control.value)
     if control.kind.dotted_string == RSA_LENGTH_CONTROL:
-        return f"rsa-{der.decode(int, value)}"
+        bits = der.decode(int, value)
+        return f"rsa-{bits}" if SHORTEST_RSA_KEY <= bits <= LONGEST_RSA_KEY else None
     if control.kind.dotted_string != ALGORITHM_CONTROL:
         return None
     algorithm = Algorithm.read(der.read_items(value))

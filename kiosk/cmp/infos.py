@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat import asn1
 
 from kiosk.cmp import der
+from kiosk.cmp.errors import MalformedMessage
 from kiosk.cmp.messages import InfoType, TypeAndValue
+
+_MOST_INFOS = 32
+"""In one message; counted before the first is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +24,15 @@ class Info:
     value: bytes | None = None
 
 
-def read_infos(values: Iterable[asn1.TLV]) -> tuple[Info, ...]:
+def read_infos(values: Sequence[asn1.TLV]) -> tuple[Info, ...]:
     """Read each.
 
     Raises:
-        MalformedMessage: one does not begin with an object identifier, or has more than one value.
+        MalformedMessage: they are too many, or one does not begin with an object identifier, or has more than one
+            value.
     """
+    if len(values) > _MOST_INFOS:
+        raise MalformedMessage(f"{len(values)} infos")
     return tuple(_read(value) for value in values)
 
 
@@ -42,5 +49,5 @@ def _read(value: asn1.TLV) -> Info:
 def _write(info: Info) -> asn1.TLV:
     kind = x509.ObjectIdentifier(info.kind)
     if info.value is None:
-        return der.any_value(asn1.encode_der(InfoType(info_type=kind)))
-    return der.any_value(asn1.encode_der(TypeAndValue(kind=kind, value=der.any_value(info.value))))
+        return der.any_value(der.encode(InfoType(info_type=kind)))
+    return der.any_value(der.encode(TypeAndValue(kind=kind, value=der.any_value(info.value))))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -12,7 +11,6 @@ from kiosk.certificates import (
     UnreadableCertificate,
     UntrustedCertificate,
     check_path,
-    is_issued_by,
     read_certificate,
 )
 from kiosk.cmp import der
@@ -21,9 +19,7 @@ from kiosk.cmp.errors import Distrust, UntrustedAnswer
 from kiosk.cmp.requests import public_key_der
 from kiosk.cmp.responses import CertificateResponses
 from kiosk.cmp.signing import Signer
-from kiosk.cmp.vocabulary import CONFIRM_WAIT_TIME
-
-_LONGEST_CHAIN = 8
+from kiosk.cmp.vocabulary import CLIENT_AUTH, CONFIRM_WAIT_TIME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +27,6 @@ class Issued:
     """A certificate that has been checked but not yet confirmed, with the state of its transaction."""
 
     certificate: Certificate
-    chain: tuple[Certificate, ...]
-    """From its issuer up to a trusted root, that one included."""
     message_time: datetime
     """The CA's clock as it issued."""
     confirm_before: datetime | None
@@ -43,6 +37,8 @@ class Issued:
     ca_nonce: bytes = field(repr=False)
     signer: Signer = field(repr=False)
     """Whoever asked; the same must confirm."""
+    request_id: int = 0
+    """Of the response it came in; anything but 0 is wrong, and needed to say so."""
 
 
 class WrongCertificate(UntrustedAnswer):
@@ -59,29 +55,27 @@ def read_issued(
     """Check a certificate that was issued in answer to a request by `signer` for `key`.
 
     Raises:
-        WrongCertificate: it is not the one that was asked for.
-        UntrustedAnswer: there is none, or the answer has another form than it must have.
+        WrongCertificate: it is not the one that was asked for, or came in an answer of another form than it must have.
+        UntrustedAnswer: there is none that could be rejected.
     """
-    if content.ca_pubs:
-        raise UntrustedAnswer(Distrust.CA_PUBS)
-    if len(content.responses) != 1 or content.responses[0].request_id != 0:
+    if not content.responses:
         raise UntrustedAnswer(Distrust.REQUEST_ID)
     response = content.responses[0]
     certificate = _read(response.certificate)
-    known = (*trust.intermediates, *answer.others)
     issued = Issued(
         certificate=certificate,
-        chain=_chain(certificate, (*trust.roots, *known)),
         message_time=answer.message_time,
         confirm_before=_confirm_before(answer),
         modified=response.status.status != 0,
         transaction_id=answer.message.header.transaction_id or b"",
         ca_nonce=answer.nonce,
         signer=signer,
+        request_id=response.request_id,
     )
-    fault = _fault(certificate, signer.certificate, key, answer.message_time)
+    fault = _fault_of_form(content) or _fault(certificate, signer.certificate, key, answer.message_time)
     if fault is not None:
         raise WrongCertificate(fault, issued)
+    known = (*trust.intermediates, *answer.others)
     try:
         check_path(certificate, roots=trust.roots, intermediates=known, at=answer.message_time)
     except UntrustedCertificate as error:
@@ -98,27 +92,24 @@ def _read(data: bytes | None) -> Certificate:
         raise UntrustedAnswer(Distrust.CERTIFICATE_UNREADABLE) from error
 
 
+def _fault_of_form(content: CertificateResponses) -> Distrust | None:
+    if content.ca_pubs:
+        return Distrust.CA_PUBS
+    one = len(content.responses) == 1 and content.responses[0].request_id == 0
+    return None if one else Distrust.REQUEST_ID
+
+
 def _fault(certificate: Certificate, old: Certificate, key: PublicKey, moment: datetime) -> Distrust | None:
     checks = (
         (certificate.public_key_der == public_key_der(key), Distrust.CERTIFICATE_KEY),
         (certificate.subject_der == old.subject_der, Distrust.CERTIFICATE_SUBJECT),
         (not certificate.is_authority, Distrust.CERTIFICATE_AUTHORITY),
+        (certificate.signs, Distrust.CERTIFICATE_KEY_USAGE),
+        (not certificate.purposes or CLIENT_AUTH in certificate.purposes, Distrust.CERTIFICATE_PURPOSE),
         (certificate.valid_at(moment), Distrust.CERTIFICATE_VALIDITY),
+        (certificate.not_after > old.not_after, Distrust.CERTIFICATE_END),
     )
     return next((reason for holds, reason in checks if not holds), None)
-
-
-def _chain(certificate: Certificate, known: Sequence[Certificate]) -> tuple[Certificate, ...]:
-    chain: list[Certificate] = []
-    current = certificate
-    while current.issuer_der != current.subject_der and len(chain) < _LONGEST_CHAIN:
-        issuers = (each for each in known if each.subject_der == current.issuer_der and is_issued_by(current, each))
-        issuer = next(issuers, None)
-        if issuer is None:
-            break
-        chain.append(issuer)
-        current = issuer
-    return tuple(chain)
 
 
 def _confirm_before(answer: ProvenAnswer) -> datetime | None:

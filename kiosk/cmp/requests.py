@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat import asn1
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kiosk.certificates import PUBLIC_KEY_KINDS, Certificate, PublicKey
+from kiosk.certificates import Certificate, PublicKey, UnreadableCertificate, public_key_of
 from kiosk.cmp import der
-from kiosk.cmp.algorithms import Algorithm, UnsupportedSignature, scheme_of_key, verify
+from kiosk.cmp.algorithms import Algorithm, UnsupportedSignature, check_strength, scheme_of_key, verify
 from kiosk.cmp.envelope import canonical_name, read_name, whole_bits, write_name
 from kiosk.cmp.errors import MalformedMessage
 from kiosk.cmp.messages import (
@@ -80,14 +79,13 @@ class CertificateRequest:
         """The key to be certified.
 
         Raises:
-            UnsupportedSignature: there is none, or one of a kind nobody here signs with.
+            UnsupportedSignature: there is none, or one of a kind nobody here signs with, or one that proves nothing.
         """
         try:
-            key = load_der_public_key(self.public_key_der or b"")
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            key = public_key_of(self.public_key_der or b"")
+        except UnreadableCertificate as error:
             raise UnsupportedSignature("no readable public key") from error
-        if not isinstance(key, PUBLIC_KEY_KINDS):
-            raise UnsupportedSignature(f"a key of kind {type(key).__name__}")
+        check_strength(key)
         return key
 
     def verify_proof(self, key: PublicKey) -> None:
@@ -113,8 +111,8 @@ async def write_update(old: Certificate, new_key: SigningKey, *, request_id: int
         public_key=der.decode(SubjectPublicKeyInfo, public_key_der(new_key.public_key)),
     )
     old_id = CertId(issuer=write_name(old.issuer_der), serial_number=old.serial_number)
-    control = TypeAndValue(kind=x509.ObjectIdentifier(OLD_CERT_ID), value=der.any_value(asn1.encode_der(old_id)))
-    request = asn1.encode_der(CertRequest(request_id=request_id, template=template, controls=[control]))
+    control = TypeAndValue(kind=x509.ObjectIdentifier(OLD_CERT_ID), value=der.any_value(der.encode(old_id)))
+    request = der.encode(CertRequest(request_id=request_id, template=template, controls=[control]))
     return await write_requests_with_proof(request, new_key)
 
 
@@ -125,7 +123,7 @@ async def write_requests_with_proof(request: bytes, new_key: SigningKey) -> byte
         signature=asn1.BitString(await new_key.sign(request), 0),
     )
     message = CertReqMsg(request=der.any_value(request), proof=asn1.Variant(proof, "signature"))
-    return der.sequence_of([asn1.encode_der(message)])
+    return der.sequence_of([der.encode(message)])
 
 
 def read_requests(body: bytes) -> tuple[CertificateRequest, ...]:
@@ -152,7 +150,7 @@ def _read_request(data: bytes) -> CertificateRequest:
         request_id=request.request_id,
         subject_der=_read_template_name(template.subject),
         issuer_der=_read_template_name(template.issuer),
-        public_key_der=None if template.public_key is None else asn1.encode_der(template.public_key),
+        public_key_der=None if template.public_key is None else der.encode(template.public_key),
         serial_number=template.serial_number,
         version=template.version,
         has_extensions=bool(template.extensions),

@@ -48,7 +48,7 @@ def write_responses(content: CertificateResponses) -> bytes:
     """The content of `kup`."""
     ca_pubs = [der.any_value(each) for each in content.ca_pubs]
     responses = [_response_structure(each) for each in content.responses]
-    return asn1.encode_der(CertRepMessage(ca_pubs=ca_pubs or None, responses=responses))
+    return der.encode(CertRepMessage(ca_pubs=ca_pubs or None, responses=responses))
 
 
 def read_responses(body: bytes) -> CertificateResponses:
@@ -72,7 +72,7 @@ def write_confirmation(confirmation: Confirmation) -> bytes:
         request_id=confirmation.request_id,
         status=None if status is None else status.structure(),
     )
-    return der.sequence_of([asn1.encode_der(raw)])
+    return der.sequence_of([der.encode(raw)])
 
 
 def read_confirmations(body: bytes) -> tuple[Confirmation, ...]:
@@ -89,7 +89,7 @@ def certificate_hash(certificate: Certificate) -> bytes:
 
     RFC 9810 §5.3.18, RFC 9481 §3.3.
     """
-    digest = hashes.Hash(certificate.x509.signature_hash_algorithm or hashes.SHA512())
+    digest = hashes.Hash(certificate.signature_hash or hashes.SHA512())
     digest.update(certificate.der)
     return digest.finalize()
 

@@ -57,7 +57,7 @@ def read_error(body: bytes) -> StatusInfo:
 
 def write_error(info: StatusInfo) -> bytes:
     """The content of an `error`."""
-    return asn1.encode_der(ErrorMsgContent(status=info.structure()))
+    return der.encode(ErrorMsgContent(status=info.structure()))
 
 
 def _read_bits(bits: asn1.BitString | None) -> frozenset[FailInfo]:

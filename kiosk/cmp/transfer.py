@@ -15,6 +15,8 @@ import httpx
 from kiosk.cmp.errors import TransferError, TransferFailure
 from kiosk.cmp.vocabulary import CONTENT_TYPE
 
+_HIGHEST_PORT = 65535
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -34,16 +36,25 @@ def open_http_client(tls_roots: Path | None, limits: Limits | None = None) -> ht
         OSError: the file cannot be read, or (`ssl.SSLError`) holds no certificate.
     """
     limits = limits or Limits()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if tls_roots is not None:
-        context.load_verify_locations(cafile=tls_roots)
     return httpx.AsyncClient(
-        verify=context,
+        verify=tls_context(tls_roots),
         trust_env=False,
         follow_redirects=False,
         timeout=httpx.Timeout(limits.total_seconds, connect=limits.connect_seconds),
     )
+
+
+def tls_context(roots: Path | None) -> ssl.SSLContext:
+    """TLS 1.2 or newer with servers under these roots.
+
+    Raises:
+        OSError: the file cannot be read, or (`ssl.SSLError`) holds no certificate.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if roots is not None:
+        context.load_verify_locations(cafile=roots)
+    return context
 
 
 async def exchange(http: httpx.AsyncClient, url: str, request: bytes, limits: Limits) -> bytes:
@@ -52,21 +63,34 @@ async def exchange(http: httpx.AsyncClient, url: str, request: bytes, limits: Li
     Raises:
         TransferError: anything but a 200 with a bounded body of the right type.
     """
+    address = _address(url)
     try:
         async with asyncio.timeout(limits.total_seconds):
-            return await _post(http, url, request, limits.largest_answer)
+            return await _post(http, address, request, limits.largest_answer)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
         kind = TransferFailure.TLS if _is_tls(error) else TransferFailure.UNREACHABLE
         raise TransferError(kind, type(error).__name__, may_have_arrived=False) from error
     except (TimeoutError, httpx.TimeoutException) as error:
         raise TransferError(TransferFailure.TIME_OUT) from error
-    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-        raise TransferError(TransferFailure.UNREACHABLE, "no http address", may_have_arrived=False) from error
-    except httpx.HTTPError as error:
+    # OSError too: bytes that are no TLS, in the middle of an answer, come through httpx as they are (ssl.SSLError).
+    except (httpx.HTTPError, OSError) as error:
         raise TransferError(TransferFailure.BROKEN_OFF, type(error).__name__) from error
 
 
-async def _post(http: httpx.AsyncClient, url: str, request: bytes, largest: int) -> bytes:
+def _address(url: str) -> httpx.URL:
+    """Checked before anything is sent: a host or port that cannot be would fail in the depths, in many ways."""
+    try:
+        address = httpx.URL(url)
+        address.host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise TransferError(TransferFailure.UNREACHABLE, "no http address", may_have_arrived=False) from error
+    port_can_be = address.port is None or 0 < address.port <= _HIGHEST_PORT
+    if address.scheme not in ("http", "https") or not address.host or not port_can_be:
+        raise TransferError(TransferFailure.UNREACHABLE, "no http address", may_have_arrived=False)
+    return address
+
+
+async def _post(http: httpx.AsyncClient, url: httpx.URL, request: bytes, largest: int) -> bytes:
     headers = {"Content-Type": CONTENT_TYPE, "Accept": CONTENT_TYPE, "Accept-Encoding": "identity"}
     async with http.stream("POST", url, content=request, headers=headers) as response:
         if response.status_code != httpx.codes.OK:

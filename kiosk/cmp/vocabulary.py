@@ -77,6 +77,8 @@ _LETTERS = {"pop": "POP"}
 
 CMC_CA = "1.3.6.1.5.5.7.3.27"
 """id-kp-cmcCA: whoever holds this purpose may answer for the CA (RFC 6402 §2.10, RFC 9810 §4.5)."""
+CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
+"""id-kp-clientAuth: a customer's certificate is for logging in with (RFC 5280 §4.2.1.12)."""
 
 OLD_CERT_ID = "1.3.6.1.5.5.7.5.1.5"
 """id-regCtrl-oldCertID: the certificate that a key update replaces (RFC 4211 §6.5)."""

@@ -9,6 +9,9 @@ from datetime import timedelta
 from cryptography import x509
 from cryptography.hazmat import asn1
 
+from kiosk.ca import ledger, profile
+from kiosk.ca.profile import Issuer, Validity
+from kiosk.ca.schema import CertificateState
 from kiosk.certificates import Certificate, read_certificate
 from kiosk.cmp import der
 from kiosk.cmp.algorithms import Algorithm, scheme_of_key
@@ -229,6 +232,24 @@ async def revoked(bank: Bank) -> bytes:
     holder = bank.holder()
     bank.revoke(holder.certificate)
     return await bank.write(holder, BodyType.GENM, write_general([Info(CA_CERTIFICATES)]))
+
+
+async def by_a_mute_signer(bank: Bank) -> bytes:
+    """By a certificate in the ledger whose key usage allows no signatures."""
+    key, authority = new_key(), bank.authority
+    end = bank.now + timedelta(days=20)
+    certificate = profile.authority_certificate(
+        Issuer(authority.issuing_key, authority.issuing),
+        subject(),
+        key.public_key,
+        Validity(bank.now - timedelta(days=300), end),
+        profile.new_serial(bank.random),
+        path_length=0,
+    )
+    with bank.book.begin() as connection:
+        ledger.ensure_holder(connection, "mute", "user")
+        ledger.record(connection, certificate, holder="mute", state=CertificateState.VALID, now=bank.now)
+    return await bank.write(Signer(key, certificate), BodyType.GENM, write_general([Info(CA_CERTIFICATES)]))
 
 
 async def not_yet_valid(bank: Bank) -> bytes:

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID
 
 from kiosk.ca.authority import Authority, AuthorityDamaged, create_authority, load_authority
-from kiosk.certificates import check_path
+from kiosk.certificates import Certificate, check_path, read_certificate_file
 from kiosk.clock import one_year_after
-from kiosk.cmp.vocabulary import CMC_CA
+from kiosk.cmp.signing import PrivateKey
+from kiosk.cmp.vocabulary import CLIENT_AUTH, CMC_CA
 from tests.ca.bank import START, new_key, subject
 
 
@@ -123,3 +126,75 @@ def test_the_profile_of_a_holder(authority: Authority) -> None:
     issuer = extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
     assert issuer == authority.issuing.subject_key_identifier
     assert certificate.subject_key_identifier is not None
+
+
+def test_a_link_leads_to_where_it_is_made(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "ca").mkdir(parents=True)
+    (tmp_path / "ca").symlink_to(tmp_path / "disk" / "ca")
+    (tmp_path / "new").symlink_to(tmp_path / "disk" / "new")
+    for name in ("ca", "new"):
+        made = create_authority(tmp_path / name, clock=lambda: START)
+        assert load_authority(tmp_path / name).issuing == made.issuing
+        assert (tmp_path / name).is_symlink()
+    assert {each.name for each in (tmp_path / "disk").iterdir()} == {"ca", "new"}
+
+
+def test_what_fails_leaves_nothing_half_made(tmp_path: Path) -> None:
+    def run_dry(_: int) -> bytes:
+        raise OSError("no entropy")
+
+    with pytest.raises(OSError, match="entropy"):
+        create_authority(tmp_path / "ca", random=run_dry)
+    assert list(tmp_path.iterdir()) == []
+
+
+@dataclass(frozen=True)
+class Profile:
+    usage: set[str]
+    path_length: int | None = None
+    is_authority: bool = False
+    purposes: frozenset[str] = frozenset()
+
+
+AUTHORITY_USAGE = {"key_cert_sign", "crl_sign"}
+
+
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [
+        ("root", Profile(AUTHORITY_USAGE, 1, is_authority=True)),
+        ("issuing", Profile(AUTHORITY_USAGE, 0, is_authority=True)),
+        ("tls-root", Profile(AUTHORITY_USAGE, 0, is_authority=True)),
+        ("signer", Profile({"digital_signature"}, purposes=frozenset({CMC_CA}))),
+        ("tls", Profile({"digital_signature"}, purposes=frozenset({"1.3.6.1.5.5.7.3.1"}))),
+    ],
+)
+def test_each_certificate_may_do_its_work_and_nothing_else(authority: Authority, name: str, profile: Profile) -> None:
+    (certificate,) = read_certificate_file(authority.directory / f"{name}.pem")
+    assert profile_of(certificate) == profile
+
+
+@pytest.mark.parametrize(
+    ("key", "usage"),
+    [
+        (ec.generate_private_key(ec.SECP256R1()), {"digital_signature"}),
+        (rsa.generate_private_key(65537, 2048), {"digital_signature", "key_encipherment"}),
+    ],
+    ids=["ec", "rsa"],
+)
+def test_a_holder_may_sign_and_log_in(authority: Authority, key: PrivateKey, usage: set[str]) -> None:
+    certificate = authority.issue(subject(), key.public_key(), START, START + timedelta(days=1))
+    assert profile_of(certificate) == Profile(usage, purposes=frozenset({CLIENT_AUTH}))
+
+
+def profile_of(certificate: Certificate) -> Profile:
+    extensions = certificate.x509.extensions
+    usage, constraints = (
+        extensions.get_extension_for_class(x509.KeyUsage),
+        extensions.get_extension_for_class(x509.BasicConstraints),
+    )
+    assert usage.critical
+    assert constraints.critical
+    names = ["digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"]
+    granted = {name for name in [*names, "key_cert_sign", "crl_sign"] if getattr(usage.value, name)}
+    return Profile(granted, constraints.value.path_length, constraints.value.ca, certificate.purposes)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import stat
 from datetime import timedelta
 from pathlib import Path
 
@@ -90,3 +92,30 @@ def test_times_come_back_in_utc(bank: Bank) -> None:
         moment = connection.execute(CERTIFICATES.select()).one().made_at
     assert moment == START
     assert moment.utcoffset() == timedelta()
+
+
+def test_it_is_readable_for_its_owner_alone(tmp_path: Path) -> None:
+    mask = os.umask(0)
+    try:
+        with Ledger.open(tmp_path) as book, book.begin() as connection:
+            ledger.ensure_holder(connection, "somebody", "user")
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("ledger*")}
+    finally:
+        os.umask(mask)
+    assert modes.keys() >= {"ledger.sqlite", "ledger.sqlite-wal", "ledger.lock"}
+    assert set(modes.values()) == {0o600}
+
+
+def test_what_the_database_said_is_told(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(b"this is a letter, not a database" * 100)
+    with pytest.raises(LedgerDamaged, match="file is not a database"):
+        Ledger.open(tmp_path)
+
+
+def test_whatever_fails_while_it_is_opened_gives_the_lock_back(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").symlink_to(tmp_path / "nowhere" / "ledger.sqlite")
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            Ledger.open(tmp_path)
+    (tmp_path / "nowhere").mkdir()
+    Ledger.open(tmp_path).close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Set
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -11,14 +12,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from kiosk.ca.policy import key_kind
+from kiosk.ca.policy import KNOWN_KEY_KINDS, Policy, key_kind
+from kiosk.ca.schema import CERTIFICATES
 from kiosk.cmp import der
 from kiosk.cmp.envelope import Header, read_message
-from kiosk.cmp.general import write_general
+from kiosk.cmp.general import read_template, write_general, write_template
 from kiosk.cmp.infos import Info
 from kiosk.cmp.responses import PKICONF_BODY, Confirmation, write_confirmation
 from kiosk.cmp.signing import SoftwareKey
-from kiosk.cmp.vocabulary import BodyType, FailInfo, Status
+from kiosk.cmp.vocabulary import CA_CERTIFICATES, BodyType, FailInfo, Status
 from tests.ca.bank import Bank, new_key, refusal, status_of
 from tests.ca.spoiled import (
     Draft,
@@ -26,6 +28,7 @@ from tests.ca.spoiled import (
     another_issuer,
     another_subject,
     bare,
+    by_a_mute_signer,
     by_sha_1,
     ca_signer,
     confirming,
@@ -69,14 +72,16 @@ class Case:
     failure: FailInfo
 
 
-WEAK, CURVE, EDWARDS = (
+WEAK, EXPONENT_3, CURVE, EDWARDS = (
     SoftwareKey(rsa.generate_private_key(65537, 2056)),
+    SoftwareKey(rsa.generate_private_key(3, 2048)),
     SoftwareKey(ec.generate_private_key(ec.SECP384R1())),
     SoftwareKey(ed25519.Ed25519PrivateKey.generate()),
 )
 
 CASES = (
     Case("version 1", "3.5", header(pvno=1), ERROR, FailInfo.UNSUPPORTED_VERSION),
+    Case("version 3", "3.5", header(pvno=3), ERROR, FailInfo.UNSUPPORTED_VERSION),
     Case("no transaction id", "3.5", header(transaction_id=None), ERROR, FailInfo.BAD_REQUEST),
     Case("short transaction id", "3.5", header(transaction_id=b"short"), ERROR, FailInfo.BAD_REQUEST),
     Case("no nonce", "3.5", header(sender_nonce=None), ERROR, FailInfo.BAD_SENDER_NONCE),
@@ -94,6 +99,7 @@ CASES = (
     Case("the CA's own signer", "3.5", update(claim=ca_signer), ERROR, FailInfo.SIGNER_NOT_TRUSTED),
     Case("another sender", "3.5", update(claim=renamed), ERROR, FailInfo.BAD_MESSAGE_CHECK),
     Case("another key id", "3.5", update(claim=rekeyed), ERROR, FailInfo.BAD_MESSAGE_CHECK),
+    Case("signer not for signatures", "3.2", by_a_mute_signer, ERROR, FailInfo.SIGNER_NOT_TRUSTED),
     Case("revoked signer", "3.5", revoked, ERROR, FailInfo.CERT_REVOKED),
     Case("signer not valid yet", "3.5", not_yet_valid, ERROR, FailInfo.SIGNER_NOT_TRUSTED),
     Case("no kur in kur", "3.6", plain(BodyType.KUR, PKICONF_BODY), ERROR, FailInfo.BAD_DATA_FORMAT),
@@ -113,6 +119,7 @@ CASES = (
     Case("X.509 version 1", "4.1.1", draft(version_one), KUP, FailInfo.BAD_CERT_TEMPLATE),
     Case("no public key", "4.1.1", draft(no_key), KUP, FailInfo.BAD_CERT_TEMPLATE),
     Case("RSA of an odd length", "4.1.1", draft(key=WEAK), KUP, FailInfo.BAD_CERT_TEMPLATE),
+    Case("RSA with the exponent 3", "4.1.1", draft(key=EXPONENT_3), KUP, FailInfo.BAD_CERT_TEMPLATE),
     Case("P-384", "4.1.1", draft(key=CURVE), KUP, FailInfo.BAD_CERT_TEMPLATE),
     Case("Ed25519", "4.1.1", draft(key=EDWARDS), KUP, FailInfo.BAD_CERT_TEMPLATE),
     Case("no proof of possession", "4.1.1", proven(unproven), KUP, FailInfo.BAD_POP),
@@ -230,3 +237,46 @@ def test_curves_that_only_look_alike_are_told_apart() -> None:
     assert key_kind(ec.generate_private_key(ec.SECP256R1()).public_key()) == "ec-p256"
     assert key_kind(ec.generate_private_key(ec.SECP256K1()).public_key()) == "ec-secp256k1"
     assert key_kind(ec.generate_private_key(ec.BrainpoolP256R1()).public_key()) == "ec-brainpoolP256r1"
+
+
+async def test_a_fault_of_ours_is_told_in_a_protected_error_and_logged(
+    bank: Bank, caplog: pytest.LogCaptureFixture
+) -> None:
+    holder = bank.holder()
+    with bank.book.begin() as connection:
+        connection.execute(CERTIFICATES.update().values(der=b"\x30\x00"))
+    answer = await bank.ask(holder, BodyType.GENM, write_general([Info(CA_CERTIFICATES)]))
+    assert refusal(answer) == (ERROR, {FailInfo.SYSTEM_FAILURE})
+    answer.verify_protection(bank.authority.signer.certificate.public_key)
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert "UnreadableCertificate" not in "".join(status_of(answer).text)
+
+
+@pytest.mark.parametrize("length", [0, 65, 20_000])
+async def test_what_anybody_sends_is_not_returned_at_any_length(bank: Bank, length: int) -> None:
+    request = await header(transaction_id=b"t" * length, sender_nonce=b"n" * 65)(bank)
+    answer = await bank.send(request)
+    assert answer.body_type == ERROR
+    assert len(answer.header.transaction_id or b"") == 16
+    assert answer.header.recipient_nonce is None
+
+
+async def test_who_is_not_known_is_told_so_while_another_writes(bank: Bank) -> None:
+    stranger, holder = await update(claim=unknown)(bank), bank.holder()
+    question = await bank.write(holder, BodyType.GENM, write_general([Info(CA_CERTIFICATES)]))
+    with bank.book.begin() as connection:
+        connection.execute(CERTIFICATES.update().values(reason=None))
+        assert refusal(await bank.send(stranger)) == (ERROR, {FailInfo.SIGNER_NOT_TRUSTED})
+        assert (await bank.send(question)).body_type == BodyType.GENP
+
+
+@pytest.mark.parametrize("kinds", [frozenset(), {"rsa-1024"}, {"ec-p521"}, {"ed25519", "ec-p256"}, {"elliptic"}])
+def test_a_policy_names_kinds_of_key_that_can_be_certified(kinds: Set[str]) -> None:
+    with pytest.raises(ValueError, match="ec-p256"):
+        Policy(key_kinds=frozenset(kinds))
+
+
+def test_every_kind_of_key_that_a_policy_may_name_can_be_told() -> None:
+    policy = Policy(key_kinds=KNOWN_KEY_KINDS)
+    assert read_template(write_template(policy.key_kinds)).key_kinds == KNOWN_KEY_KINDS

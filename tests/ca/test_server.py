@@ -3,8 +3,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
+from kiosk.ca.server import configure, create_app
 from kiosk.cmp.general import write_general
 from kiosk.cmp.infos import Info
 from kiosk.cmp.vocabulary import CA_CERTIFICATES, CONTENT_TYPE, BodyType
@@ -48,3 +50,28 @@ async def test_many_at_once_get_one_certificate_each(bank: Bank) -> None:
     assert len({each.certificate.fingerprint for each in issued}) == len(holders)
     await asyncio.gather(*(bank.client.confirm(each) for each in issued))
     assert (bank.issued(), bank.rows()) == (2 * len(holders), len(holders))
+
+
+async def test_a_body_that_does_not_come_is_given_up(bank: Bank) -> None:
+    async def trickle() -> AsyncIterator[bytes]:
+        yield b"0"
+        await asyncio.Event().wait()
+
+    transport = httpx.ASGITransport(app=create_app(bank.responder, body_seconds=0.01))
+    async with httpx.AsyncClient(transport=transport) as http, asyncio.timeout(5):
+        answer = await http.post(URL, content=trickle(), headers=PKIX)
+    assert (answer.status_code, answer.headers["Connection"]) == (408, "close")
+
+
+def test_a_server_holds_out_against_many_and_idle_clients(bank: Bank) -> None:
+    config = configure(create_app(bank.responder), bank.authority)
+    assert (config.limit_concurrency, config.timeout_keep_alive) == (200, 5)
+    assert config.ws == "none"
+    assert config.is_ssl
+    assert not configure(create_app(bank.responder), None).is_ssl
+
+
+async def test_nobody_is_sent_elsewhere(bank: Bank) -> None:
+    for path in ("/", "/p/renewals/"):
+        answer = await bank.http.post(URL + path, content=b"", headers=PKIX | {"Host": "evil.invalid"})
+        assert answer.status_code == 404

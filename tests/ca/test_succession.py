@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
-from kiosk.ca.schema import CertificateState
-from kiosk.clock import one_year_after
+from kiosk.ca.schema import REFUSED_TRANSACTIONS, TRANSACTIONS, CertificateState
+from kiosk.clock import one_year_after, renewable_from
 from kiosk.cmp.envelope import read_message
 from kiosk.cmp.errors import Refused
+from kiosk.cmp.issued import Issued
 from kiosk.cmp.requests import write_update
 from kiosk.cmp.signing import Signer
 from kiosk.cmp.vocabulary import BodyType, FailInfo
@@ -232,3 +234,145 @@ async def test_a_recorded_request_issues_once(bank: Bank) -> None:
     later = read_message(await bank.responder.answer(recorded))
     assert refusal(later) == (BodyType.ERROR, {FailInfo.BAD_TIME})
     assert bank.issued() == count
+
+
+async def test_confirming_does_not_revive_what_was_revoked(bank: Bank) -> None:
+    holder, key = bank.holder(), new_key()
+    issued = await bank.client.update(holder, key)
+    bank.revoke(issued.certificate)
+    with pytest.raises(Refused) as caught:
+        await bank.client.confirm(issued)
+    assert (set(caught.value.fail_info), caught.value.proven) == ({"certRevoked"}, True)
+    assert standing_of(bank, issued) == (REVOKED, "keyCompromise")
+    assert bank.state(holder.certificate) is VALID
+
+
+async def test_confirming_again_does_not_hide_that_it_was_revoked(bank: Bank) -> None:
+    holder, key = bank.holder(), new_key()
+    await bank.client.confirm(await bank.client.update(holder, key))
+    again = await bank.client.update(holder, key)
+    bank.revoke(again.certificate)
+    with pytest.raises(Refused) as caught:
+        await bank.client.confirm(again)
+    assert caught.value.fail_info == {"certRevoked"}
+    assert standing_of(bank, again) == (REVOKED, "keyCompromise")
+
+
+async def test_what_was_revoked_keeps_its_reason(bank: Bank) -> None:
+    rejected, replaced, lapsed = [(bank.holder(name=name), new_key()) for name in ("A", "B", "C")]
+    all_issued = [await bank.client.update(*each) for each in (rejected, replaced, lapsed)]
+    for issued in all_issued:
+        bank.revoke(issued.certificate)
+    await bank.client.reject(all_issued[0], "no")
+    await bank.client.update(replaced[0], new_key())
+    bank.now += 15 * DAY
+    await bank.client.update(lapsed[0], new_key())
+    assert [standing_of(bank, each) for each in all_issued] == [(REVOKED, "keyCompromise")] * 3
+
+
+async def test_a_late_confirmation_is_refused_and_the_certificate_stays_revoked(bank: Bank) -> None:
+    issued = await bank.client.update(bank.holder(), new_key())
+    bank.now += 14 * DAY + timedelta(seconds=1)
+    with pytest.raises(Refused) as caught:
+        await bank.client.confirm(issued)
+    assert caught.value.fail_info == {"certRevoked"}
+    assert standing_of(bank, issued) == (REVOKED, "cessationOfOperation")
+
+
+async def test_what_began_after_the_end_is_not_resumed_for_long(bank: Bank) -> None:
+    holder, key = bank.holder(days_left=0), new_key()
+    bank.now += timedelta(minutes=14)
+    await bank.client.reject(await bank.client.update(holder, key), "no")
+    bank.now += timedelta(minutes=2)
+    for attempt in (bank.client.update(holder, key), bank.client.update(holder, new_key())):
+        with pytest.raises(Refused) as caught:
+            await attempt
+        assert caught.value.fail_info == {"signerNotTrusted"}
+
+
+async def test_one_certificate_brings_so_many_keys_and_no_more(bank: Bank) -> None:
+    holder, keys = bank.holder(), [new_key() for _ in range(bank.policy.most_new_keys)]
+    for key in keys:
+        issued = await bank.client.update(holder, key)
+    count = bank.issued()
+    with pytest.raises(Refused) as caught:
+        await bank.client.update(holder, new_key())
+    assert (set(caught.value.fail_info), caught.value.decided) == ({"badRequest"}, True)
+    assert "too many keys" in caught.value.text
+    assert (bank.issued(), bank.rows()) == (count, len(keys))
+    assert bank.state(issued.certificate) is UNCONFIRMED
+    await bank.client.confirm(await bank.client.update(holder, keys[-1]))
+
+
+async def test_a_recorded_request_that_was_refused_is_refused_on_a_better_day(bank: Bank) -> None:
+    holder = bank.holder(days_left=31)
+    bank.now = renewable_from(holder.certificate.not_after, 30) - timedelta(seconds=2)
+    recorded = await bank.write(holder, BodyType.KUR, await write_update(holder.certificate, new_key()))
+    assert refusal(await bank.send(recorded)) == (BodyType.KUP, {FailInfo.BAD_REQUEST})
+    bank.now += timedelta(seconds=3)
+    assert refusal(await bank.send(recorded)) == (BodyType.ERROR, {FailInfo.TRANSACTION_ID_IN_USE})
+    assert bank.rows() == 0
+    await bank.client.update(holder, new_key())
+
+
+async def test_transactions_are_forgotten_once_nothing_is_waited_for(bank: Bank) -> None:
+    early, done, open_ = bank.holder(days_left=31, name="A"), bank.holder(name="B"), bank.holder(name="C")
+    with pytest.raises(Refused):
+        await bank.client.update(early, new_key())
+    await bank.client.confirm(await bank.client.update(done, new_key()))
+    waits = await bank.client.update(open_, new_key())
+    bank.now += 2 * bank.policy.time_window
+    with pytest.raises(Refused):
+        await bank.client.update(early, new_key())
+    assert remembered(bank) == (2, 2)
+    bank.now += timedelta(seconds=1)
+    with pytest.raises(Refused):
+        await bank.client.update(early, new_key())
+    assert remembered(bank) == (1, 2)
+    await bank.client.confirm(waits)
+
+
+async def test_a_ca_that_has_expired_issues_nothing(bank: Bank) -> None:
+    end = bank.authority.issuing.not_after
+    bank.now = end - 10 * DAY
+    holder, key = bank.holder(days_left=9), new_key()
+    first = await bank.client.update(holder, key)
+    bank.now = end + timedelta(minutes=10)
+    for wanted in (key, new_key()):
+        body = await write_update(holder.certificate, wanted)
+        assert refusal(await bank.ask(holder, BodyType.KUR, body)) == (BodyType.KUP, {FailInfo.SYSTEM_UNAVAIL})
+    assert bank.issued() == 2
+    assert bank.state(first.certificate) is REVOKED, "not confirmed in time, whatever else was refused"
+
+
+async def test_where_nothing_new_can_be_issued_what_was_issued_stays(bank: Bank) -> None:
+    end = bank.authority.issuing.not_after
+    bank.now = end - timedelta(minutes=30)
+    holder = bank.holder(days_left=10 / (24 * 60))
+    first = await bank.client.update(holder, new_key())
+    bank.now = end + timedelta(minutes=1)
+    body = await write_update(holder.certificate, new_key())
+    assert refusal(await bank.ask(holder, BodyType.KUR, body)) == (BodyType.KUP, {FailInfo.SYSTEM_UNAVAIL})
+    assert bank.state(first.certificate) is UNCONFIRMED
+
+
+async def test_a_ca_that_can_give_no_more_time_issues_nothing(bank: Bank) -> None:
+    bank.now = bank.authority.issuing.not_after - 10 * DAY
+    holder = bank.holder(days_left=10)
+    body = await write_update(holder.certificate, new_key())
+    assert refusal(await bank.ask(holder, BodyType.KUR, body)) == (BodyType.KUP, {FailInfo.SYSTEM_UNAVAIL})
+    assert bank.issued() == 1
+
+
+def standing_of(bank: Bank, issued: Issued) -> tuple[CertificateState, str | None]:
+    entry = bank.entry(issued.certificate)
+    return entry.state, entry.reason
+
+
+def remembered(bank: Bank) -> tuple[int, int]:
+    """Transactions that were granted, and that were refused."""
+    with bank.book.read() as connection:
+        granted, refused = (
+            connection.execute(select(each.c.id)).all() for each in (TRANSACTIONS, REFUSED_TRANSACTIONS)
+        )
+    return len(granted), len(refused)

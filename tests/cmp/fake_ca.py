@@ -10,7 +10,7 @@ import httpx
 
 from kiosk.cmp.der import write_time
 from kiosk.cmp.envelope import Header, Message, read_message, write_protected
-from kiosk.cmp.general import write_certificate_list, write_general, write_template
+from kiosk.cmp.general import read_general, write_certificate_list, write_general, write_template
 from kiosk.cmp.infos import Info
 from kiosk.cmp.requests import read_requests
 from kiosk.cmp.responses import (
@@ -22,7 +22,7 @@ from kiosk.cmp.responses import (
     write_responses,
 )
 from kiosk.cmp.signing import Signer
-from kiosk.cmp.status import StatusInfo
+from kiosk.cmp.status import StatusInfo, write_error
 from kiosk.cmp.vocabulary import CA_CERTIFICATES, CONFIRM_WAIT_TIME, CONTENT_TYPE, REQUEST_TEMPLATE, BodyType, Status
 from tests.cmp.pki import NOW, Pki
 
@@ -37,6 +37,8 @@ class FakeCa:
     responses: Callable[[CertificateResponses], CertificateResponses] = lambda responses: responses
     only_for: BodyType | None = None
     """The one type of request whose answer is spoiled; all, if None."""
+    refused: dict[str, StatusInfo] = field(default_factory=dict)
+    """Questions of a `genm` that are answered by an error."""
     asked: list[Message] = field(default_factory=list)
     confirmations: list[Confirmation] = field(default_factory=list)
 
@@ -66,13 +68,18 @@ class FakeCa:
 
     def _content(self, message: Message) -> tuple[int, bytes]:
         if message.body_type == BodyType.GENM:
-            told = write_certificate_list([self.pki.issuing.certificate.der])
-            infos = [Info(CA_CERTIFICATES, told), Info(REQUEST_TEMPLATE, write_template(["rsa-2048", "ec-p256"]))]
-            return BodyType.GENP, write_general(infos)
+            (question,) = read_general(message.body)
+            if question.kind in self.refused:
+                return BodyType.ERROR, write_error(self.refused[question.kind])
+            told = {
+                CA_CERTIFICATES: write_certificate_list([self.pki.issuing.certificate.der]),
+                REQUEST_TEMPLATE: write_template(["rsa-2048", "ec-p256"]),
+            }
+            return BodyType.GENP, write_general([Info(question.kind, told[question.kind])])
         if message.body_type == BodyType.CERTCONF:
             self.confirmations += read_confirmations(message.body)
             return BodyType.PKICONF, PKICONF_BODY
         key = read_requests(message.body)[0].public_key()
-        certificate = self.pki.issue("Customer", key)
+        certificate = self.pki.successor(key)
         response = CertificateResponse(request_id=0, status=StatusInfo(Status.ACCEPTED), certificate=certificate.der)
         return BodyType.KUP, write_responses(self.responses(CertificateResponses(responses=(response,))))

@@ -14,10 +14,10 @@ from cryptography.x509.oid import NameOID
 
 from kiosk.certificates import Certificate, PublicKey, read_certificate
 from kiosk.cmp.signing import Signer, SoftwareKey
-from kiosk.cmp.vocabulary import CMC_CA
+from kiosk.cmp.vocabulary import CLIENT_AUTH, CMC_CA
 
 NOW = datetime(2026, 3, 1, 3, 4, 5, tzinfo=UTC)
-CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
+LATER = NOW + timedelta(days=365)
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,10 @@ class Pki:
 
     def issue(self, subject: str, key: PublicKey, **facts: object) -> Certificate:
         return certificate(subject, key, self.issuing, **facts)  # type: ignore[arg-type]
+
+    def successor(self, key: PublicKey, **facts: object) -> Certificate:
+        """What the customer should get; it outlasts the certificate there is."""
+        return self.issue("Customer", key, **{"purposes": [CLIENT_AUTH], "end": LATER} | facts)
 
     def signer(self, subject: str, **facts: object) -> Signer:
         key = new_key()

@@ -22,10 +22,10 @@ from kiosk.cmp.messages import PkiHeader, PkiMessage
 from kiosk.cmp.responses import CertificateResponses
 from kiosk.cmp.signing import Signer, SoftwareKey
 from kiosk.cmp.status import rejection, write_error
-from kiosk.cmp.vocabulary import CMC_CA, BodyType, FailInfo
+from kiosk.cmp.vocabulary import CLIENT_AUTH, CMC_CA, BodyType, FailInfo
 from tests.cmp.conftest import URL
 from tests.cmp.fake_ca import FakeCa
-from tests.cmp.pki import CLIENT_AUTH, NOW, Identity, Pki, certificate, new_key
+from tests.cmp.pki import LATER, NOW, Identity, Pki, certificate, new_key
 
 ClientOf = Callable[[FakeCa], CmpClient]
 SHA1_WITH_RSA = "1.2.840.113549.1.1.5"
@@ -186,28 +186,47 @@ CASES = (
     Case(
         "another key",
         Distrust.CERTIFICATE_KEY,
-        issuing(lambda pki, _, __: pki.issue("Customer", new_key().public_key()).der),
+        issuing(lambda pki, _, __: pki.successor(new_key().public_key()).der),
     ),
-    Case("another subject", Distrust.CERTIFICATE_SUBJECT, issuing(lambda pki, _, key: pki.issue("Other", key).der)),
+    Case(
+        "another subject",
+        Distrust.CERTIFICATE_SUBJECT,
+        issuing(lambda pki, _, key: pki.issue("Other", key, end=LATER).der),
+    ),
     Case(
         "a CA certificate",
         Distrust.CERTIFICATE_AUTHORITY,
-        issuing(lambda pki, _, key: pki.issue("Customer", key, authority=True, signs=True).der),
+        issuing(lambda pki, _, key: pki.successor(key, authority=True).der),
     ),
     Case(
         "not valid yet",
         Distrust.CERTIFICATE_VALIDITY,
-        issuing(lambda pki, _, key: pki.issue("Customer", key, begin=NOW + timedelta(seconds=1)).der),
+        issuing(lambda pki, _, key: pki.successor(key, begin=NOW + timedelta(seconds=1)).der),
     ),
     Case(
         "valid no more",
         Distrust.CERTIFICATE_VALIDITY,
-        issuing(lambda pki, _, key: pki.issue("Customer", key, end=NOW - timedelta(seconds=1)).der),
+        issuing(lambda pki, _, key: pki.successor(key, end=NOW - timedelta(seconds=1)).der),
+    ),
+    Case(
+        "no later than the old one",
+        Distrust.CERTIFICATE_END,
+        issuing(lambda pki, _, key: pki.successor(key, end=pki.customer.certificate.not_after).der),
+    ),
+    Case(
+        "not for signatures",
+        Distrust.CERTIFICATE_KEY_USAGE,
+        issuing(lambda pki, _, key: pki.successor(key, signs=False).der),
+    ),
+    Case(
+        "for servers",
+        Distrust.CERTIFICATE_PURPOSE,
+        issuing(lambda pki, _, key: pki.successor(key, purposes=["1.3.6.1.5.5.7.3.1"]).der),
     ),
     Case(
         "another CA's certificate",
         Distrust.CERTIFICATE_PATH,
-        issuing(lambda _, foreign, key: foreign.issue("Customer", key).der),
+        issuing(lambda _, foreign, key: foreign.successor(key).der),
     ),
 )
 

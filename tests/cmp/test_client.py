@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -7,15 +8,20 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from kiosk.cmp import der
 from kiosk.cmp.answers import Trust
 from kiosk.cmp.client import CmpClient
+from kiosk.cmp.envelope import read_message
 from kiosk.cmp.errors import AnswerWaits, MalformedMessage, Refused
+from kiosk.cmp.general import read_general
+from kiosk.cmp.infos import Info
 from kiosk.cmp.issued import WrongCertificate
+from kiosk.cmp.messages import PkiMessage
 from kiosk.cmp.requests import read_requests
 from kiosk.cmp.responses import CertificateResponse, CertificateResponses, certificate_hash
 from kiosk.cmp.signing import Signer, SoftwareKey
-from kiosk.cmp.status import StatusInfo, rejection
-from kiosk.cmp.vocabulary import BodyType, FailInfo, Status
+from kiosk.cmp.status import StatusInfo, rejection, write_error
+from kiosk.cmp.vocabulary import CA_CERTIFICATES, REQUEST_TEMPLATE, BodyType, FailInfo, Status
 from tests.cmp.conftest import URL
 from tests.cmp.fake_ca import FakeCa
 from tests.cmp.pki import NOW, Pki, new_key
@@ -55,7 +61,6 @@ async def test_a_renewal_asks_for_the_same_subject_names_the_old_and_proves_the_
     assert request.old_certificate is not None
     assert request.old_certificate.names(pki.customer.certificate)
     assert issued.certificate.public_key == key.public_key
-    assert issued.chain == (pki.issuing.certificate, pki.root.certificate)
     assert issued.confirm_before == NOW + timedelta(days=14)
     assert not issued.modified
 
@@ -88,7 +93,55 @@ async def test_every_transaction_has_its_own_id_and_nonce(pki: Pki, client_of: C
     for _ in range(3):
         await client.general(pki.customer)
     headers = [message.header for message in ca.asked]
-    assert len({header.transaction_id for header in headers} | {header.sender_nonce for header in headers}) == 6
+    assert len({header.transaction_id for header in headers} | {header.sender_nonce for header in headers}) == 12
+
+
+async def test_a_message_asks_one_question(pki: Pki, client_of: ClientOf) -> None:
+    ca = FakeCa(pki)
+    await client_of(ca).general(pki.customer)
+    assert [read_general(message.body) for message in ca.asked] == [(Info(CA_CERTIFICATES),), (Info(REQUEST_TEMPLATE),)]
+
+
+@pytest.mark.parametrize("failures", [(), (FailInfo.BAD_REQUEST,), (FailInfo.ADD_INFO_NOT_AVAILABLE,)])
+async def test_a_ca_that_knows_no_template_does_not_say(
+    pki: Pki, client_of: ClientOf, failures: tuple[FailInfo, ...]
+) -> None:
+    ca = FakeCa(pki, refused={REQUEST_TEMPLATE: rejection(failures, "what?")})
+    answer = await client_of(ca).general(pki.customer)
+    assert (answer.template, answer.ca_certificates) == (None, (pki.issuing.certificate,))
+    assert (answer.message_time, answer.offset) == (NOW, timedelta())
+
+
+async def test_a_refusal_that_is_about_the_customer_is_one(pki: Pki, client_of: ClientOf) -> None:
+    for kind, failure in (
+        (REQUEST_TEMPLATE, FailInfo.CERT_REVOKED),
+        (REQUEST_TEMPLATE, FailInfo.SYSTEM_UNAVAIL),
+        (CA_CERTIFICATES, FailInfo.BAD_REQUEST),
+    ):
+        with pytest.raises(Refused) as caught:
+            await client_of(FakeCa(pki, refused={kind: rejection([failure], "no")})).general(pki.customer)
+        assert caught.value.fail_info == {failure.field_name}
+
+
+async def test_an_unproven_refusal_of_the_template_says_nothing(pki: Pki, client_of: ClientOf) -> None:
+    def strip(wire: bytes) -> bytes:
+        message = der.decode(PkiMessage, wire)
+        if read_message(wire).body_type == BodyType.ERROR:
+            message.protection = None
+        return der.encode(message)
+
+    ca = FakeCa(pki, refused={REQUEST_TEMPLATE: rejection([FailInfo.BAD_REQUEST], "what?")}, wire=strip)
+    with pytest.raises(Refused) as caught:
+        await client_of(ca).general(pki.customer)
+    assert not caught.value.proven
+
+
+async def test_the_offset_is_that_of_the_first_answer(pki: Pki, trust: Trust) -> None:
+    ticks = itertools.count()
+    http = httpx.AsyncClient(transport=httpx.MockTransport(FakeCa(pki)))
+    client = CmpClient(http, URL, trust, clock=lambda: NOW + timedelta(seconds=next(ticks)))
+    # Looked at four times a message: asked, written, checked, and answered.
+    assert (await client.general(pki.customer)).offset == timedelta(seconds=-1.5)
 
 
 async def test_grant_with_modifications_is_a_grant(pki: Pki, client_of: ClientOf) -> None:
@@ -109,6 +162,34 @@ async def test_rejection_in_kup_is_a_proven_refusal(pki: Pki, client_of: ClientO
     refused = caught.value
     assert (set(refused.fail_info), refused.text, refused.proven) == ({"badPOP", "badAlg"}, "no [31m red", True)
     assert refused.message_time == NOW
+    assert refused.decided
+
+
+async def test_a_refusal_decides_only_where_it_is_all_there_is(pki: Pki, client_of: ClientOf) -> None:
+    no = CertificateResponse(request_id=0, status=rejection([], "no"))
+
+    def beside_a_grant(content: CertificateResponses) -> CertificateResponses:
+        return replace(content, responses=(no, *content.responses))
+
+    def of_another(content: CertificateResponses) -> CertificateResponses:
+        return replace(content, responses=(replace(no, request_id=1),))
+
+    def with_a_certificate(content: CertificateResponses) -> CertificateResponses:
+        return replace(content, responses=(replace(content.responses[0], status=no.status),))
+
+    for spoil in (beside_a_grant, of_another, with_a_certificate):
+        with pytest.raises(Refused) as caught:
+            await client_of(FakeCa(pki, responses=spoil)).update(pki.customer, SoftwareKey(new_key()))
+        assert (caught.value.proven, caught.value.decided) == (True, False)
+
+
+async def test_an_error_decides_nothing(pki: Pki, client_of: ClientOf) -> None:
+    error = write_error(rejection([FailInfo.TRANSACTION_ID_IN_USE], "used"))
+    with pytest.raises(Refused) as caught:
+        await client_of(FakeCa(pki, body=lambda _, __: (BodyType.ERROR, error))).update(
+            pki.customer, SoftwareKey(new_key())
+        )
+    assert (caught.value.proven, caught.value.decided) == (True, False)
 
 
 async def test_waiting_is_its_own_answer(pki: Pki, client_of: ClientOf) -> None:
@@ -156,3 +237,19 @@ async def test_a_wrong_certificate_can_be_rejected(pki: Pki, client_of: ClientOf
     (confirmation,) = ca.confirmations
     assert confirmation.status == rejection((), "certificate-key")
     assert confirmation.cert_hash == certificate_hash(raised.value.issued.certificate)
+
+
+async def test_a_certificate_in_an_answer_of_another_form_can_be_rejected(pki: Pki, client_of: ClientOf) -> None:
+    def for_another_request(content: CertificateResponses) -> CertificateResponses:
+        return replace(content, responses=(replace(content.responses[0], request_id=7),))
+
+    def with_roots(content: CertificateResponses) -> CertificateResponses:
+        return replace(content, ca_pubs=(pki.root.certificate.der,))
+
+    for spoil, request_id in ((for_another_request, 7), (with_roots, 0)):
+        ca = FakeCa(pki, responses=spoil)
+        client = client_of(ca)
+        with pytest.raises(WrongCertificate) as raised:
+            await client.update(pki.customer, SoftwareKey(new_key()))
+        await client.reject(raised.value.issued, "no")
+        assert [each.request_id for each in ca.confirmations] == [request_id]

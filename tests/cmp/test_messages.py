@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat import asn1
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kiosk.certificates import UnreadableCertificate, public_key_of, read_certificate
 from kiosk.cmp import der
-from kiosk.cmp.algorithms import Algorithm, UnsupportedSignature, WrongSignature, scheme_of_key, verify
+from kiosk.cmp.algorithms import (
+    Algorithm,
+    UnsupportedSignature,
+    WrongSignature,
+    scheme_of_key,
+    verify,
+)
 from kiosk.cmp.envelope import Header, read_message, write_protected
 from kiosk.cmp.errors import LONGEST_TEXT, MalformedMessage, bounded_text
 from kiosk.cmp.general import (
@@ -24,12 +36,25 @@ from kiosk.cmp.general import (
     write_template,
 )
 from kiosk.cmp.infos import Info
-from kiosk.cmp.messages import CertRepMessage, CertReqMsg, CertRequest, CertStatus, ErrorMsgContent, PkiMessage
+from kiosk.cmp.messages import (
+    CertRepMessage,
+    CertReqMsg,
+    CertReqTemplateContent,
+    CertRequest,
+    CertStatus,
+    CertTemplate,
+    ErrorMsgContent,
+    PkiHeader,
+    PkiMessage,
+    SubjectPublicKeyInfo,
+    TypeAndValue,
+)
 from kiosk.cmp.requests import public_key_der, read_requests, write_update
 from kiosk.cmp.responses import (
     CertificateResponse,
     CertificateResponses,
     Confirmation,
+    certificate_hash,
     read_confirmations,
     read_responses,
     write_confirmation,
@@ -37,7 +62,7 @@ from kiosk.cmp.responses import (
 )
 from kiosk.cmp.signing import PrivateKey, SoftwareKey
 from kiosk.cmp.status import StatusInfo, read_error, write_error
-from kiosk.cmp.vocabulary import BodyType, FailInfo
+from kiosk.cmp.vocabulary import RSA_LENGTH_CONTROL, BodyType, FailInfo
 from tests.cmp.pki import NOW, Pki, name, new_key
 
 octets = st.binary(max_size=40)
@@ -214,3 +239,68 @@ def test_what_servers_say_is_bounded_and_printable() -> None:
     said = bounded_text(["a\u202e\x1b[2J\n" * 10, "b" * 10_000])
     assert len(said) <= LONGEST_TEXT
     assert said.isprintable()
+
+
+@pytest.mark.parametrize("exponent", [1, 3, 65535, 65538, (1 << 256) + 1])
+def test_rsa_keys_with_which_a_signature_proves_little_are_not_certified(update: bytes, exponent: int) -> None:
+    (request,) = read_requests(read_message(update).body)
+    with pytest.raises(UnsupportedSignature):
+        replace(request, public_key_der=rsa_key(exponent)).public_key()
+    assert replace(request, public_key_der=rsa_key(65537)).public_key()
+
+
+def test_rsa_keys_with_which_a_signature_proves_little_are_not_worth_checking() -> None:
+    with pytest.raises(UnsupportedSignature, match="exponent"):
+        verify(Algorithm("1.2.840.113549.1.1.11"), public_key_of(rsa_key(3)), b"", b"")
+
+
+def rsa_key(exponent: int) -> bytes:
+    """SubjectPublicKeyInfo, also of keys that the library would not make."""
+    key = rsa.generate_private_key(65537, 2048).public_key()
+    numbers = der.sequence_of([der.encode(key.public_numbers().n), der.encode(exponent)])
+    info = der.decode(SubjectPublicKeyInfo, public_key_der(key))
+    return der.encode(SubjectPublicKeyInfo(algorithm=info.algorithm, key=asn1.BitString(numbers, 0)))
+
+
+@pytest.mark.parametrize("bits", [-1, 0, 1024, 8193, 1 << 20_000], ids=["negative", "none", "short", "long", "huge"])
+def test_lengths_that_no_rsa_key_has_are_left_out(bits: int) -> None:
+    control = TypeAndValue(kind=x509.ObjectIdentifier(RSA_LENGTH_CONTROL), value=der.any_value(der.encode(bits)))
+    template = der.encode(CertReqTemplateContent(template=CertTemplate(), key_spec=[control]))
+    assert read_template(template).key_kinds == frozenset()
+
+
+def test_a_certificate_signed_by_an_unknown_algorithm_is_unreadable(pki: Pki) -> None:
+    ecdsa_with_sha_256, nothing = bytes.fromhex("06082a8648ce3d040302"), bytes.fromhex("06082a8648ce3d04037f")
+    known = pki.customer.certificate
+    assert isinstance(known.signature_hash, hashes.SHA256)
+    assert certificate_hash(known) == known.fingerprint
+    with pytest.raises(UnreadableCertificate):
+        read_certificate(known.der.replace(ecdsa_with_sha_256, nothing))
+
+
+def test_what_comes_along_is_counted_before_it_is_read(pki: Pki, update: bytes) -> None:
+    with pytest.raises(MalformedMessage, match="33 infos"):
+        read_general(write_general([Info("1.2.3")] * 33))
+    message = der.decode(PkiMessage, update)
+    header = der.decode(PkiHeader, der.value_bytes(message.header))
+    header.general_info = [der.any_value(b"\x05\x00")] * 33
+    message.header = der.any_value(der.encode(header))
+    with pytest.raises(MalformedMessage, match="33 infos"):
+        read_message(der.encode(message))
+    message = der.decode(PkiMessage, update)
+    message.extra_certs = [der.any_value(pki.customer.certificate.der)] * 65
+    with pytest.raises(MalformedMessage, match="65 certificates"):
+        read_message(der.encode(message))
+
+
+def test_names_of_any_length_are_read_without_a_remark() -> None:
+    # In a process of its own: pytest keeps every test's warnings apart from what the program has set.
+    program = """
+from cryptography import x509
+from kiosk.cmp.envelope import canonical_name
+attribute = lambda text: x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text, _validate=False)])
+for text in ("x" * 65, ""):
+    canonical_name(attribute(text).public_bytes())
+"""
+    done = subprocess.run([sys.executable, "-W", "always", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from kiosk.cmp.errors import TransferError, TransferFailure
-from kiosk.cmp.transfer import Limits, exchange, open_http_client
+from kiosk.cmp.transfer import Limits, exchange, open_http_client, tls_context
 from tests.cmp.conftest import URL
+from tests.cmp.pki import Pki
 
 PKIX = {"Content-Type": "application/pkixcmp"}
 
@@ -34,6 +36,14 @@ class Endless(httpx.AsyncByteStream):
             yield b"x" * 1000
 
 
+class Garbled(httpx.AsyncByteStream):
+    """As TLS does when bytes come that are none of its own."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"x"
+        raise ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number")
+
+
 class Silent(httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         await asyncio.Event().wait()
@@ -52,6 +62,7 @@ class Silent(httpx.AsyncByteStream):
             True,
         ),
         (httpx.Response(200, headers=PKIX, stream=Endless()), TransferFailure.TOO_LARGE, True),
+        (httpx.Response(200, headers=PKIX, stream=Garbled()), TransferFailure.BROKEN_OFF, True),
         (httpx.ReadTimeout("slow"), TransferFailure.TIME_OUT, True),
         (httpx.RemoteProtocolError("gone"), TransferFailure.BROKEN_OFF, True),
         (httpx.ConnectError("nobody"), TransferFailure.UNREACHABLE, False),
@@ -86,11 +97,43 @@ async def test_a_closed_port_is_unreachable() -> None:
     assert caught.value.kind is TransferFailure.UNREACHABLE
 
 
-async def test_an_address_that_is_none_is_unreachable() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://ca.invalid/",
+        "http://",
+        "ca.invalid",
+        "http://[::1",
+        "http://127.0.0.1:99999/",
+        "http://127.0.0.1:0/",
+        "http://ca.invalid:abc/",
+        "http://xn--/",
+        "http://ca..invalid/",
+        f"http://{'a' * 300}.invalid/",
+    ],
+)
+async def test_an_address_that_is_none_is_unreachable(url: str) -> None:
     async with open_http_client(None) as http:
         with pytest.raises(TransferError) as caught:
-            await exchange(http, "ftp://ca.invalid/", b"", Limits())
+            await exchange(http, url, b"", Limits())
     assert (caught.value.kind, caught.value.may_have_arrived) == (TransferFailure.UNREACHABLE, False)
+
+
+async def test_the_client_takes_nothing_from_its_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:3128")
+    async with open_http_client(None, Limits(connect_seconds=3, total_seconds=7)) as http:
+        assert (http.trust_env, http.follow_redirects) == (False, False)
+        assert http.timeout == httpx.Timeout(7, connect=3)
+        assert http._mounts == {}, "no proxy"
+
+
+def test_tls_is_new_enough_and_checks_names_under_the_given_roots_alone(pki: Pki, tmp_path: Path) -> None:
+    (tmp_path / "root.pem").write_bytes(pki.root.certificate.x509.public_bytes(Encoding.PEM))
+    context = tls_context(tmp_path / "root.pem")
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.get_ca_certs(binary_form=True) == [pki.root.certificate.der]
+    assert tls_context(None).get_ca_certs() == []
 
 
 def test_roots_that_are_none_are_no_client(tmp_path: Path) -> None:
