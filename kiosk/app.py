@@ -21,7 +21,8 @@ from kiosk.clock import Clock, system_clock
 from kiosk.desk import Reception
 from screens.between import BetweenScreen
 from screens.desk import ScreenDesk
-from screens.lobby import Branch, Lobby
+from screens.frame import Question
+from screens.lobby import SETTLE_SECONDS, Branch, Lobby
 from screens.picture import readable
 from screens.standby import StandbyScreen
 from screens.themes import themes
@@ -48,18 +49,25 @@ class KioskApp(App[None], inherit_bindings=False):
     ESCAPE_TO_MINIMIZE = False
     NOTIFICATION_TIMEOUT = 0
 
-    def __init__(self, reception: Reception, branch: Branch, clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        reception: Reception,
+        branch: Branch,
+        clock: Clock = system_clock,
+        settle_seconds: float = SETTLE_SECONDS,
+    ) -> None:
         """Serve the customers of `reception` at `branch`.
 
         Args:
             reception: Waits for customers and serves them.
             branch: Whose kiosk this is.
             clock: Tells the time that is shown, and nothing else.
+            settle_seconds: How long a question stands before keys and touches count.
         """
         super().__init__()
         self.last_touched = time.monotonic()
         self._reception = reception
-        self._lobby = Lobby(branch, clock)
+        self._lobby = Lobby(branch, clock, settle_seconds)
         for theme in themes():
             self.register_theme(theme)
         self.theme = themes()[0].name
@@ -84,9 +92,11 @@ class KioskApp(App[None], inherit_bindings=False):
         self.add_mode(_VISIT, lambda: BetweenScreen(lobby))
         await self.switch_mode(_VISIT)
         self.last_touched = time.monotonic()
+        desk = ScreenDesk(self, lobby, _VISIT, lambda: self.last_touched)
         try:
-            await self._reception.serve(ScreenDesk(self, lobby, _VISIT, lambda: self.last_touched))
+            await self._reception.serve(desk)
         finally:
+            desk.close()
             if self.is_running:
                 await self._back_to_standby()
 
@@ -108,10 +118,21 @@ class KioskApp(App[None], inherit_bindings=False):
         visible_screen_stack.set([])
 
     async def on_event(self, event: events.Event) -> None:
-        """Note every key and touch before it goes on its way."""
+        """Note every key and touch before it goes on its way; some go no further.
+
+        That the terminal has lost the focus is not heard: it would take the focus from the screen that comes next.
+        """
         if isinstance(event, events.InputEvent):
             self.last_touched = time.monotonic()
+            if not self._counts(event):
+                return
+        if isinstance(event, events.AppBlur):
+            return
         await super().on_event(event)
+
+    def _counts(self, event: events.InputEvent) -> bool:
+        moves = isinstance(event, events.MouseMove)
+        return moves or not isinstance(self.screen, Question) or self.screen.hears(event)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """No action at all is allowed: the screens answer keys and touches themselves."""
@@ -134,7 +155,8 @@ class KioskApp(App[None], inherit_bindings=False):
 
     def _fatal_error(self) -> None:
         """End with where it happened, and nothing of what was being handled."""
-        self._exit_renderables.append(Segments([Segment(self.last_words())]))
+        if not self._exit_renderables:
+            self._exit_renderables.append(Segments([Segment(self.last_words())]))
         self._close_messages_no_wait()
 
     def panic(self, *renderables: object) -> None:  # noqa: ARG002

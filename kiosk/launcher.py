@@ -15,8 +15,8 @@ from types import FrameType
 _RESET = (
     "\x1b[<u"  # keyboard protocol back to the terminal's own
     "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1016l"  # no mouse reports
-    "\x1b[?1004l\x1b[?2004l"  # no focus reports, no bracketed paste
-    "\x1b[?1049l\x1b[?25h\x1b[0m"  # normal screen, cursor, colours
+    "\x1b[?1004l\x1b[?2004l\x1b[?2048l"  # no focus reports, no bracketed paste, no reports of a new size
+    "\x1b[?1049l\x1b[?7h\x1b[?25h\x1b[0m"  # normal screen, wrapped lines, cursor, colours
 )
 
 _SCRUBBED_PREFIXES = ("TEXTUAL", "PYTHON")

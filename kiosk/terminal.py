@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import signal
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from kiosk.services import open_services
 from kiosk.settings import DEMO_PIN, Settings, SettingsError, load_settings
 
 _GRACE_SECONDS = 5
+_LOOK_AT_TERMINAL_EVERY = 1.0
 
 
 async def run(settings: Settings) -> int:
@@ -30,11 +32,24 @@ async def run(settings: Settings) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             loop.add_signal_handler(number, _leave, app)
+        watching = asyncio.create_task(_watch_terminal(app), name="terminal")
         try:
             await app.run_async()
         finally:
+            watching.cancel()
             await front_desk.close()
         return app.return_code or 0
+
+
+async def _watch_terminal(app: KioskApp) -> None:
+    """End where the terminal has been closed: reading from it would spin, and nobody could see anything."""
+    terminal = select.poll()
+    terminal.register(sys.stdin.fileno(), select.POLLHUP)
+    while True:
+        await asyncio.sleep(_LOOK_AT_TERMINAL_EVERY)
+        if terminal.poll(0):
+            _leave(app)
+            return
 
 
 def _leave(app: KioskApp) -> None:

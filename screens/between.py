@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual.app import ComposeResult
+
 from screens.frame import Frame
-from screens.widgets.blocks import Block, Centred
-from screens.widgets.looks import Look
+from screens.widgets.blocks import Block, Gap, Notice, Prose
+from screens.widgets.page import Page
+from screens.widgets.spinner import Spinner
 
 
 class BetweenScreen(Frame):
-    """Seen for the moment between two questions."""
+    """Seen where a slow token keeps the customer waiting between two questions."""
 
     HINT = None
 
     def blocks(self) -> Sequence[Block]:
-        """One line."""
-        return [Centred(self.lobby.texts("between.wait"), Look.QUIET)]
+        """What not to do meanwhile."""
+        return [Gap(2), Prose(self.lobby.texts("between.wait")), Gap(), Notice(self.lobby.texts("keep-in"))]
+
+    def compose_sheet(self) -> ComposeResult:
+        """The text, and something that moves."""
+        yield Page(self.blocks())
+        yield Spinner(self.lobby)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
@@ -40,6 +41,10 @@ from screens.saving import SavingScreen
 from screens.take_out import TakeOutScreen
 from screens.web_access import WebAccessScreen
 
+_LINGER_SECONDS = 0.3
+_ON_THE_GROUND = 2
+"""Screens on the stack where a question lies directly on what is between questions."""
+
 Answer = TypeVar("Answer")
 Shown = TypeVar("Shown", bound=Frame)
 
@@ -58,6 +63,7 @@ class ScreenDesk:
         self._mode = mode
         self._last_touched = last_touched
         self._over: set[Frame] = set()
+        self._lingering: asyncio.TimerHandle | None = None
 
     @property
     def last_touched(self) -> float:
@@ -122,23 +128,59 @@ class ScreenDesk:
         """Ask to take the token out."""
         await self._ask(TakeOutScreen(self._lobby, removable=removable))
 
+    def close(self) -> None:
+        """The visit is over: hold nothing of it."""
+        self._stop_lingering()
+        self._over.clear()
+
     async def _ask(self, question: Question[Answer]) -> Answer:
         async with self._shown(question):
             return await question.answered()
 
     @asynccontextmanager
     async def _shown(self, screen: Shown) -> AsyncIterator[Shown]:
-        pushed = self._app.push_screen(screen, mode=self._mode)
+        await self._show(screen)
+        answered = False
         try:
-            await pushed
             yield screen
+            answered = True
         finally:
             self._over.add(screen)
-            await self._sweep()
+            if not (answered and self._may_linger(screen)):
+                await self._sweep()
+
+    async def _show(self, screen: Frame) -> None:
+        """Put `screen` in the place of one that lingers, or on top."""
+        self._stop_lingering()
+        top = self._app.screen
+        if top in self._over:
+            self._over = {each for each in self._over if each is not top}
+            await self._app.switch_screen(screen)
+        else:
+            await self._app.push_screen(screen, mode=self._mode)
+
+    def _may_linger(self, screen: Frame) -> bool:
+        """Let an answered question stand, deaf, until the next one comes, so that nothing flashes in between.
+
+        Only where it lies on the ground of the visit; what lies over another question has to give way at once.
+        """
+        stack = self._app.screen_stack
+        if not self._app.is_running or self._app.screen is not screen or len(stack) != _ON_THE_GROUND:
+            return False
+        self._lingering = asyncio.get_running_loop().call_later(_LINGER_SECONDS, self._end_lingering)
+        return True
+
+    def _stop_lingering(self) -> None:
+        if self._lingering:
+            self._lingering.cancel()
+            self._lingering = None
+
+    def _end_lingering(self) -> None:
+        self._app.call_later(self._sweep)
 
     async def _sweep(self) -> None:
         """Take away what is over, from the top; what lies below something that is not over has to wait."""
-        while self._app.is_running and self._app.screen in self._over:
+        while self._app.is_running and self._app.current_mode == self._mode and self._app.screen in self._over:
             top = self._app.screen
             gone = self._app.pop_screen()
             self._over = {each for each in self._over if each is not top}

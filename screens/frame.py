@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import ClassVar, Generic, TypeVar
 
@@ -22,6 +23,9 @@ from screens.widgets.page import Page
 from screens.widgets.trail import Stage, Trail
 
 Answer = TypeVar("Answer")
+
+_LET_GO_SECONDS = 0.3
+"""A held key repeats faster than this."""
 
 _NEXT = frozenset({"tab", "right", "down"})
 _PREVIOUS = frozenset({"shift+tab", "left", "up"})
@@ -65,6 +69,10 @@ class Frame(Screen[None], inherit_bindings=False):
             yield from self.compose_sheet()
         yield Hints(self.hint())
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """No action at all is allowed, as in the app."""
+        return False
+
     def compose_sheet(self) -> ComposeResult:
         """The text, and the buttons below."""
         yield Page(self.blocks())
@@ -105,11 +113,33 @@ class Frame(Screen[None], inherit_bindings=False):
 
 
 class Question(Frame, Generic[Answer]):
-    """A screen that is answered once; whatever is pressed after that is not heard."""
+    """A screen that is answered once; whatever is pressed after that is not heard.
+
+    Nor is what is pressed before anybody can have read it: a key that is held, or a finger that bounces, must not go
+    through several questions.
+    """
+
+    HEARS_KEYS_AT_ONCE: ClassVar[bool] = False
+    """Whether keys count from the first moment: where digits are typed, a lost one would cost a try."""
 
     def __init__(self, lobby: Lobby) -> None:
         super().__init__(lobby)
         self._answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._deaf_until = 0.0
+
+    @on(events.ScreenResume)
+    def _be_read_first(self) -> None:
+        self._deaf_until = time.monotonic() + self.lobby.settle_seconds
+
+    def hears(self, event: events.InputEvent) -> bool:
+        """Whether `event` counts. One that comes too soon makes the wait longer, until the key is let go."""
+        if isinstance(event, events.Key) and self.HEARS_KEYS_AT_ONCE:
+            return True
+        now = time.monotonic()
+        if now >= self._deaf_until:
+            return True
+        self._deaf_until = max(self._deaf_until, now + min(_LET_GO_SECONDS, self.lobby.settle_seconds))
+        return False
 
     def answer(self, answer: Answer) -> None:
         """Give the answer, unless there is one already."""

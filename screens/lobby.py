@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from kiosk.clock import Clock, system_clock
 from kiosk.texts import BASE_LANGUAGE, Texts
 
+SETTLE_SECONDS = 0.4
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:
@@ -23,9 +25,11 @@ class Branch:
 class Lobby:
     """Shared by all screens of a kiosk; only the language ever changes, and falls back when a customer leaves."""
 
-    def __init__(self, branch: Branch, clock: Clock = system_clock) -> None:
+    def __init__(self, branch: Branch, clock: Clock = system_clock, settle_seconds: float = SETTLE_SECONDS) -> None:
         self.branch = branch
         self.clock = clock
+        self.settle_seconds = settle_seconds
+        """How long a question stands before keys and touches count."""
         self.texts = Texts(branch.language)
 
     def speak(self, language: str) -> None:

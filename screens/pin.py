@@ -25,6 +25,7 @@ class PinScreen(Question[Pin | None]):
 
     HINT = "hint.pin"
     AUTO_FOCUS = "PinField"
+    HEARS_KEYS_AT_ONCE = True
 
     def __init__(self, lobby: Lobby, question: PinQuestion) -> None:
         super().__init__(lobby)

@@ -85,12 +85,10 @@ class StandbyScreen(Frame):
         return "" if pin is None else f"{texts('standby.demo', pin=pin)}　　{texts('standby.demo-leave')}"
 
     def on_key(self, event: events.Key) -> None:
-        """A demo can be left from here; a kiosk in a branch cannot."""
+        """A demo can be left from here; a kiosk in a branch cannot. All other keys are the frame's."""
         if event.key == "ctrl+q" and self.lobby.branch.demo_pin is not None:
-            event.stop()
+            event.prevent_default()
             self.app.exit()
-            return
-        super().on_key(event)
 
     def _other_language(self) -> str:
         known = languages()

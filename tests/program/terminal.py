@@ -11,6 +11,8 @@ from typing import cast
 import pexpect
 import pyte
 
+from screens.lobby import SETTLE_SECONDS
+
 LIMIT = 60.0
 
 
@@ -43,7 +45,8 @@ class Terminal:
             self._read()
 
     def press(self, keys: str) -> None:
-        """Type `keys`."""
+        """Type `keys` as somebody does who has read the screen first: sooner they do not count."""
+        time.sleep(1.5 * SETTLE_SECONDS)
         self.process.send(keys)
 
     @property

@@ -106,7 +106,7 @@ def gallery_app(
     branch = Branch("みほん信用金庫", "本店営業部", demo_pin, language)
     if language == "en":
         branch = Branch("Mihon Shinkin Bank", "Head Office", demo_pin, language)
-    app = KioskApp(SceneReception(name), branch, clock)
+    app = KioskApp(SceneReception(name), branch, clock, settle_seconds=0.0)
     app.theme = theme
     return app
 

@@ -56,12 +56,13 @@ async def asking(
     size: tuple[int, int] = SIZE,
     rounds: int = 1,
     answers: list[Any] | None = None,
+    settle_seconds: float = 0.0,
 ) -> AsyncIterator[tuple[Pilot[None], OneQuestion]]:
     """A running kiosk whose customers are asked `ask`."""
     reception = OneQuestion(ask, rounds, [] if answers is None else answers)
-    app = KioskApp(reception, BRANCH, fixed_clock)
+    app = KioskApp(reception, BRANCH, fixed_clock, settle_seconds)
     async with app.run_test(size=size) as pilot:
-        await until(lambda: app.current_mode == "visit")
+        await until(lambda: app.current_mode == "visit" or reception.over.is_set())
         await pilot.pause()
         yield pilot, reception
 

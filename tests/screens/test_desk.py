@@ -7,17 +7,22 @@ import gc
 import re
 import weakref
 from contextlib import suppress
+from functools import partial
+from typing import Any
 
 import pytest
 from textual import events
+from textual.await_complete import AwaitComplete
 from textual.dom import DOMNode
+from textual.screen import Screen
 
-from kiosk.app import KioskApp
-from kiosk.desk import Desk, NoticeAnswer, RenewalNotice, SavingStep, StandbyBoard, WebAccessQuestion
+from kiosk.app import Branch, KioskApp
+from kiosk.desk import Desk, NoticeAnswer, RenewalNotice, SavingStep, Standby, StandbyBoard, WebAccessQuestion
 from screens.idle_warning import IdleWarningScreen
 from screens.renewal_notice import RenewalNoticeScreen
 from screens.standby import StandbyScreen
 from screens.widgets.choice import Choice
+from screens.widgets.spinner import Spinner
 from tests.screens.samples import NOW, credential, fixed_clock
 from tests.screens.stage import BRANCH, SIZE, OneQuestion, asking, for_ever, kiosk, screen_text, until
 
@@ -26,6 +31,58 @@ NOTICE = RenewalNotice(credential(), 20, NOW)
 
 def names(app: KioskApp) -> list[str]:
     return [type(screen).__name__ for screen in app.screen_stack]
+
+
+class Ready:
+    """A kiosk whose token stays in: はじめる waits to be pressed."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+
+    async def wait_for_customer(self, board: StandbyBoard) -> None:
+        board.show(Standby.READY)
+        await board.touched()
+        self.begun.set()
+        await for_ever()
+
+    async def serve(self, desk: Desk) -> None:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("keys", [("9",), ("tab", "enter"), ("right", "enter")])
+async def test_the_language_can_be_chosen_on_standby_by_key(keys: tuple[str, ...]) -> None:
+    app = KioskApp(Ready(), BRANCH, fixed_clock)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(lambda: "はじめる" in screen_text(app))
+        await pilot.pause()
+        await pilot.press(*keys)
+        await until(lambda: "日本語" in screen_text(app))
+
+
+@pytest.mark.parametrize("key", ["1", "enter"])
+async def test_a_visit_begins_by_key(key: str) -> None:
+    reception = Ready()
+    app = KioskApp(reception, BRANCH, fixed_clock)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(lambda: "はじめる" in screen_text(app))
+        await pilot.pause()
+        await pilot.press(key)
+        async with asyncio.timeout(5):
+            await reception.begun.wait()
+
+
+async def test_only_a_demo_can_be_left_from_standby() -> None:
+    for branch, leaves in ((BRANCH, False), (Branch("b", "n", demo_pin="123456"), True)):
+        app = KioskApp(Ready(), branch, fixed_clock)
+        async with app.run_test(size=SIZE) as pilot:
+            await until(partial(_stands, app, "はじめる"))
+            await pilot.press("ctrl+q")
+            await pilot.pause()
+            assert app._exit is leaves
+
+
+def _stands(app: KioskApp, text: str) -> bool:
+    return text in screen_text(app)
 
 
 async def test_two_presses_answer_once_and_not_the_next_question() -> None:
@@ -41,6 +98,95 @@ async def test_two_presses_answer_once_and_not_the_next_question() -> None:
         await until(lambda: "2/2" in screen_text(pilot.app))
         assert reception.answers == []
         assert names(kiosk(pilot.app)) == ["BetweenScreen", "WebAccessScreen"]
+
+
+async def test_a_held_key_goes_through_one_question_at_most() -> None:
+    async def twice(desk: Desk) -> list[object]:
+        first = await desk.confirm_web_access(WebAccessQuestion(1, 2, "CA"))
+        second = await desk.confirm_web_access(WebAccessQuestion(2, 2, "CA"))
+        return [first, second]
+
+    async with asking(twice, settle_seconds=1.0) as (pilot, reception):
+        await hold(kiosk(pilot.app), "enter")
+        assert "1/2" in screen_text(pilot.app), "held from the screen before: not even this one hears it"
+        await asyncio.sleep(1.2)
+        await hold(kiosk(pilot.app), "enter")
+        await until(lambda: "2/2" in screen_text(pilot.app))
+        assert reception.answers == []
+        await asyncio.sleep(1.5)
+        await pilot.press("0")
+        await reception.ended()
+        assert reception.answers == [[True, False]]
+
+
+async def hold(app: KioskApp, key: str) -> None:
+    """What the terminal tells of a key that is held: the same again and again, faster than anybody presses."""
+    for _ in range(25):
+        app.post_message(events.Key(key, None))
+        await asyncio.sleep(0)
+
+
+async def test_a_finger_that_bounces_presses_one_button() -> None:
+    async def twice(desk: Desk) -> list[object]:
+        first = await desk.confirm_web_access(WebAccessQuestion(1, 2, "CA"))
+        return [first, await desk.confirm_web_access(WebAccessQuestion(2, 2, "CA"))]
+
+    async with asking(twice, settle_seconds=0.2) as (pilot, reception):
+        await asyncio.sleep(0.4)
+        yes = pilot.app.screen.query_one("#yes").region.offset
+        for _ in range(8):
+            touch(kiosk(pilot.app), *yes)
+            await asyncio.sleep(0.05)
+        await until(lambda: "2/2" in screen_text(pilot.app))
+        assert reception.answers == []
+
+
+async def test_nothing_flashes_between_two_questions() -> None:
+    seen: set[str] = set()
+
+    async def twice(desk: Desk) -> None:
+        await desk.confirm_web_access(WebAccessQuestion(1, 2, "CA"))
+        await desk.confirm_web_access(WebAccessQuestion(2, 2, "CA"))
+
+    async with asking(twice) as (pilot, _):
+        show = kiosk(pilot.app).switch_screen
+
+        def noted(screen: Screen[Any]) -> AwaitComplete:
+            seen.update(names(kiosk(pilot.app)))
+            return show(screen)
+
+        pilot.app.switch_screen = noted  # type: ignore[method-assign,assignment]
+        await pilot.press("1")
+        await until(lambda: "2/2" in screen_text(pilot.app))
+        assert seen == {"BetweenScreen", "WebAccessScreen"}, "the answered question stood until the next came"
+
+
+async def test_a_slow_token_shows_that_it_works() -> None:
+    async def slow(desk: Desk) -> None:
+        await desk.show_notice(NOTICE)
+        await for_ever()
+
+    async with asking(slow) as (pilot, _):
+        await pilot.press("1")
+        await until(lambda: names(kiosk(pilot.app)) == ["BetweenScreen"])
+        assert "専用USBを抜かないでください" in screen_text(pilot.app)
+        assert pilot.app.screen.query(Spinner)
+
+
+async def test_losing_the_terminals_focus_takes_no_key_away() -> None:
+    async with asking(lambda desk: desk.show_notice(NOTICE)) as (pilot, reception):
+        pilot.app.post_message(events.AppBlur())
+        await pilot.pause()
+        await pilot.press("enter")
+        await reception.ended()
+        assert reception.answers == [NoticeAnswer.NOW]
+
+
+async def test_no_action_takes_a_question_away() -> None:
+    async with asking(lambda desk: desk.show_notice(NOTICE)) as (pilot, _):
+        for action in ("screen.dismiss", "app.pop_screen", "app.quit"):
+            await pilot.app.run_action(action)
+        assert names(kiosk(pilot.app)) == ["BetweenScreen", "RenewalNoticeScreen"]
 
 
 async def test_cancelled_question_is_off_the_stack() -> None:
@@ -130,7 +276,7 @@ async def test_failing_block_takes_its_screen_away() -> None:
 async def test_nothing_of_a_visit_is_alive_afterwards() -> None:
     """Without a pilot: its own timers keep the screens it waited for."""
     reception = OneQuestion(lambda desk: desk.show_notice(NOTICE))
-    app = KioskApp(reception, BRANCH, fixed_clock)
+    app = KioskApp(reception, BRANCH, fixed_clock, settle_seconds=0.0)
     async with app.run_test(size=SIZE):
         await until(lambda: app.screen.query("#now") and app.screen.query_one("#now").region)
         seen = [weakref.ref(node) for screen in app.screen_stack for node in [screen, *screen.walk_children()]]

@@ -74,3 +74,23 @@ def test_names_are_left_alone() -> None:
 
 def test_bounded() -> None:
     assert len(printable("x" * 10_000)) == LONGEST + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\nシリアル番号 = 0000", "a·シリアル番号 = 0000"),
+        ("e" + "\u0301" * 300, "é" + "·" * 299),
+        ("か\u3099", "が"),
+        ("葛\U000e0100飾", "葛飾"),
+        ("髙﨑𠮷神", "髙﨑𠮷神"),
+        ("☎\ufe0f", "☎"),
+        ("\U0001f1ef\U0001f1f5", "··"),
+        ("\u3164\u115f\uffa0\u2800", "····"),
+        ("\u202eabc", "·abc"),
+        ("אבג", "···"),
+        ("ﾊﾝｶｸ", "ﾊﾝｶｸ"),
+    ],
+)
+def test_only_characters_of_one_clear_width_are_shown(text: str, shown: str) -> None:
+    assert printable(text) == (shown if len(text) <= LONGEST else shown + "…")

@@ -59,7 +59,7 @@ class Tour:
 @pytest.mark.parametrize("language", ["ja", "en"])
 async def test_every_screen_holds(language: str) -> None:
     tour = Tour()
-    app = KioskApp(tour, Branch("みほん信用金庫", "本店営業部", "123456", language), fixed_clock)
+    app = KioskApp(tour, Branch("みほん信用金庫", "本店営業部", "123456", language), fixed_clock, settle_seconds=0.0)
     async with app.run_test(size=SMALLEST) as pilot:
         for name in NAMES:
             await shown(app, tour, name)
