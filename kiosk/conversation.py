@@ -5,40 +5,42 @@ It asks a desk and drives a renewal. It runs the same under screens, line by lin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from kiosk.certificates import Certificate, UntrustedCertificate, check_path
 from kiosk.clock import days_left, renewable_from
 from kiosk.credentials import Credential
 from kiosk.desk import (
+    CertificateDetails,
     Completion,
     Desk,
     Destination,
     DestinationQuestion,
+    HeldId,
+    Help,
+    HelpPage,
+    IdQuestion,
     ImportAnnouncement,
     MainMenu,
     MenuChoice,
     NoticeAnswer,
     OffReason,
-    PinQuestion,
     RenewalNotice,
     SavingStep,
-    Tries,
     WebAccessQuestion,
 )
 from kiosk.errors import Changed, Code, KioskError
 from kiosk.idle import IdleLimit
 from kiosk.journal import Event, VisitRecord
-from kiosk.pin import Pin
+from kiosk.pin_dialogue import PinDialogue
 from kiosk.problems import as_problems
+from kiosk.reminder import Reminder
 from kiosk.renewal import Renewal
 from kiosk.services import Services
 from kiosk.settings import Policy
-from kiosk.tokens.errors import TokenError
 from kiosk.tokens.inventory import Inventory
 from kiosk.tokens.token import Token
-from kiosk.tokens.wire import FailureKind, TokenFacts
 
 WEB_ACCESS_QUESTIONS = 2
 """The manual: 「本画面は、2 度表示されますので、それぞれ はい をクリックします。」"""
@@ -56,6 +58,12 @@ class Conversation:
     changed: Changed = Changed.NOTHING
     needs_token: bool = True
     """False once everything is done; the customer may take the token out while reading the rest."""
+    _pins: PinDialogue = field(init=False)
+    _others: tuple[Credential, ...] = field(default=(), init=False)
+    """The credentials of the token's other IDs, which this visit does not touch."""
+
+    def __post_init__(self) -> None:
+        self._pins = PinDialogue(self.desk, self.token, self.services.policy, self.record, self.idle)
 
     async def hold(self) -> Completion | None:
         """From the PIN to the end: a completion, or None where the customer did without.
@@ -70,69 +78,54 @@ class Conversation:
             completion = await self._renew(credential)
             if completion:
                 return completion
-        while await self.desk.choose_from_menu(self._menu(credential)) is MenuChoice.RENEW:
-            completion = await self._renew(credential)
-            if completion:
-                return completion
-        return None
+        return await self._choose_and_do(credential)
+
+    async def _choose_and_do(self, credential: Credential) -> Completion | None:
+        """The main menu, until a renewal is complete or the customer leaves."""
+        while True:
+            match await self.desk.choose_from_menu(self._menu(credential)):
+                case MenuChoice.RENEW:
+                    completion = await self._renew(credential)
+                    if completion:
+                        return completion
+                case MenuChoice.DETAILS:
+                    await self.desk.show_details(self._details(credential))
+                case MenuChoice.CHANGE_PIN:
+                    await self._pins.change()
+                case MenuChoice.LEAVE:
+                    return None
 
     async def _log_in(self) -> Credential | None:
-        if not await self._open_token():
+        if not await self._pins.open_token():
             return None
         with as_problems(), self.idle.suspended():
-            credential = self._only(await self.token.inventory())
+            ours = self._ours(await self.token.inventory())
+        credential = await self._the_one_meant(ours)
+        if credential is None:
+            return None
+        if self._now() > credential.certificate.not_after:
+            raise KioskError(Code.EXPIRED)
+        with as_problems(), self.idle.suspended():
             if not await self.token.proves(credential):
                 raise KioskError(Code.KEY_NOT_PROVEN)
         self.record.holder = credential.holder.id
         await self.record.note(Event.LOGGED_IN, serial=credential.certificate.serial)
         return credential
 
-    async def _open_token(self) -> bool:
-        """Ask for the PIN until the token takes it; false where the customer gives up."""
-        facts, refused = self.token.facts, 0
-        while True:
-            _refuse_unusable_pin(facts)
-            pin = await self.desk.ask_pin(self._pin_question(facts, refused > 0))
-            if pin is None:
-                return False
-            if await self._accepted(pin):
-                return True
-            refused += 1
-            await self.record.note(Event.PIN_REFUSED)
-            if refused >= self._policy.pin_tries:
-                raise KioskError(Code.PIN_REFUSED_TOO_OFTEN)
-            with as_problems():
-                facts = await self.token.look() or facts
+    async def _the_one_meant(self, ours: tuple[Credential, ...]) -> Credential | None:
+        """The credential this visit is about; None where the customer wants none of them."""
+        chosen: Credential | None = ours[0]
+        if len(ours) > 1:
+            chosen = await self.desk.choose_id(IdQuestion(tuple(self._held(each) for each in ours)))
+        self._others = tuple(each for each in ours if each != chosen)
+        return chosen
 
-    async def _accepted(self, pin: Pin) -> bool:
-        with as_problems(), self.idle.suspended():
-            try:
-                await self.token.log_in(pin)
-            except TokenError as error:
-                if error.kind in (FailureKind.PIN_WRONG, FailureKind.PIN_LENGTH):
-                    return False
-                raise
-        return True
-
-    def _pin_question(self, facts: TokenFacts, refused: bool) -> PinQuestion:
-        return PinQuestion(
-            token_label=facts.label,
-            refused=refused,
-            tries=Tries.FEW if facts.pin_few_tries else Tries.PLENTY,
-            shortest=self._policy.pin_shortest,
-            longest=self._policy.pin_longest,
-        )
-
-    def _only(self, inventory: Inventory) -> Credential:
-        """The credential this visit is about. What other issuers put on the token is none of our business."""
+    def _ours(self, inventory: Inventory) -> tuple[Credential, ...]:
+        """One credential for each ID, the soonest end first. What other issuers put there is none of our business."""
         ours = inventory.trusted(self._is_ours).current(self._now())
         if not ours:
             raise KioskError(Code.CERTIFICATE_NOT_OURS if inventory.credentials else Code.NO_CERTIFICATE)
-        if len(ours) > 1:
-            raise KioskError(Code.SEVERAL_IDS, f"{len(ours)} IDs")
-        if self._now() > ours[0].certificate.not_after:
-            raise KioskError(Code.EXPIRED)
-        return ours[0]
+        return tuple(sorted(ours, key=lambda each: (each.certificate.not_after, each.holder.id)))
 
     def _is_ours(self, certificate: Certificate) -> bool:
         """Whether it leads to the pinned CA; an expired one is ours as well."""
@@ -143,6 +136,9 @@ class Conversation:
         except UntrustedCertificate:
             return False
         return True
+
+    def _held(self, credential: Credential) -> HeldId:
+        return HeldId(credential, self._days_left(credential))
 
     def _is_due(self, credential: Credential) -> bool:
         return self._days_left(credential) <= self._policy.window_days
@@ -158,6 +154,9 @@ class Conversation:
     def _menu(self, credential: Credential) -> MainMenu:
         opens = renewable_from(credential.certificate.not_after, self._policy.window_days, self._policy.time_zone)
         return MainMenu(credential, self._days_left(credential), None if self._is_due(credential) else opens)
+
+    def _details(self, credential: Credential) -> CertificateDetails:
+        return CertificateDetails(credential, self._days_left(credential), self._authority(credential))
 
     async def _renew(self, credential: Credential) -> Completion | None:
         """A renewal; None where the customer turned back, with nothing changed."""
@@ -179,14 +178,21 @@ class Conversation:
 
     async def _agrees(self, credential: Credential) -> bool:
         """Every question before the request; each can be left without a trace."""
-        offers = DestinationQuestion(off={Destination.PC: OffReason.NOT_OFFERED})
-        if await self.desk.choose_destination(offers) is not Destination.USB:
+        if await self._destination() is not Destination.USB:
             return False
         for number in range(1, WEB_ACCESS_QUESTIONS + 1):
             question = WebAccessQuestion(number, WEB_ACCESS_QUESTIONS, self._authority(credential))
             if not await self.desk.confirm_web_access(question):
                 return False
         return await self.desk.announce_key_export()
+
+    async def _destination(self) -> Destination | None:
+        offers = DestinationQuestion(off={Destination.PC: OffReason.NOT_OFFERED})
+        while True:
+            chosen = await self.desk.choose_destination(offers)
+            if not isinstance(chosen, Help):
+                return chosen
+            await self.desk.show_help(HelpPage(self.services.help_page))
 
     async def _save(self, renewal: Renewal) -> Completion:
         """From here on there is only forward: no cancel, no idle limit."""
@@ -209,7 +215,13 @@ class Conversation:
             self.needs_token = False
         await self.desk.announce_import_complete(announcement)
         await self.record.note(Event.COMPLETED, serial=new.serial)
-        return Completion(Destination.USB, new, replaced=renewal.old.certificate)
+        others = tuple(self._held(each) for each in self._others if self._is_due(each))
+        reminder = self._reminder(new, renewal.old.holder.id)
+        return Completion(Destination.USB, new, renewal.old.certificate, others, reminder)
+
+    def _reminder(self, new: Certificate, holder_id: str) -> Reminder:
+        opens = renewable_from(new.not_after, self._policy.window_days, self._policy.time_zone)
+        return Reminder(opens.date(), holder_id, new.fingerprint, self._now())
 
     def _authority(self, credential: Credential) -> str:
         return next((each.common_name for each in self.services.anchors.chain_of(credential.certificate)), "")
@@ -220,13 +232,3 @@ class Conversation:
 
     def _now(self) -> datetime:
         return self.services.clock()
-
-
-def _refuse_unusable_pin(facts: TokenFacts) -> None:
-    """Trust the flags only as hints, but never take the customer's last try without a teller."""
-    if facts.pin_locked:
-        raise KioskError(Code.PIN_LOCKED)
-    if not facts.pin_set or facts.pin_to_be_changed:
-        raise KioskError(Code.PIN_NOT_SET)
-    if facts.pin_last_try:
-        raise KioskError(Code.PIN_LAST_TRY)

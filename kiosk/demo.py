@@ -67,7 +67,7 @@ def run(options: Options) -> int:
         signal.signal(number, _end)
     try:
         with claimed((options.directory or default_directory()).absolute()) as directory:
-            asyncio.run(prepare(directory, customer, keep=options.keep))
+            asyncio.run(prepare(directory, [customer], keep=options.keep))
             with opened(directory, options.language) as bank:
                 if not options.plain:
                     return launch(bank.settings_file)
@@ -90,7 +90,8 @@ async def _run_plain(bank: DemoBank, options: Options) -> int:
         front_desk = FrontDesk(services, bank.settings.token)
         try:
             begun = time.monotonic()
-            outcome = await front_desk.serve_token(desk, await front_desk.the_token())
+            token = await front_desk.the_token(desk)
+            outcome = await front_desk.serve_token(desk, token) if token else Outcome()
             machine_seconds = time.monotonic() - begun - desk.seconds_waited
         finally:
             await front_desk.close()

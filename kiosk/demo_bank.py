@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -34,11 +34,9 @@ from kiosk.tokens.token import Token, find_tokens
 from kiosk.tokens.wire import KeyKind
 
 TOKEN_LABEL = "SHINKIN-USB"  # noqa: S105 - a label, not a secret
-HOLDER_ID = "TKYM1408054"
 COMMON_NAME = "TKYM1408054 1403"
 
 _SO_PIN = "12345678"
-_KEY_ID = b"\x01"
 
 _SOFTHSM_MODULES = (
     Path("/usr/lib/softhsm/libsofthsm2.so"),
@@ -75,6 +73,28 @@ class Customer:
     days_left: int = 20
     """Until the certificate's last second; 0 is today, negative numbers are expired."""
     key_kind: KeyKind = KeyKind.RSA_2048
+    common_name: str = COMMON_NAME
+    """The ID, and a number."""
+    kind: HolderKind = HolderKind.USER
+
+    @property
+    def holder_id(self) -> str:
+        """The ID."""
+        return self.common_name.partition(" ")[0]
+
+    @property
+    def subject(self) -> x509.Name:
+        """The subject of the manual's completion screen, with this common name."""
+        unit = "ADMIN/PE - 2" if self.kind is HolderKind.ADMINISTRATOR else "USER/PE - 2"
+        lines = (
+            (NameOID.COUNTRY_NAME, "JP"),
+            (NameOID.ORGANIZATION_NAME, "The Shinkin Banks Information System Center Co.,Ltd"),
+            (NameOID.ORGANIZATIONAL_UNIT_NAME, "Shinkin Internet Banking Intermediate CA"),
+            (NameOID.ORGANIZATIONAL_UNIT_NAME, unit),
+            (NameOID.ORGANIZATIONAL_UNIT_NAME, "CERT/SUEDNUM - 3"),
+            (NameOID.COMMON_NAME, self.common_name),
+        )
+        return x509.Name([x509.NameAttribute(kind, value) for kind, value in lines])
 
     def validity(self, now: datetime) -> tuple[datetime, datetime]:
         """First and last second: a year that ends in the last second, in Japan, of the wanted day."""
@@ -85,15 +105,7 @@ class Customer:
 
 def manual_subject() -> x509.Name:
     """The subject of the manual's completion screen."""
-    lines = (
-        (NameOID.COUNTRY_NAME, "JP"),
-        (NameOID.ORGANIZATION_NAME, "The Shinkin Banks Information System Center Co.,Ltd"),
-        (NameOID.ORGANIZATIONAL_UNIT_NAME, "Shinkin Internet Banking Intermediate CA"),
-        (NameOID.ORGANIZATIONAL_UNIT_NAME, "USER/PE - 2"),
-        (NameOID.ORGANIZATIONAL_UNIT_NAME, "CERT/SUEDNUM - 3"),
-        (NameOID.COMMON_NAME, COMMON_NAME),
-    )
-    return x509.Name([x509.NameAttribute(kind, value) for kind, value in lines])
+    return Customer().subject
 
 
 def default_directory() -> Path:
@@ -138,8 +150,8 @@ def _refuse_what_is_no_demo(directory: Path) -> None:
         raise DemoError(f"SoftHSM cannot work in a path with #: {directory}")
 
 
-async def prepare(directory: Path, customer: Customer, *, keep: bool) -> None:
-    """Make what `directory` lacks: a CA (once), and a fresh token with the customer's credential unless `keep`.
+async def prepare(directory: Path, customers: Sequence[Customer], *, keep: bool) -> None:
+    """Make what `directory` lacks: a CA (once), and a fresh token with the credentials of `customers` unless `keep`.
 
     Raises:
         DemoError: something is missing on this machine.
@@ -152,7 +164,7 @@ async def prepare(directory: Path, customer: Customer, *, keep: bool) -> None:
     _whole_mark(directory).unlink(missing_ok=True)
     make_software_token(directory, module)
     try:
-        await issue_onto_token(directory / "ca", module, customer, Pin(bytearray(DEMO_PIN, "ascii")))
+        await issue_onto_token(directory / "ca", module, customers, Pin(bytearray(DEMO_PIN, "ascii")))
     except LedgerInUse as error:
         raise DemoError(f"the CA of an earlier demo in {directory} is still ending; please try again") from error
     _whole_mark(directory).touch()
@@ -195,24 +207,31 @@ def softhsm(directory: Path) -> ModuleSettings:
     return ModuleSettings(module=str(module), environment={"SOFTHSM2_CONF": str(configuration)})
 
 
-async def issue_onto_token(ca_directory: Path, module: ModuleSettings, customer: Customer, pin: Pin) -> None:
-    """Make the customer's key pair in the one token that `module` shows, and have the CA certify it."""
+async def issue_onto_token(
+    ca_directory: Path, module: ModuleSettings, customers: Sequence[Customer], pin: Pin, label: str = TOKEN_LABEL
+) -> None:
+    """Make a key pair for each customer in the token `label` that `module` shows, and have the CA certify it."""
     process = TokenProcess.start(module)
-    facts = (await find_tokens(process))[0]
+    facts = next(each for each in await find_tokens(process) if each.label == label)
     async with Token(module, process, facts, HolderRule()) as token:
         await token.log_in(pin)
-        key = await token.make_key_pair(customer.key_kind, _KEY_ID, COMMON_NAME)
-        not_before, not_after = customer.validity(system_clock())
-        certificate = enrol(
-            ca_directory,
-            subject=manual_subject(),
-            public_key=key.public_key,
-            not_before=not_before,
-            not_after=not_after,
-            holder_id=HOLDER_ID,
-            kind=HolderKind.USER.value,
-        )
-        await token.write_certificate(certificate, _KEY_ID, COMMON_NAME)
+        for number, customer in enumerate(customers, start=1):
+            await _issue(ca_directory, token, customer, bytes([number]))
+
+
+async def _issue(ca_directory: Path, token: Token, customer: Customer, key_id: bytes) -> None:
+    key = await token.make_key_pair(customer.key_kind, key_id, customer.common_name)
+    not_before, not_after = customer.validity(system_clock())
+    certificate = enrol(
+        ca_directory,
+        subject=customer.subject,
+        public_key=key.public_key,
+        not_before=not_before,
+        not_after=not_after,
+        holder_id=customer.holder_id,
+        kind=customer.kind.value,
+    )
+    await token.write_certificate(certificate, key_id, customer.common_name)
 
 
 def make_software_token(directory: Path, module: ModuleSettings) -> None:
@@ -223,7 +242,16 @@ def make_software_token(directory: Path, module: ModuleSettings) -> None:
     """
     shutil.rmtree(_token_directory(directory), ignore_errors=True)
     _token_directory(directory).mkdir(mode=0o700)
-    command = ["softhsm2-util", "--init-token", "--free", "--label", TOKEN_LABEL]
+    add_software_token(module, TOKEN_LABEL)
+
+
+def add_software_token(module: ModuleSettings, label: str) -> None:
+    """One more empty software token, beside those that are there.
+
+    Raises:
+        DemoError: SoftHSM would not make one.
+    """
+    command = ["softhsm2-util", "--init-token", "--free", "--label", label]
     made = subprocess.run(  # noqa: S603 - a fixed command
         [*command, "--pin", DEMO_PIN, "--so-pin", _SO_PIN],
         env={**os.environ, **module.environment},

@@ -16,6 +16,8 @@ from kiosk.certificates import Certificate
 from kiosk.credentials import Credential
 from kiosk.errors import Problem
 from kiosk.pin import Pin
+from kiosk.reminder import Reminder
+from kiosk.tokens.wire import TokenFacts
 
 
 class Tries(Enum):
@@ -23,6 +25,27 @@ class Tries(Enum):
 
     PLENTY = "plenty"
     FEW = "few"
+
+
+class PinPurpose(Enum):
+    """What a PIN is asked for."""
+
+    LOG_IN = "log-in"
+    PRESENT = "present"
+    """To be changed; the first of three questions."""
+    NEW = "new"
+    NEW_AGAIN = "new-again"
+
+
+class Unfit(Enum):
+    """Why a new PIN was not taken."""
+
+    UNEQUAL = "unequal"
+    """It was not typed the same twice."""
+    UNCHANGED = "unchanged"
+    """It is the present one."""
+    NOT_TAKEN = "not-taken"
+    """The token does not want it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +58,33 @@ class PinQuestion:
     tries: Tries
     shortest: int
     longest: int
+    purpose: PinPurpose = PinPurpose.LOG_IN
+    unfit: Unfit | None = None
+    """Why the new PIN that was typed before was not taken."""
+    required: bool = False
+    """Whether the token wants its PIN changed before anything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldId:
+    """An ID whose credential lies on the token, and how long that is still valid."""
+
+    credential: Credential
+    days_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdQuestion:
+    """The token carries credentials of several IDs: which one is this visit about?"""
+
+    ids: tuple[HeldId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenQuestion:
+    """Several tokens are in: which one is it to be? No two of them have the same serial number."""
+
+    tokens: tuple[TokenFacts, ...]
 
 
 class NoticeAnswer(Enum):
@@ -57,6 +107,8 @@ class MenuChoice(Enum):
     """What the main menu offers."""
 
     RENEW = "renew"
+    DETAILS = "details"
+    CHANGE_PIN = "change-pin"
     LEAVE = "leave"
 
 
@@ -70,11 +122,34 @@ class MainMenu:
     """The first moment of the renewal window, where that is still to come; then 証明書更新 says so and is off."""
 
 
+@dataclass(frozen=True, slots=True)
+class CertificateDetails:
+    """証明書情報: everything a customer may want to know of a certificate."""
+
+    credential: Credential
+    days_left: int
+    authority: str
+    """Common name of the issuing CA."""
+
+
 class Destination(Enum):
     """Where the new credential is to live."""
 
     PC = "pc"
     USB = "usb"
+
+
+class Help(Enum):
+    """The link to the page about tokens and their software was followed."""
+
+    WANTED = "wanted"
+
+
+@dataclass(frozen=True, slots=True)
+class HelpPage:
+    """「専用USBのご案内および管理ソフトのダウンロードページはこちら」: where that leads."""
+
+    address: str
 
 
 class OffReason(Enum):
@@ -135,6 +210,24 @@ class Completion:
     certificate: Certificate
     replaced: Certificate
     """The certificate that it succeeds."""
+    others: tuple[HeldId, ...] = ()
+    """The token's other IDs that still have to be renewed."""
+    reminder: Reminder | None = None
+    """When the new certificate can be renewed in its turn; None where no reminder is offered."""
+
+
+class CompletionAnswer(Enum):
+    """「このウィンドウを閉じる」, or スマートフォンに残す."""
+
+    CLOSE = "close"
+    KEEP = "keep"
+
+
+class ProblemAnswer(Enum):
+    """The customer has read it, or wants somebody to come."""
+
+    READ = "read"
+    CALL = "call"
 
 
 class Desk(Protocol):
@@ -148,8 +241,14 @@ class Desk(Protocol):
     def last_touched(self) -> float:
         """`time.monotonic()` of the customer's last key or touch."""
 
+    async def choose_token(self, question: TokenQuestion) -> TokenFacts | None:
+        """Ask which of several tokens is meant."""
+
     async def ask_pin(self, question: PinQuestion) -> Pin | None:
         """Ask for the PIN."""
+
+    async def choose_id(self, question: IdQuestion) -> Credential | None:
+        """Ask whose credential is meant."""
 
     async def show_notice(self, notice: RenewalNotice) -> NoticeAnswer:
         """Show 電子証明書更新通知."""
@@ -157,11 +256,20 @@ class Desk(Protocol):
     async def choose_from_menu(self, menu: MainMenu) -> MenuChoice:
         """Show the main menu."""
 
+    async def show_details(self, details: CertificateDetails) -> None:
+        """Show 証明書情報."""
+
+    async def announce_pin_changed(self, seconds: int) -> None:
+        """Say that the new PIN holds; a dialog with a lone OK that presses itself after `seconds`."""
+
     def preprocessing(self) -> AbstractAsyncContextManager[None]:
         """Show 電子証明書更新前処理中 while the block runs."""
 
-    async def choose_destination(self, question: DestinationQuestion) -> Destination | None:
+    async def choose_destination(self, question: DestinationQuestion) -> Destination | Help | None:
         """Show 電子証明書更新開始."""
+
+    async def show_help(self, page: HelpPage) -> None:
+        """Show where the bank tells about tokens and their software."""
 
     async def confirm_web_access(self, question: WebAccessQuestion) -> bool:
         """Ask Webアクセスの確認."""
@@ -178,11 +286,14 @@ class Desk(Protocol):
     async def announce_import_complete(self, announcement: ImportAnnouncement) -> None:
         """Show インポート完了."""
 
-    async def show_completion(self, completion: Completion) -> None:
-        """Show the completion screen until 「このウィンドウを閉じる」."""
+    async def show_completion(self, completion: Completion) -> CompletionAnswer:
+        """Show the completion screen until 「このウィンドウを閉じる」 or スマートフォンに残す."""
 
-    async def show_problem(self, problem: Problem) -> None:
-        """Show what went wrong, until the customer has read it."""
+    async def show_reminder(self, reminder: Reminder) -> None:
+        """Show the day of the next renewal so that a phone can take it."""
+
+    async def show_problem(self, problem: Problem, *, called: bool = False) -> ProblemAnswer:
+        """Show what went wrong, until the customer has read it or calls for staff; `called` says that they come."""
 
     async def ask_still_there(self, seconds: int) -> bool:
         """Warn that the visit ends in `seconds` for want of a touch; true as soon as the customer touches anything."""
@@ -214,6 +325,9 @@ class StandbyBoard(Protocol):
 
     async def touched(self) -> None:
         """Wait until the customer presses はじめる."""
+
+    async def called(self) -> None:
+        """Wait until the customer presses 係員を呼ぶ; the board has answered that already."""
 
 
 class Reception(Protocol):

@@ -11,7 +11,7 @@ from enum import Enum, StrEnum
 
 
 class Code(StrEnum):
-    """Stable codes; a number once given is never given to anything else."""
+    """Stable codes; a number once given is never given to anything else (T-21 was)."""
 
     TOKEN_TAKEN_OUT = "T-02"
     MODULE_UNUSABLE = "T-03"
@@ -23,7 +23,6 @@ class Code(StrEnum):
     PIN_LAST_TRY = "T-12"
     PIN_NOT_SET = "T-13"
     NO_CERTIFICATE = "T-20"
-    SEVERAL_IDS = "T-21"
     KEY_NOT_PROVEN = "T-22"
     CERTIFICATE_NOT_OURS = "T-23"
     NO_SUITABLE_KEY_KIND = "T-24"

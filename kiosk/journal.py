@@ -47,6 +47,7 @@ class Event(StrEnum):
 
     VISIT_BEGUN = "visit-begun"
     PIN_REFUSED = "pin-refused"
+    PIN_CHANGED = "pin-changed"
     LOGGED_IN = "logged-in"
     NOTICE_SHOWN = "notice-shown"
     PREPROCESSED = "preprocessed"
@@ -72,6 +73,8 @@ class Event(StrEnum):
     RETIRED = "retired"
     COMPLETED = "completed"
     PROBLEM = "problem"
+    STAFF_CALLED = "staff-called"
+    STAFF_NOT_REACHED = "staff-not-reached"
     IDLE = "idle"
     VISIT_ENDED = "visit-ended"
 

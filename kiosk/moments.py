@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, time
 
 from babel.dates import format_datetime
 
@@ -16,9 +16,19 @@ def date_words(moment: datetime, texts: Texts) -> str:
     return _formatted("moment.date", moment, texts)
 
 
+def day_words(day: date, texts: Texts) -> str:
+    """2027年10月24日（日）."""
+    return format_datetime(datetime.combine(day, time()), texts("moment.date"), locale=texts.language)
+
+
 def until_words(moment: datetime, texts: Texts) -> str:
     """2026年12月13日（日）23:59 まで."""
     return _formatted("moment.until", moment, texts)
+
+
+def minute_words(moment: datetime, texts: Texts) -> str:
+    """2025年12月14日（日）0:00."""
+    return _formatted("moment.minute", moment, texts)
 
 
 def now_words(moment: datetime, texts: Texts) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import NoReturn
 
 
@@ -27,6 +28,22 @@ class Pin:
         if typed is None:
             raise RuntimeError("this PIN was handed over already")
         return typed
+
+    def equals(self, other: Pin) -> bool:
+        """Whether both hold the same; neither is handed over by that.
+
+        Raises:
+            RuntimeError: one of them was handed over before.
+        """
+        if self._typed is None or other._typed is None:
+            raise RuntimeError("this PIN was handed over already")
+        return hmac.compare_digest(self._typed, other._typed)
+
+    def discard(self) -> None:
+        """Overwrite a PIN that nobody will take any more; nothing happens where it was handed over."""
+        typed, self._typed = self._typed, None
+        if typed is not None:
+            wipe(typed)
 
     def __repr__(self) -> str:
         return "Pin(…)"

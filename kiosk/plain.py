@@ -9,31 +9,43 @@ import termios
 import threading
 import time
 import unicodedata
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
 from kiosk.certificates import Certificate
+from kiosk.credentials import Credential
 from kiosk.desk import (
+    CertificateDetails,
     Completion,
+    CompletionAnswer,
     Destination,
     DestinationQuestion,
+    Help,
+    HelpPage,
+    IdQuestion,
     ImportAnnouncement,
     MainMenu,
     MenuChoice,
     NoticeAnswer,
+    PinPurpose,
     PinQuestion,
+    ProblemAnswer,
     RenewalNotice,
     SavingProgress,
     SavingStep,
+    TokenQuestion,
     WebAccessQuestion,
 )
 from kiosk.errors import Problem
-from kiosk.moments import until_words
+from kiosk.moments import day_words, days_words, until_words
 from kiosk.pin import Pin
+from kiosk.reminder import Reminder
 from kiosk.text_keys import TextKey
 from kiosk.texts import Texts
+from kiosk.tokens.wire import TokenFacts
+from kiosk.words import PIN_HEADINGS, held_words, pin_troubles, token_words
 
 T = TypeVar("T")
 
@@ -65,12 +77,25 @@ class PlainDesk:
         """Always now: whoever answers line by line is not hurried."""
         return time.monotonic()
 
+    async def choose_token(self, question: TokenQuestion) -> TokenFacts | None:
+        """Offer the tokens by label, and the way back."""
+        self._show(self._texts("choose-token.heading"))
+        offered = [(token_words(each, question.tokens, self._texts), each) for each in question.tokens]
+        return await self._choose_line([*offered, (self._texts("back"), None)])
+
+    async def choose_id(self, question: IdQuestion) -> Credential | None:
+        """Offer the IDs, and the way back."""
+        self._show(self._texts("choose-id.heading"))
+        offered = [(held_words(each, self._texts), each.credential) for each in question.ids]
+        return await self._choose_line([*offered, (self._texts("back"), None)])
+
     async def ask_pin(self, question: PinQuestion) -> Pin | None:
         """Read the PIN without echo; an empty line gives up. What cannot be a PIN costs no try."""
-        if question.refused:
-            self._show(self._texts("pin.refused"))
+        heading = self._texts(PIN_HEADINGS[question.purpose])
+        for trouble in pin_troubles(question):
+            self._show(self._texts(trouble))
         while True:
-            typed = await self._answer(lambda: getpass.getpass(f"{self._texts('pin.heading')}: "))
+            typed = await self._answer(lambda: getpass.getpass(f"{heading}: "))
             if not typed:
                 return None
             digits = unicodedata.normalize("NFKC", typed)  # full-width digits of a Japanese keyboard
@@ -89,10 +114,26 @@ class PlainDesk:
         """Offer what the menu has; renewal only where it is due."""
         self._show(self._texts("menu.heading"))
         self._show_certificate(menu.credential.certificate)
-        offered: dict[TextKey, MenuChoice] = {"menu.renew": MenuChoice.RENEW, "menu.leave": MenuChoice.LEAVE}
+        offered: dict[TextKey, MenuChoice] = {
+            "menu.renew": MenuChoice.RENEW,
+            "menu.details": MenuChoice.DETAILS,
+            "menu.change-pin": MenuChoice.CHANGE_PIN,
+            "menu.leave": MenuChoice.LEAVE,
+        }
         if menu.renewable_from:
             del offered["menu.renew"]
         return await self._choose(offered)
+
+    async def show_details(self, details: CertificateDetails) -> None:
+        """Say everything of the certificate."""
+        self._show(self._texts("details.heading"))
+        self._show_certificate(details.credential.certificate)
+        self._show(f"  {self._texts('fact.issuer')}  {details.authority}")
+        self._show(f"  {self._texts('fact.days-left')}  {days_words(details.days_left, self._texts)}")
+
+    async def announce_pin_changed(self, seconds: int) -> None:  # noqa: ARG002
+        """Say so; nobody is waited for."""
+        self._show(self._texts("pin-changed.heading"))
 
     @asynccontextmanager
     async def preprocessing(self) -> AsyncIterator[None]:
@@ -100,15 +141,20 @@ class PlainDesk:
         self._show(self._texts("preprocessing.heading"))
         yield
 
-    async def choose_destination(self, question: DestinationQuestion) -> Destination | None:
+    async def choose_destination(self, question: DestinationQuestion) -> Destination | Help | None:
         """Offer the destinations that can be chosen, and the way back."""
         self._show(self._texts("renewal-start.heading"))
-        offered: dict[TextKey, Destination | None] = {
+        offered: dict[TextKey, Destination | Help | None] = {
             "renewal-start.usb": Destination.USB,
             "renewal-start.pc": Destination.PC,
         }
         possible = {key: place for key, place in offered.items() if place not in question.off}
-        return await self._choose({**possible, "back": None})
+        return await self._choose({**possible, "renewal-start.help": Help.WANTED, "back": None})
+
+    async def show_help(self, page: HelpPage) -> None:
+        """Say its address."""
+        self._show(self._texts("help.heading"))
+        self._show(f"  {page.address}")
 
     async def confirm_web_access(self, question: WebAccessQuestion) -> bool:
         """Ask yes or no."""
@@ -141,13 +187,32 @@ class PlainDesk:
         """Say that it is written; the completion tells the rest."""
         self._show(self._texts("import-complete.heading"))
 
-    async def show_completion(self, completion: Completion) -> None:
-        """Show the new certificate."""
+    async def show_completion(self, completion: Completion) -> CompletionAnswer:
+        """Show the new certificate, and the day to keep; nobody is waited for."""
         self._show(self._texts("completion-usb.heading"))
         self._show_certificate(completion.certificate)
+        if completion.reminder:
+            await self.show_reminder(completion.reminder)
+        if completion.others:
+            self._show(self._texts("completion.others"))
+        for each in completion.others:
+            self._show(f"  {held_words(each, self._texts)}")
 
-    async def show_problem(self, problem: Problem) -> None:
-        """Say what happened, what changed, and what to do."""
+        return CompletionAnswer.CLOSE
+
+    async def show_reminder(self, reminder: Reminder) -> None:
+        """Say the day."""
+        self._show(f"{self._texts('completion.next')}  {day_words(reminder.day, self._texts)}")
+
+    async def show_problem(self, problem: Problem, *, called: bool = False) -> ProblemAnswer:
+        """Say what happened, what changed, and what to do; offer to call somebody."""
+        if called:
+            self._show(self._texts("call.coming"))
+            return ProblemAnswer.READ
+        self._tell(problem)
+        return await self._choose({"call.button": ProblemAnswer.CALL, "ok": ProblemAnswer.READ})
+
+    def _tell(self, problem: Problem) -> None:
         self._show(f"{problem.code}: {self._texts.of_problem(problem, 'happened')}")
         self._show(self._texts.of_change(problem.changed))
         self._show(self._texts.of_problem(problem, "customer"))
@@ -168,9 +233,12 @@ class PlainDesk:
         self._show(f"  {until_words(certificate.not_after, self._texts)}")
 
     async def _choose(self, offered: Mapping[TextKey, T]) -> T:
-        answers = list(offered.values())
-        for number, key in enumerate(offered, start=1):
-            self._show(f"  {number}. {self._texts(key)}")
+        return await self._choose_line([(self._texts(key), answer) for key, answer in offered.items()])
+
+    async def _choose_line(self, offered: Sequence[tuple[str, T]]) -> T:
+        answers = [answer for _, answer in offered]
+        for number, (line, _) in enumerate(offered, start=1):
+            self._show(f"  {number}. {line}")
         while True:
             typed = await self._answer(lambda: self._ask("> "))
             if typed is None:
@@ -201,11 +269,21 @@ class YesDesk(PlainDesk):
         self._pin = pin
 
     async def ask_pin(self, question: PinQuestion) -> Pin | None:
-        """The PIN it was given; None once it was refused, because a refused PIN is not sent again."""
-        return None if question.refused else self._pin()
+        """The PIN it was given; None for a new one, and once it was refused: a refused PIN is not sent again."""
+        return None if question.refused or question.purpose is not PinPurpose.LOG_IN else self._pin()
 
-    async def _choose(self, offered: Mapping[TextKey, T]) -> T:
-        return next(iter(offered.values()))
+    async def choose_from_menu(self, menu: MainMenu) -> MenuChoice:
+        """Renew where that is due, leave where it is not."""
+        await super().choose_from_menu(menu)
+        return MenuChoice.LEAVE if menu.renewable_from else MenuChoice.RENEW
+
+    async def show_problem(self, problem: Problem, *, called: bool = False) -> ProblemAnswer:  # noqa: ARG002
+        """Say it, and call nobody."""
+        self._tell(problem)
+        return ProblemAnswer.READ
+
+    async def _choose_line(self, offered: Sequence[tuple[str, T]]) -> T:
+        return offered[0][1]
 
 
 async def _in_thread(ask: Callable[[], str]) -> str:

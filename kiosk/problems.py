@@ -24,6 +24,7 @@ _TOKEN_CODES = {
     FailureKind.GONE: Code.TOKEN_TAKEN_OUT,
     FailureKind.PIN_LOCKED: Code.PIN_LOCKED,
     FailureKind.PIN_NOT_SET: Code.PIN_NOT_SET,
+    FailureKind.PIN_TO_BE_CHANGED: Code.PIN_NOT_SET,
     FailureKind.UNSUITABLE: Code.NO_SUITABLE_KEY_KIND,
 }
 

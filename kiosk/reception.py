@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from enum import Enum
+from typing import TypeVar
 
-from kiosk.desk import Desk, Standby, StandbyBoard
+from kiosk.desk import Desk, ProblemAnswer, Standby, StandbyBoard, TokenQuestion
 from kiosk.errors import Code, KioskError, Problem
 from kiosk.idle import IdleLimit
 from kiosk.journal import Event
@@ -16,8 +18,19 @@ from kiosk.tokens.token import Token, find_tokens
 from kiosk.tokens.wire import TokenFacts
 from kiosk.visit import LOOK_EVERY, Outcome, hold_visit
 
+T = TypeVar("T")
+
 _TRY_AGAIN_AFTER = 5.0
 """Seconds before a module that could not be used is tried again."""
+
+
+class _OthersNow(Enum):
+    """Tokens have come or gone."""
+
+    OTHERS_NOW = "others-now"
+
+
+_OTHERS_NOW = _OthersNow.OTHERS_NOW
 
 
 class FrontDesk:
@@ -28,16 +41,33 @@ class FrontDesk:
         self._services = services
         self._module = module
         self._lookout: TokenProcess | None = None
+        self._standing_code = ""
+        """What keeps the kiosk out of order now."""
+        self._calls: set[asyncio.Task[None]] = set()
 
     async def wait_for_customer(self, board: StandbyBoard) -> None:
         """Look for tokens until one is put in, or until somebody touches the screen where one always is."""
+        answering = asyncio.ensure_future(self._answer_calls(board))
+        try:
+            await self._wait_for_token(board)
+        finally:
+            answering.cancel()
+
+    async def _answer_calls(self, board: StandbyBoard) -> None:
+        while True:
+            await board.called()
+            self._call_staff(self._standing_code)
+
+    async def _wait_for_token(self, board: StandbyBoard) -> None:
         while True:
             try:
                 found = await self._look()
             except KioskError as error:
+                self._standing_code = error.problem.code
                 board.show(Standby.OUT_OF_ORDER, error.problem)
                 await asyncio.sleep(_TRY_AGAIN_AFTER)
                 continue
+            self._standing_code = ""
             if any(facts.removable for facts in found):
                 return
             if found:
@@ -50,12 +80,16 @@ class FrontDesk:
     async def serve(self, desk: Desk) -> None:
         """One visit, and then the token out. Problems are shown at the desk."""
         try:
-            token = await self.the_token()
+            token = await self.the_token(desk)
+            left_in = [] if token else await self._look()
         except KioskError as error:
             await self._explain(desk, await self._noted(error.problem))
             return
+        if token is None:
+            await self._see_out(desk, left_in)
+            return
         await self.serve_token(desk, token)
-        await self._see_out(desk, token.facts)
+        await self._see_out(desk, [token.facts])
 
     async def serve_token(self, desk: Desk, token: Token) -> Outcome:
         """One visit with `token`, and what went wrong explained; how it ended."""
@@ -64,22 +98,60 @@ class FrontDesk:
             await self._explain(desk, outcome.problem)
         return outcome
 
-    async def the_token(self) -> Token:
-        """The one token that is in, in the process that saw it.
+    async def the_token(self, desk: Desk) -> Token | None:
+        """The token that is in, or the one the customer means, in the process that saw it; None where it is none.
 
         Raises:
-            KioskError: none is in, several are, or the module cannot be used.
+            KioskError: none is in, several cannot be told apart, or the module cannot be used.
         """
-        found = await self._look()
-        if not found:
+        chosen = await self._the_one_meant(desk)
+        if chosen is None:
+            return None
+        if not await self._is_in(chosen):
             raise KioskError(Code.TOKEN_TAKEN_OUT)
-        if len(found) > 1:
-            raise KioskError(Code.TOO_MANY_TOKENS, f"{len(found)} tokens")
         lookout, self._lookout = await self._looking(), None
-        return Token(self._module, lookout, found[0], self._services.policy.holder_rule)
+        return Token(self._module, lookout, chosen, self._services.policy.holder_rule)
+
+    async def _the_one_meant(self, desk: Desk) -> TokenFacts | None:
+        """Ask as long as several tokens are in; one that comes or goes meanwhile makes it another question."""
+        while True:
+            found = await self._look()
+            if not found:
+                raise KioskError(Code.TOKEN_TAKEN_OUT)
+            if len(found) == 1:
+                return found[0]
+            if len({each.serial for each in found}) < len(found):
+                raise KioskError(Code.TOO_MANY_TOKENS, f"{len(found)} tokens")
+            answer = await self._ask_which(desk, found)
+            if answer is not _OTHERS_NOW:
+                return answer
+
+    async def _ask_which(self, desk: Desk, found: list[TokenFacts]) -> TokenFacts | _OthersNow | None:
+        """The token that is meant, or None; `_OTHERS_NOW` once other tokens are in than were asked about."""
+        limit = IdleLimit(self._services.policy.idle_seconds, lambda: desk.last_touched)
+        return await _first_of(
+            desk.choose_token(TokenQuestion(tuple(found))), self._until_others(found), _nobody_after(limit)
+        )
+
+    async def _until_others(self, known: list[TokenFacts]) -> _OthersNow:
+        serials = {each.serial for each in known}
+        while True:
+            if {each.serial for each in await self._look()} != serials:
+                return _OTHERS_NOW
+            await asyncio.sleep(LOOK_EVERY)
 
     async def close(self) -> None:
-        """End the process that looks for tokens."""
+        """End the process that looks for tokens, and wait for calls that are on their way."""
+        await self._end_lookout()
+        await asyncio.gather(*self._calls)
+
+    def _call_staff(self, code: str) -> None:
+        """Call without waiting for it: whoever begins a visit meanwhile does not take the call back."""
+        call = asyncio.create_task(self._services.staff.call(code), name="call")
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+
+    async def _end_lookout(self) -> None:
         if self._lookout:
             lookout, self._lookout = self._lookout, None
             await lookout.end()
@@ -95,7 +167,7 @@ class FrontDesk:
                 with as_problems():
                     return await find_tokens(await self._looking())
             except KioskError:
-                await self.close()
+                await self._end_lookout()
                 if last_try:
                     raise
         return []
@@ -123,21 +195,31 @@ class FrontDesk:
     async def _explain(self, desk: Desk, problem: Problem) -> None:
         """Show a problem until it is read, or nobody is there to read it."""
         limit = IdleLimit(self._services.policy.idle_seconds, lambda: desk.last_touched)
-        await _first_of(desk.show_problem(problem), limit.reached())
+        await _first_of(self._show_problem(desk, problem), limit.reached())
 
-    async def _see_out(self, desk: Desk, facts: TokenFacts) -> None:
-        """Ask for the token to be taken out; its login has ended, so nobody else can use it meanwhile."""
-        await _first_of(desk.ask_take_out(removable=facts.removable), self._until_out(facts))
+    async def _show_problem(self, desk: Desk, problem: Problem) -> None:
+        if await desk.show_problem(problem) is ProblemAnswer.CALL:
+            self._call_staff(problem.code)
+            await desk.show_problem(problem, called=True)
 
-    async def _until_out(self, facts: TokenFacts) -> None:
+    async def _see_out(self, desk: Desk, tokens: list[TokenFacts]) -> None:
+        """Ask for the tokens to be taken out; their login has ended, so nobody else can use them meanwhile."""
+        removable = any(each.removable for each in tokens)
+        await _first_of(desk.ask_take_out(removable=removable), self._until_out(tokens))
+
+    async def _until_out(self, tokens: list[TokenFacts]) -> None:
         while True:
-            if not await self._is_in(facts):
+            if not any([await self._is_in(each) for each in tokens]):
                 return
             await asyncio.sleep(LOOK_EVERY)
 
 
-async def _first_of(*ways: Awaitable[None]) -> None:
-    """Wait for whichever ends first, and cancel the others."""
+async def _nobody_after(limit: IdleLimit) -> None:
+    await limit.reached()
+
+
+async def _first_of(*ways: Awaitable[T]) -> T:
+    """What comes of whichever ends first; the others are cancelled."""
     tasks = [asyncio.ensure_future(way) for way in ways]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -145,5 +227,4 @@ async def _first_of(*ways: Awaitable[None]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()
+    return next(iter(done)).result()

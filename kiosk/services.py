@@ -14,18 +14,22 @@ from kiosk.cmp.answers import Trust
 from kiosk.cmp.client import CmpClient
 from kiosk.cmp.transfer import Limits, open_http_client
 from kiosk.journal import Journal
-from kiosk.settings import Policy, Settings, SettingsError
+from kiosk.settings import BranchSettings, Policy, Settings, SettingsError
+from kiosk.staff_calls import TIME_LIMIT, StaffCalls
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """CA, trust, rules, journal and clock of one kiosk."""
+    """CA, trust, rules, journal, clock and staff of one kiosk."""
 
     ca: CmpClient
     anchors: Anchors
     policy: Policy
     journal: Journal
     clock: Clock
+    staff: StaffCalls
+    help_page: str
+    """Address of the page about tokens and their software."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,20 @@ async def open_services(settings: Settings, clock: Clock = system_clock) -> Asyn
         trust = Trust(roots=anchors.roots, intermediates=anchors.intermediates)
         ca = CmpClient(http, settings.ca.url, trust, clock=clock, limits=limits)
         with Journal(Path(settings.journal), clock) as journal:
-            yield Services(ca, anchors, settings.policy, journal, clock)
+            async with _open_staff_calls(settings.branch, journal, clock) as staff:
+                yield Services(ca, anchors, settings.policy, journal, clock, staff, settings.branch.help_page)
+
+
+@asynccontextmanager
+async def _open_staff_calls(branch: BranchSettings, journal: Journal, clock: Clock) -> AsyncIterator[StaffCalls]:
+    """A connection of its own, with its own trust: the CA's is none of the branch's business."""
+    roots = Path(branch.help_tls_roots) if branch.help_tls_roots else None
+    try:
+        http = open_http_client(roots, Limits(connect_seconds=TIME_LIMIT, total_seconds=TIME_LIMIT))
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"branch.help_tls_roots: {roots} holds no certificates") from error
+    async with http:
+        yield StaffCalls(http, branch.help_url, f"{branch.branch} {branch.kiosk}".strip(), journal, clock)
 
 
 def read_anchors(path: Path) -> Anchors:

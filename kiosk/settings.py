@@ -27,7 +27,15 @@ class BranchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     bank: str = "みほん信用金庫"
     branch: str = ""
+    kiosk: str = "1"
+    """Which of the branch's kiosks this is, for whoever is called to it."""
     language: str = "ja"
+    help_page: Annotated[str, Meta(pattern=r"^https?://[!-~]+\Z", max_length=200)] = "https://www.example.jp/usb/"
+    """Where the bank tells about its USB tokens and offers the management software."""
+    help_url: Annotated[str, Meta(pattern=r"^(https?://[!-~]+)?\Z")] = ""
+    """Where a call for staff is posted to, as JSON; empty for nowhere."""
+    help_tls_roots: str = ""
+    """PEM file: whom to trust at `help_url`; nobody where it is empty, so that only http can be spoken."""
     demo: bool = False
     """Whether this is `kiosk demo`: its standby screen tells the PIN and how to leave."""
 

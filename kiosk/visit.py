@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from kiosk.conversation import Conversation
-from kiosk.desk import Completion, Desk
+from kiosk.desk import Completion, CompletionAnswer, Desk
 from kiosk.errors import Code, KioskError, Problem
 from kiosk.idle import IdleLimit
 from kiosk.journal import Event, VisitRecord
@@ -66,7 +66,7 @@ async def hold_visit(desk: Desk, token: Token, services: Services, still_in: Cal
                 ]
                 completion = await conversation.hold()
                 if completion:
-                    await desk.show_completion(completion)
+                    await _show(desk, completion)
                 for watcher in watchers:
                     watcher.cancel()
     except* KioskError as errors:
@@ -76,6 +76,11 @@ async def hold_visit(desk: Desk, token: Token, services: Services, still_in: Cal
     if problem and problem.code in _SAYS_LITTLE and not await still_in():
         problem = replace(problem, code=Code.TOKEN_TAKEN_OUT)
     return await _closed(record, Outcome(completion, problem))
+
+
+async def _show(desk: Desk, completion: Completion) -> None:
+    while await desk.show_completion(completion) is CompletionAnswer.KEEP and completion.reminder:
+        await desk.show_reminder(completion.reminder)
 
 
 async def _closed(record: VisitRecord, outcome: Outcome) -> Outcome:

@@ -16,6 +16,7 @@ class BetweenScreen(Frame):
     """Seen where a slow token keeps the customer waiting between two questions."""
 
     HINT = None
+    LANGUAGE_DIGIT = None
 
     def blocks(self) -> Sequence[Block]:
         """What not to do meanwhile."""

@@ -9,32 +9,48 @@ from typing import TypeVar
 
 from textual.app import App
 
+from kiosk.credentials import Credential
 from kiosk.desk import (
+    CertificateDetails,
     Completion,
+    CompletionAnswer,
     Destination,
     DestinationQuestion,
+    Help,
+    HelpPage,
+    IdQuestion,
     ImportAnnouncement,
     MainMenu,
     MenuChoice,
     NoticeAnswer,
     PinQuestion,
+    ProblemAnswer,
     RenewalNotice,
     SavingProgress,
+    TokenQuestion,
     WebAccessQuestion,
 )
 from kiosk.errors import Problem
 from kiosk.pin import Pin
+from kiosk.reminder import Reminder
+from kiosk.tokens.wire import TokenFacts
+from screens.certificate_details import CertificateDetailsScreen
 from screens.certificate_import import CertificateImportScreen
+from screens.choose_id import ChooseIdScreen
+from screens.choose_token import ChooseTokenScreen
 from screens.completion_usb import CompletionUsbScreen
 from screens.frame import Frame, Question
+from screens.help_page import HelpPageScreen
 from screens.idle_warning import IdleWarningScreen
 from screens.import_complete import ImportCompleteScreen
 from screens.key_export import KeyExportScreen
 from screens.lobby import Lobby
 from screens.main_menu import MainMenuScreen
 from screens.pin import PinScreen
+from screens.pin_changed import PinChangedScreen
 from screens.preprocessing import PreprocessingScreen
 from screens.problem import ProblemScreen
+from screens.reminder import ReminderScreen
 from screens.renewal_notice import RenewalNoticeScreen
 from screens.renewal_start import RenewalStartScreen
 from screens.saving import SavingScreen
@@ -70,9 +86,18 @@ class ScreenDesk:
         """`time.monotonic()` of the customer's last key or touch."""
         return self._last_touched()
 
+    async def choose_token(self, question: TokenQuestion) -> TokenFacts | None:
+        """Ask which of several tokens is meant."""
+        return await self._ask(ChooseTokenScreen(self._lobby, question))
+
     async def ask_pin(self, question: PinQuestion) -> Pin | None:
         """Ask for the PIN."""
         return await self._ask(PinScreen(self._lobby, question))
+
+    async def choose_id(self, question: IdQuestion) -> Credential | None:
+        """Ask whose credential is meant."""
+        chosen = await self._ask(ChooseIdScreen(self._lobby, question))
+        return chosen.credential if chosen else None
 
     async def show_notice(self, notice: RenewalNotice) -> NoticeAnswer:
         """Show 電子証明書更新通知."""
@@ -82,15 +107,27 @@ class ScreenDesk:
         """Show the main menu."""
         return await self._ask(MainMenuScreen(self._lobby, menu))
 
+    async def show_details(self, details: CertificateDetails) -> None:
+        """Show 証明書情報."""
+        await self._ask(CertificateDetailsScreen(self._lobby, details))
+
+    async def announce_pin_changed(self, seconds: int) -> None:
+        """Say that the new PIN holds."""
+        await self._ask(PinChangedScreen(self._lobby, seconds))
+
     @asynccontextmanager
     async def preprocessing(self) -> AsyncIterator[None]:
         """Show 電子証明書更新前処理中 while the block runs."""
         async with self._shown(PreprocessingScreen(self._lobby)):
             yield
 
-    async def choose_destination(self, question: DestinationQuestion) -> Destination | None:
+    async def choose_destination(self, question: DestinationQuestion) -> Destination | Help | None:
         """Show 電子証明書更新開始."""
         return await self._ask(RenewalStartScreen(self._lobby, question))
+
+    async def show_help(self, page: HelpPage) -> None:
+        """Show where the bank tells about tokens and their software."""
+        await self._ask(HelpPageScreen(self._lobby, page))
 
     async def confirm_web_access(self, question: WebAccessQuestion) -> bool:
         """Ask Webアクセスの確認."""
@@ -112,13 +149,17 @@ class ScreenDesk:
         """Show インポート完了."""
         await self._ask(ImportCompleteScreen(self._lobby, announcement))
 
-    async def show_completion(self, completion: Completion) -> None:
-        """Show the completion screen until 「このウィンドウを閉じる」."""
-        await self._ask(CompletionUsbScreen(self._lobby, completion))
+    async def show_completion(self, completion: Completion) -> CompletionAnswer:
+        """Show the completion screen until 「このウィンドウを閉じる」 or スマートフォンに残す."""
+        return await self._ask(CompletionUsbScreen(self._lobby, completion))
 
-    async def show_problem(self, problem: Problem) -> None:
-        """Show what went wrong, until the customer has read it."""
-        await self._ask(ProblemScreen(self._lobby, problem))
+    async def show_reminder(self, reminder: Reminder) -> None:
+        """Show the day of the next renewal so that a phone can take it."""
+        await self._ask(ReminderScreen(self._lobby, reminder))
+
+    async def show_problem(self, problem: Problem, *, called: bool = False) -> ProblemAnswer:
+        """Show what went wrong, until the customer has read it or calls for staff."""
+        return await self._ask(ProblemScreen(self._lobby, problem, called=called))
 
     async def ask_still_there(self, seconds: int) -> bool:
         """Warn that the visit ends in `seconds`."""

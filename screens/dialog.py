@@ -31,6 +31,11 @@ class Dialog(Question[Answer]):
         """What the band says."""
         return self.lobby.texts(self.TITLE_TEXT)
 
+    def retell(self) -> None:
+        """The band as well."""
+        super().retell()
+        self.query_one(TitleBand).say(self.title_text())
+
     def compose_sheet(self) -> ComposeResult:
         """The band, then text and buttons."""
         yield TitleBand(self.title_text())

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import ClassVar, Generic, TypeVar
 
+from rich.cells import cell_len
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
@@ -14,11 +15,13 @@ from textual.screen import Screen
 
 from kiosk.text_keys import TextKey
 from screens.lobby import Lobby
+from screens.themes import DEFAULT_THEME, other_theme
 from screens.widgets.blocks import Block
 from screens.widgets.choice import Choice
 from screens.widgets.choices import Choices
 from screens.widgets.header import Header
 from screens.widgets.hints import Hints
+from screens.widgets.language_key import LanguageKey
 from screens.widgets.page import Page
 from screens.widgets.trail import Stage, Trail
 
@@ -44,9 +47,14 @@ class Frame(Screen[None], inherit_bindings=False):
     HINT: ClassVar[TextKey | None] = "hint.choose"
     """The line of key hints."""
 
+    LANGUAGE_DIGIT: ClassVar[str | None] = "9"
+    """The key that changes the language; empty where digits are typed, None where there is no such button."""
+
     def __init__(self, lobby: Lobby) -> None:
         super().__init__()
         self.lobby = lobby
+        self._told_in = lobby.texts.language
+        self._turned = (1, 1)
 
     def blocks(self) -> Sequence[Block]:
         """What is written on the sheet."""
@@ -56,13 +64,17 @@ class Frame(Screen[None], inherit_bindings=False):
         """The buttons, the one that Enter presses first."""
         return ()
 
+    def buttons(self) -> Sequence[Choice]:
+        """All buttons whose text this screen knows."""
+        return self.choices()
+
     def hint(self) -> str:
         """What the line below the sheet says."""
         return self.lobby.texts(self.HINT) if self.HINT else ""
 
     def compose(self) -> ComposeResult:
         """Put it all together."""
-        yield Header(self.lobby)
+        yield Header(self.lobby, self.LANGUAGE_DIGIT)
         with Container(id="way"):
             yield Trail(self.lobby, self.STAGE)
         with Container(id="counter"), Vertical(id="sheet"):
@@ -77,17 +89,74 @@ class Frame(Screen[None], inherit_bindings=False):
         """The text, and the buttons below."""
         yield Page(self.blocks())
         texts = self.lobby.texts
-        more = Choice(texts("more.next"), digit="2", back=True, id="more")
+        choices = self.choices()
+        digit = "8" if any(choice.digit == "2" for choice in choices) else "2"
+        more = Choice(texts("more.next"), digit=digit, back=True, room_for=self._longest_more(), id="more")
         more.display = False
-        yield Choices([*self.choices(), more])
+        yield Choices([*choices, more])
+
+    def retell(self) -> None:
+        """Say everything anew, in the present language: place, page, focus and what was typed stay as they are."""
+        self._told_in = self.lobby.texts.language
+        self.retell_pages()
+        said = {each.id: each for each in self.buttons()}
+        for choice in self.query(Choice):
+            if choice.id in said:
+                choice.relabel(said[choice.id].label, said[choice.id].note)
+                choice.disabled = said[choice.id].disabled
+        self._label_more()
+        for choices in self.query(Choices):
+            choices.fit()
+        for hints in self.query(Hints):
+            hints.say(self.hint())
+        self.query_one(Header).retell()
+        for trail in self.query(Trail):
+            trail.refresh()
+
+    def retell_pages(self) -> None:
+        """The written part of `retell`."""
+        for page in self.query(Page):
+            page.show(self.blocks())
+
+    def on_screen_resume(self) -> None:
+        """What lay below another screen may have missed a change of language."""
+        if self._told_in != self.lobby.texts.language:
+            self.retell()
+
+    @on(LanguageKey.Pressed)
+    def _switch_language(self) -> None:
+        self.lobby.speak(self.lobby.next_language())
+        self.retell()
+
+    @on(Choice.Pressed, "#theme")
+    def _switch_theme(self) -> None:
+        self.app.theme = other_theme(self.app.theme)
+        self.retell()
+
+    def theme_choice(self) -> Choice:
+        """The button for the other theme."""
+        label: TextKey = "theme.reversed" if self.app.theme == DEFAULT_THEME else "theme.normal"
+        return Choice(self.lobby.texts(label), digit="7", back=True, id="theme")
+
+    def _label_more(self) -> None:
+        number, of = self._turned
+        label: TextKey = "more.first" if number == of else "more.next"
+        for more in self.query("#more").results(Choice):
+            more.relabel(f"{self.lobby.texts(label)} {number}/{of}", room_for=self._longest_more())
+
+    def _longest_more(self) -> str:
+        texts = self.lobby.texts
+        return f"{max(texts('more.next'), texts('more.first'), key=cell_len)} 9/9"
 
     @on(Page.Turned)
     def _page_turned(self, event: Page.Turned) -> None:
-        label: TextKey = "more.first" if event.number == event.of else "more.next"
+        self._turned = (event.number, event.of)
+        self._label_more()
         for more in self.query("#more").results(Choice):
             more.display = event.of > 1
-            more.relabel(f"{self.lobby.texts(label)} {event.number}/{event.of}")
             self.query_one(Choices).fit()
+            if more.has_focus and not more.display:
+                self.query("Choice:enabled").first().focus()
 
     @on(Choice.Pressed, "#more")
     def _turn_page(self) -> None:
@@ -100,12 +169,17 @@ class Frame(Screen[None], inherit_bindings=False):
             self.focus_next()
         elif event.key in _PREVIOUS:
             self.focus_previous()
-        elif event.key == "8" and self.query("#more") and self.query_one("#more").display:
+        elif event.key == "8" and any(
+            more.display and more.digit == "2" for more in self.query("#more").results(Choice)
+        ):
             self.query_one(Page).turn(-1)
         else:
             self._press_digit("0" if event.key in {"escape", "backspace"} else event.character)
 
     def _press_digit(self, digit: str | None) -> None:
+        if digit and digit == self.LANGUAGE_DIGIT:
+            self._switch_language()
+            return
         for choice in self.query(Choice):
             if digit and choice.digit == digit and choice.display:
                 choice.press()

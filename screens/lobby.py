@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kiosk.clock import Clock, system_clock
-from kiosk.texts import BASE_LANGUAGE, Texts
+from kiosk.texts import BASE_LANGUAGE, Texts, languages
 
 SETTLE_SECONDS = 0.4
 
@@ -33,8 +33,13 @@ class Lobby:
         self.texts = Texts(branch.language)
 
     def speak(self, language: str) -> None:
-        """Use `language` from the next screen on."""
+        """Use `language` from now on; the screens say theirs anew."""
         self.texts = Texts(language)
+
+    def next_language(self) -> str:
+        """The language after the present one; behind the last comes the first."""
+        known = languages()
+        return known[(known.index(self.texts.language) + 1) % len(known)]
 
     def reset(self) -> None:
         """Back to what the branch wants for a new customer."""

@@ -1,4 +1,4 @@
-"""暗証番号: asked once a visit."""
+"""暗証番号: asked once a visit, and three times to change it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,35 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from kiosk.desk import PinQuestion, Tries
+from kiosk.desk import PinPurpose, PinQuestion
 from kiosk.pin import Pin
+from kiosk.text_keys import TextKey
+from kiosk.words import PIN_HEADINGS, pin_troubles
 from screens.frame import Question
 from screens.lobby import Lobby
 from screens.widgets.blocks import Block, Gap, Heading, Notice, Prose
 from screens.widgets.choice import Choice
 from screens.widgets.choices import Choices
+from screens.widgets.looks import Look
 from screens.widgets.page import Page
 from screens.widgets.pin_field import PinField
 from screens.widgets.pin_pad import PinPad
+
+_BODIES: dict[PinPurpose, TextKey] = {
+    PinPurpose.LOG_IN: "pin.body",
+    PinPurpose.PRESENT: "pin.body",
+    PinPurpose.NEW: "pin.body-new",
+    PinPurpose.NEW_AGAIN: "pin.body-again",
+}
+_STEPS = (PinPurpose.PRESENT, PinPurpose.NEW, PinPurpose.NEW_AGAIN)
+"""The three questions of a change."""
 
 
 class PinScreen(Question[Pin | None]):
     """Digits go into the field wherever the focus is; Enter hands them over."""
 
     HINT = "hint.pin"
+    LANGUAGE_DIGIT = ""
     AUTO_FOCUS = "PinField"
     HEARS_KEYS_AT_ONCE = True
 
@@ -35,8 +48,14 @@ class PinScreen(Question[Pin | None]):
     def asked(self) -> Sequence[Block]:
         """What is asked for."""
         texts, question = self.lobby.texts, self._question
-        said = texts("pin.body", label=question.token_label, shortest=question.shortest, longest=question.longest)
-        return [Heading(texts("pin.heading")), Gap(), Prose(said)]
+        lengths = {"shortest": question.shortest, "longest": question.longest}
+        said = texts(_BODIES[question.purpose], label=question.token_label, **lengths)
+        step: list[Block] = []
+        if question.purpose in _STEPS:
+            step.append(Prose(texts("pin.change-step", number=_STEPS.index(question.purpose) + 1), Look.KICKER))
+        if question.required:
+            said = f"{texts('pin.required')}\n{said}"
+        return [*step, Heading(texts(PIN_HEADINGS[question.purpose])), Gap(), Prose(said)]
 
     def blocks(self) -> Sequence[Block]:
         """What went wrong before, below the field."""
@@ -44,10 +63,11 @@ class PinScreen(Question[Pin | None]):
         blocks: list[Block] = []
         if self._too_short:
             blocks.append(Notice(texts("pin.too-short", shortest=question.shortest)))
-        elif question.refused:
-            blocks.append(Notice(texts("pin.refused")))
-        if question.tries is Tries.FEW:
-            blocks.append(Prose(texts("pin.few"), mark="  "))
+        for trouble in pin_troubles(question):
+            if trouble == "pin.few":
+                blocks.append(Prose(texts(trouble), mark="  "))
+            elif not self._too_short:
+                blocks.append(Notice(texts(trouble)))
         return blocks
 
     def choices(self) -> Sequence[Choice]:
@@ -63,8 +83,15 @@ class PinScreen(Question[Pin | None]):
                 yield Page(self.asked(), id="asking")
                 yield field
                 yield Page(self.blocks(), id="trouble")
-                yield Choices(self.choices())
             yield PinPad(field, texts("pin.correct"), texts("pin.confirm"))
+            yield Choices(self.choices())
+
+    def retell_pages(self) -> None:
+        """What is asked, what went wrong, and the corners of the pad."""
+        texts = self.lobby.texts
+        self.query_one("#asking", Page).show(self.asked())
+        self.query_one("#trouble", Page).show(self.blocks())
+        self.query_one(PinPad).relabel(texts("pin.correct"), texts("pin.confirm"))
 
     def on_key(self, event: events.Key) -> None:
         """Digits belong to the field, wherever the focus is; Escape leads back."""

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from textual import on
 
+from kiosk.desk import ProblemAnswer
 from kiosk.errors import Changed, Problem
 from kiosk.text_keys import TextKey
 from screens.frame import Question
 from screens.lobby import Lobby
-from screens.widgets.blocks import Beside, Big, Block, Gap, Heading, Prose, Together
+from screens.widgets.blocks import Banner, Beside, Big, Block, Centred, Gap, Heading, Prose, Together
 from screens.widgets.choice import Choice
 from screens.widgets.looks import Look
 
@@ -22,14 +23,20 @@ _CHANGED: dict[Changed, TextKey] = {
 }
 
 
-class ProblemScreen(Question[None]):
+class ProblemScreen(Question[ProblemAnswer]):
     """What happened, whether anything changed, what to do now, and the code to tell the teller."""
 
-    HINT = "hint.ok"
+    HINT = "hint.choose"
 
-    def __init__(self, lobby: Lobby, problem: Problem) -> None:
+    def __init__(self, lobby: Lobby, problem: Problem, *, called: bool = False) -> None:
         super().__init__(lobby)
         self._problem = problem
+        self._called = called
+
+    def on_mount(self) -> None:
+        """Ring where staff has been called."""
+        if self._called:
+            self.app.bell()
 
     def blocks(self) -> Sequence[Block]:
         """The code beside what happened, then the rest."""
@@ -46,12 +53,21 @@ class ProblemScreen(Question[None]):
         )
         code = Together([Prose(texts("problem-screen.code"), Look.QUIET), Big(problem.code)])
         teller = Prose(texts("problem-screen.to-teller") + texts.of_problem(problem, "teller"), Look.QUIET)
+        if self._called:
+            coming = Together([Banner(texts("call.coming")), Centred(texts("call.wait"))])
+            return [coming, Gap(), Beside(code, happened, left_width=20), Gap(), teller]
         return [Heading(texts("problem-screen.heading")), Gap(), Beside(code, happened, left_width=20), Gap(), teller]
 
     def choices(self) -> Sequence[Choice]:
-        """「OK」."""
-        return [Choice(self.lobby.texts("ok"), digit="1", id="ok")]
+        """「OK」, and 係員を呼ぶ once."""
+        texts = self.lobby.texts
+        call = [] if self._called else [Choice(texts("call.button"), digit="3", id="call")]
+        return [Choice(texts("ok"), digit="1", id="ok"), *call]
 
     @on(Choice.Pressed, "#ok")
     def _ok(self) -> None:
-        self.answer(None)
+        self.answer(ProblemAnswer.READ)
+
+    @on(Choice.Pressed, "#call")
+    def _call(self) -> None:
+        self.answer(ProblemAnswer.CALL)

@@ -9,8 +9,8 @@ from textual import on
 
 from kiosk.desk import NoticeAnswer, RenewalNotice
 from kiosk.moments import date_words, days_words, until_words
+from kiosk.words import holder_words
 from screens.frame import Question
-from screens.holder_words import holder_words
 from screens.lobby import Lobby
 from screens.widgets.blocks import Beside, Big, Block, Facts, Gap, Heading, Meter, Prose
 from screens.widgets.choice import Choice

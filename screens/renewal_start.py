@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from textual import on
 
-from kiosk.desk import Destination, DestinationQuestion, OffReason
+from kiosk.desk import Destination, DestinationQuestion, Help, OffReason
 from kiosk.text_keys import TextKey
 from screens.frame import Question
 from screens.lobby import Lobby
@@ -18,7 +18,7 @@ from screens.widgets.trail import Stage
 _WHY_OFF: dict[OffReason, TextKey] = {OffReason.NOT_OFFERED: "renewal-start.not-offered"}
 
 
-class RenewalStartScreen(Question[Destination | None]):
+class RenewalStartScreen(Question[Destination | Help | None]):
     """The manual's page, its notes in pages below. 2 and 8 turn pages here, so the buttons are 1 and 3."""
 
     STAGE = Stage.DESTINATION
@@ -43,7 +43,7 @@ class RenewalStartScreen(Question[Destination | None]):
             ),
             Prose(texts("renewal-start.note-software"), mark="・", strong=texts("renewal-start.note-software-strong")),
             Gap(),
-            Prose(texts("renewal-start.link")),
+            Prose(texts("renewal-start.link"), Look.KICKER),
             Gap(),
             Together([Rule(), Prose(texts("footer.copyright"), Look.QUIET)]),
         ]
@@ -53,6 +53,7 @@ class RenewalStartScreen(Question[Destination | None]):
         return [
             self._destination(Destination.PC, "renewal-start.pc", "1"),
             self._destination(Destination.USB, "renewal-start.usb", "3", "renewal-start.usb-note"),
+            Choice(self.lobby.texts("renewal-start.help"), digit="4", back=True, id="help"),
             Choice(self.lobby.texts("back"), digit="0", back=True, id="back"),
         ]
 
@@ -69,6 +70,10 @@ class RenewalStartScreen(Question[Destination | None]):
     @on(Choice.Pressed, "#usb")
     def _usb(self) -> None:
         self.answer(Destination.USB)
+
+    @on(Choice.Pressed, "#help")
+    def _help(self) -> None:
+        self.answer(Help.WANTED)
 
     @on(Choice.Pressed, "#back")
     def _back(self) -> None:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from textual import events, on
+from textual.timer import Timer
 
 from kiosk.desk import Standby
 from kiosk.errors import Problem
-from kiosk.texts import languages
 from screens.frame import Frame
 from screens.lobby import Lobby
+from screens.themes import DEFAULT_THEME
 from screens.widgets.blocks import Banner, Big, Block, Centred, Drawn, Gap, Prose
 from screens.widgets.choice import Choice
 from screens.widgets.looks import Look
 from screens.widgets.usb_picture import Way, usb_picture
 
 _FOREIGN_SECONDS = 60
-"""How long the standby screen stays in a language chosen by somebody who then does not begin."""
+"""How long the standby screen stays in a language or theme chosen by somebody who then does not begin."""
+_COMING_SECONDS = 20
+"""How long 係員がまいります is shown."""
 
 
 class StandbyScreen(Frame):
@@ -26,12 +30,17 @@ class StandbyScreen(Frame):
 
     HINT = None
     AUTO_FOCUS = "#begin"
+    LANGUAGE_DIGIT = None
 
     def __init__(self, lobby: Lobby) -> None:
         super().__init__(lobby)
         self._standby = Standby.INSERT
         self._problem: Problem | None = None
         self._touch = asyncio.Event()
+        self._call = asyncio.Event()
+        self._coming = False
+        """Whether 係員がまいります is shown."""
+        self._falls_back: Timer | None = None
 
     def show(self, standby: Standby, problem: Problem | None = None) -> None:
         """Show this from now on; what is shown already is not drawn again."""
@@ -53,9 +62,16 @@ class StandbyScreen(Frame):
         self._touch.clear()
         await self._touch.wait()
 
+    async def called(self) -> None:
+        """Wait until the customer presses 係員を呼ぶ."""
+        self._call.clear()
+        await self._call.wait()
+
     def blocks(self) -> Sequence[Block]:
         """The picture, and what to do."""
         texts = self.lobby.texts
+        if self._coming:
+            return [Gap(2), Banner(texts("call.coming")), Gap(), Centred(texts("call.wait"), Look.QUIET)]
         if self._standby is Standby.OUT_OF_ORDER:
             code: list[Block] = (
                 [Gap(), Prose(texts("standby.out-code")), Big(self._problem.code)] if self._problem else []
@@ -71,11 +87,13 @@ class StandbyScreen(Frame):
         ]
 
     def choices(self) -> Sequence[Choice]:
-        """はじめる where a touch begins the visit, and the other languages."""
+        """はじめる where a touch begins the visit, 係員を呼ぶ, and the other theme and language."""
         texts = self.lobby.texts
         begin = [Choice(texts("standby.begin"), digit="1", id="begin")]
         return [
             *(begin if self._standby is Standby.READY else []),
+            Choice(texts("call.button"), digit="3", off=self._coming, id="call"),
+            self.theme_choice(),
             Choice(texts("language.other"), digit="9", back=True, id="language"),
         ]
 
@@ -87,25 +105,40 @@ class StandbyScreen(Frame):
     def on_key(self, event: events.Key) -> None:
         """A demo can be left from here; a kiosk in a branch cannot. All other keys are the frame's."""
         if event.key == "ctrl+q" and self.lobby.branch.demo_pin is not None:
+            event.stop()
             event.prevent_default()
             self.app.exit()
-
-    def _other_language(self) -> str:
-        known = languages()
-        return known[(known.index(self.lobby.texts.language) + 1) % len(known)]
 
     @on(Choice.Pressed, "#begin")
     def _begin(self) -> None:
         self._touch.set()
 
+    @on(Choice.Pressed, "#call")
+    def _call_staff(self) -> None:
+        """Answer at once; what comes of the call is the reception's."""
+        self._call.set()
+        self.app.bell()
+        self._show_coming(True)
+        self.set_timer(_COMING_SECONDS, partial(self._show_coming, False))
+
+    def _show_coming(self, coming: bool) -> None:
+        self._coming = coming
+        self.retell()
+
     @on(Choice.Pressed, "#language")
-    def _switch_language(self) -> None:
-        self.lobby.speak(self._other_language())
-        self.renew()
-        self.set_timer(_FOREIGN_SECONDS, self._fall_back)
+    def _other_language(self) -> None:
+        self._switch_language()
+        self._fall_back_later()
+
+    @on(Choice.Pressed, "#theme")
+    def _fall_back_later(self) -> None:
+        """Whoever chose language or theme may go without beginning."""
+        if self._falls_back:
+            self._falls_back.stop()
+        self._falls_back = self.set_timer(_FOREIGN_SECONDS, self._fall_back)
 
     def _fall_back(self) -> None:
-        """Whoever chose the language has gone without beginning."""
         if self.is_current:
             self.lobby.reset()
-            self.renew()
+            self.app.theme = DEFAULT_THEME
+            self.retell()

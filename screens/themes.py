@@ -8,10 +8,18 @@ from textual.theme import Theme
 
 from styles.palette import NORMAL, REVERSED, Palette
 
+DEFAULT_THEME = "kiosk"
+_REVERSED_THEME = "kiosk-reversed"
+
+
+def other_theme(name: str) -> str:
+    """The name of the theme that is not `name`."""
+    return _REVERSED_THEME if name == DEFAULT_THEME else DEFAULT_THEME
+
 
 def themes() -> tuple[Theme, ...]:
     """The themes to register; the first is the default."""
-    return _theme("kiosk", NORMAL, dark=False), _theme("kiosk-reversed", REVERSED, dark=True)
+    return _theme(DEFAULT_THEME, NORMAL, dark=False), _theme(_REVERSED_THEME, REVERSED, dark=True)
 
 
 def _theme(name: str, palette: Palette, *, dark: bool) -> Theme:

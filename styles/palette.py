@@ -35,6 +35,10 @@ class Palette:
     """What has been finished."""
     metal: str
     """The plug of the pictured USB."""
+    code_ink: str = "#000000"
+    """The dark modules of a code that cameras read: dark on light in every theme."""
+    code_paper: str = "#ffffff"
+    """Its light ones, and the quiet zone around."""
 
 
 NORMAL = Palette(
@@ -66,5 +70,5 @@ REVERSED = Palette(
     warning="#ffffff",
     warning_ground="#262626",
     done="#ffffff",
-    metal="#b0b0b0",
+    metal="#8c8c8c",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +12,13 @@ import msgspec
 
 from kiosk.cmp.client import CmpClient
 from kiosk.credentials import Credential, HolderRule
-from kiosk.demo_bank import Customer, DemoBank, opened, prepare
+from kiosk.demo_bank import TOKEN_LABEL, Customer, DemoBank, opened, prepare
 from kiosk.journal import Journal
 from kiosk.pin import Pin
 from kiosk.reception import FrontDesk
 from kiosk.services import open_services
 from kiosk.settings import DEMO_PIN, Settings
+from kiosk.tokens.errors import TokenError
 from kiosk.tokens.inventory import Inventory
 from kiosk.tokens.process import TokenProcess
 from kiosk.tokens.token import Token, find_tokens
@@ -52,19 +53,25 @@ class Bank:
                 services = replace(services, ca=through(services.ca))
             front_desk = FrontDesk(services, self.settings.token)
             try:
-                return await front_desk.serve_token(desk, await front_desk.the_token())
+                token = await front_desk.the_token(desk)
+                return await front_desk.serve_token(desk, token) if token else Outcome()
             finally:
                 await front_desk.close()
 
-    async def inventory(self) -> Inventory:
+    async def inventory(self, label: str = TOKEN_LABEL) -> Inventory:
         """What lies on the token, seen by a process of its own."""
-        async with await self.open_token() as token:
+        async with await self.open_token(label) as token:
             return await token.inventory()
 
-    async def open_token(self) -> Token:
+    async def open_token(self, label: str = TOKEN_LABEL, pin: str = DEMO_PIN) -> Token:
         process = TokenProcess.start(self.settings.token)
-        token = Token(self.settings.token, process, (await find_tokens(process))[0], HolderRule())
-        await token.log_in(Pin(bytearray(DEMO_PIN, "ascii")))
+        facts = next(each for each in await find_tokens(process) if each.label == label)
+        token = Token(self.settings.token, process, facts, HolderRule())
+        try:
+            await token.log_in(Pin(bytearray(pin, "ascii")))
+        except TokenError:
+            await process.end()
+            raise
         return token
 
     async def credential(self) -> Credential:
@@ -97,11 +104,16 @@ class Bank:
 
 @asynccontextmanager
 async def open_bank(
-    directory: Path, *, days_left: int = 20, kind: KeyKind = KeyKind.EC_P256, keep: bool = False
+    directory: Path,
+    *,
+    days_left: int = 20,
+    kind: KeyKind = KeyKind.EC_P256,
+    keep: bool = False,
+    others: Sequence[Customer] = (),
 ) -> AsyncIterator[Bank]:
-    """A bank in `directory`, whose one customer's certificate has so many days left."""
+    """A bank in `directory`, whose customer's certificate has so many days left; `others` share the token."""
     directory.mkdir(exist_ok=True)
-    await prepare(directory, Customer(days_left, kind), keep=keep)
+    await prepare(directory, [Customer(days_left, kind), *others], keep=keep)
     with opened(directory, "ja") as demo:
         yield Bank(demo)
 

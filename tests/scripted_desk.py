@@ -8,22 +8,33 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from kiosk.credentials import Credential
 from kiosk.desk import (
+    CertificateDetails,
     Completion,
+    CompletionAnswer,
     Destination,
     DestinationQuestion,
+    Help,
+    HelpPage,
+    IdQuestion,
     ImportAnnouncement,
     MainMenu,
     MenuChoice,
     NoticeAnswer,
+    PinPurpose,
     PinQuestion,
+    ProblemAnswer,
     RenewalNotice,
     SavingProgress,
     SavingStep,
+    TokenQuestion,
     WebAccessQuestion,
 )
 from kiosk.errors import Problem
 from kiosk.pin import Pin
+from kiosk.reminder import Reminder
+from kiosk.tokens.wire import TokenFacts
 
 
 @dataclass
@@ -31,8 +42,15 @@ class ScriptedDesk:
     """Takes the default way unless told otherwise; `asked` is what a customer would have seen, in order."""
 
     pins: list[str | None] = field(default_factory=lambda: ["123456"])
+    token: str | None = ""
+    """The label of the token that is meant; None gives up."""
+    holder: str | None = ""
+    """The ID that is meant; None gives up."""
     notice: NoticeAnswer = NoticeAnswer.NOW
     menu: list[MenuChoice] = field(default_factory=lambda: [MenuChoice.LEAVE])
+    help: list[Help] = field(default_factory=list)
+    keep: list[CompletionAnswer] = field(default_factory=list)
+    calls: bool = False
     destination: Destination | None = Destination.USB
     web_access: list[bool] = field(default_factory=lambda: [True, True])
     key_export: bool = True
@@ -55,10 +73,18 @@ class ScriptedDesk:
         if name == self.leaves_at:
             await asyncio.Event().wait()
 
+    async def choose_token(self, question: TokenQuestion) -> TokenFacts | None:
+        await self._see("token", question)
+        return next((each for each in question.tokens if each.label == self.token), None)
+
     async def ask_pin(self, question: PinQuestion) -> Pin | None:
-        await self._see("pin", question)
+        await self._see("pin" if question.purpose is PinPurpose.LOG_IN else f"pin-{question.purpose.value}", question)
         typed = self.pins.pop(0)
         return None if typed is None else Pin(bytearray(typed, "ascii"))
+
+    async def choose_id(self, question: IdQuestion) -> Credential | None:
+        await self._see("id", question)
+        return next((each.credential for each in question.ids if each.credential.holder.id == self.holder), None)
 
     async def show_notice(self, notice: RenewalNotice) -> NoticeAnswer:
         await self._see("notice", notice)
@@ -68,14 +94,23 @@ class ScriptedDesk:
         await self._see("menu", menu)
         return self.menu.pop(0) if self.menu else MenuChoice.LEAVE
 
+    async def show_details(self, details: CertificateDetails) -> None:
+        await self._see("details", details)
+
+    async def announce_pin_changed(self, seconds: int) -> None:
+        await self._see("pin-changed", seconds)
+
     @asynccontextmanager
     async def preprocessing(self) -> AsyncIterator[None]:
         await self._see("preprocessing")
         yield
 
-    async def choose_destination(self, question: DestinationQuestion) -> Destination | None:
+    async def choose_destination(self, question: DestinationQuestion) -> Destination | Help | None:
         await self._see("destination", question)
-        return self.destination
+        return self.help.pop() if self.help else self.destination
+
+    async def show_help(self, page: HelpPage) -> None:
+        await self._see("help", page)
 
     async def confirm_web_access(self, question: WebAccessQuestion) -> bool:
         await self._see(f"web-access {question.number}/{question.of}", question)
@@ -100,13 +135,18 @@ class ScriptedDesk:
     async def announce_import_complete(self, announcement: ImportAnnouncement) -> None:
         await self._see("import-complete", announcement)
 
-    async def show_completion(self, completion: Completion) -> None:
+    async def show_completion(self, completion: Completion) -> CompletionAnswer:
         self.completion = completion
         await self._see("completion", completion)
+        return self.keep.pop() if self.keep else CompletionAnswer.CLOSE
 
-    async def show_problem(self, problem: Problem) -> None:
+    async def show_reminder(self, reminder: Reminder) -> None:
+        await self._see("reminder", reminder)
+
+    async def show_problem(self, problem: Problem, *, called: bool = False) -> ProblemAnswer:
         self.problem = problem
-        await self._see("problem", problem)
+        await self._see("problem-called" if called else "problem", problem)
+        return ProblemAnswer.CALL if self.calls and not called else ProblemAnswer.READ
 
     async def ask_still_there(self, seconds: int) -> bool:
         await self._see("idle", seconds)

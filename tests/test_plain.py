@@ -18,14 +18,20 @@ from kiosk.clock import system_clock
 from kiosk.credentials import Credential, HolderRule
 from kiosk.demo_bank import manual_subject
 from kiosk.desk import (
+    CertificateDetails,
     Destination,
     DestinationQuestion,
+    Help,
+    HelpPage,
+    IdQuestion,
     MainMenu,
     MenuChoice,
     NoticeAnswer,
     OffReason,
     PinQuestion,
+    ProblemAnswer,
     RenewalNotice,
+    TokenQuestion,
     Tries,
     WebAccessQuestion,
 )
@@ -33,6 +39,7 @@ from kiosk.errors import Code, Problem
 from kiosk.pin import Pin
 from kiosk.plain import PlainDesk, YesDesk, echo_kept
 from kiosk.texts import Texts
+from tests.screens.gallery import IDS, REMINDER, TOKENS
 
 NOW = system_clock()
 QUESTION = PinQuestion("SHINKIN-USB", refused=False, tries=Tries.PLENTY, shortest=4, longest=16)
@@ -94,8 +101,44 @@ async def test_a_problem_tells_code_change_and_next_step() -> None:
     plain, shown = desk()
     await plain.show_problem(Problem(Code.TOKEN_TAKEN_OUT))
     assert shown[0].startswith("T-02: ")
-    assert len(shown) == 3
+    assert len(shown) == 5, "code and cause, change, next step, and two ways on"
     assert all(shown)
+
+
+@pytest.mark.parametrize(("typed", "answer"), [("1", ProblemAnswer.CALL), ("2", ProblemAnswer.READ)])
+async def test_staff_can_be_called(typed: str, answer: ProblemAnswer) -> None:
+    plain, shown = desk(typed)
+    assert await plain.show_problem(Problem(Code.TOKEN_TAKEN_OUT)) is answer
+    await plain.show_problem(Problem(Code.TOKEN_TAKEN_OUT), called=True)
+    assert shown[-1] == "係員がまいります"
+
+
+async def test_ids_and_tokens_are_numbered_and_can_be_declined() -> None:
+    for typed, picked in (("2", 1), ("3", None)):
+        plain, shown = desk(typed, typed)
+        ids = await plain.choose_id(IdQuestion(IDS[:2]))
+        assert ids == (None if picked is None else IDS[picked].credential)
+        assert await plain.choose_token(TokenQuestion(TOKENS[:2])) == (None if picked is None else TOKENS[picked])
+        assert any("管理者ID" in line and "あと9日" in line for line in shown)
+
+
+async def test_help_and_reminder_are_told_in_words() -> None:
+    plain, shown = desk("2")
+    question = DestinationQuestion({Destination.PC: OffReason.NOT_OFFERED})
+    assert await plain.choose_destination(question) is Help.WANTED
+    await plain.show_help(HelpPage("https://www.example.jp/usb/"))
+    await plain.show_reminder(REMINDER)
+    assert "  https://www.example.jp/usb/" in shown
+    assert shown[-1].endswith("2027年10月24日（日）")
+
+
+async def test_the_certificate_is_told_in_full(certificate: Certificate) -> None:
+    plain, shown = desk()
+    credential = Credential(certificate, b"1", HolderRule().holder_of(certificate))
+    await plain.show_details(CertificateDetails(credential, 20, "Some CA"))
+    text = "\n".join(shown)
+    for part in (*(line.value for line in certificate.subject), certificate.serial, "Some CA", "あと20日"):
+        assert part in text
 
 
 async def test_yes_sends_a_refused_pin_never_again() -> None:

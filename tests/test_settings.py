@@ -50,6 +50,29 @@ def test_a_rule_that_would_fail_in_front_of_a_customer_is_refused_at_once(
 
 
 @pytest.mark.parametrize(
+    "told",
+    [
+        {"help_page": ""},
+        {"help_page": "javascript:alert(1)"},
+        {"help_page": "https://example.jp/ x"},
+        {"help_page": "https://example.jp/\n"},
+        {"help_page": "https://example.jp/" + "x" * 300},
+        {"help_url": "ftp://example.jp/"},
+    ],
+)
+def test_an_address_that_could_not_be_shown_or_called_is_refused_at_once(
+    tmp_path: Path, told: dict[str, object]
+) -> None:
+    path = tmp_path / "kiosk.toml"
+    save_settings(SETTINGS, path)
+    settings = msgspec.toml.decode(path.read_bytes())
+    settings["branch"].update(told)
+    path.write_bytes(msgspec.toml.encode(settings))
+    with pytest.raises(SettingsError):
+        load_settings(path)
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("", "token"),

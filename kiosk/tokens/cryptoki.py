@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import pkcs11
@@ -60,7 +61,7 @@ _FAILURES: tuple[tuple[type[Exception], FailureKind], ...] = (
     (exceptions.PinLenRange, FailureKind.PIN_LENGTH),
     (exceptions.PinInvalid, FailureKind.PIN_LENGTH),
     (exceptions.UserPinNotInitialized, FailureKind.PIN_NOT_SET),
-    (exceptions.PinExpired, FailureKind.PIN_NOT_SET),
+    (exceptions.PinExpired, FailureKind.PIN_TO_BE_CHANGED),
     (exceptions.DeviceRemoved, FailureKind.GONE),
     (exceptions.TokenNotPresent, FailureKind.GONE),
     (exceptions.NoSuchToken, FailureKind.GONE),
@@ -144,6 +145,18 @@ class Cryptoki:
     def log_in(self, serial: str, pin: str) -> None:
         """Open the session with the token of `serial`."""
         self._session = self._token(serial).open(rw=True, user_pin=pin)
+
+    def change_pin(self, serial: str, present: str, new: str) -> None:
+        """Change the PIN, in the session there is or in one of its own; nobody has to be logged in for that."""
+        if self._session is not None:
+            self._session.set_pin(present, new)
+            return
+        session = self._token(serial).open(rw=True)
+        try:
+            session.set_pin(present, new)
+        finally:
+            with suppress(exceptions.PKCS11Error):
+                session.close()
 
     def list_objects(self) -> list[StoredObject]:
         """Every certificate, private key and public key that the token shows."""

@@ -90,7 +90,14 @@ class TokenProcess:
         return self._turn.locked()
 
     async def call(
-        self, request: wire.Request, answer: type[T], limit: float, *, pin: Pin | None = None, pipe: int | None = None
+        self,
+        request: wire.Request,
+        answer: type[T],
+        limit: float,
+        *,
+        pin: Pin | None = None,
+        new_pin: Pin | None = None,
+        pipe: int | None = None,
     ) -> T:
         """Have `request` carried out, and answer with what its docstring promises.
 
@@ -99,12 +106,13 @@ class TokenProcess:
             TokenHangs: no answer within `limit` seconds.
             TokenProcessDied: the process is gone.
         """
-        secret = pin.take() if pin else bytearray()
+        secrets = [each.take() if each else bytearray() for each in (pin, new_pin)]
         try:
             async with self._turn:
-                reply = await self._ask(request, secret, pipe, limit)
+                reply = await self._ask(request, secrets, pipe, limit)
         finally:
-            wipe(secret)
+            for secret in secrets:
+                wipe(secret)
         if isinstance(reply, wire.Failed):
             raise TokenError(reply.kind, reply.detail)
         try:
@@ -144,11 +152,13 @@ class TokenProcess:
         if self._exchange_under_way is not None:
             self._exchange_under_way.cancel()
 
-    async def _ask(self, request: wire.Request, secret: bytearray, pipe: int | None, limit: float) -> wire.Reply:
+    async def _ask(
+        self, request: wire.Request, secrets: Sequence[bytearray], pipe: int | None, limit: float
+    ) -> wire.Reply:
         name = type(request).__name__
         if not self._usable:
             raise TokenProcessDied(name)
-        self._exchange_under_way = asyncio.create_task(self._exchange(request, secret, pipe), name=name)
+        self._exchange_under_way = asyncio.create_task(self._exchange(request, secrets, pipe), name=name)
         try:
             async with asyncio.timeout(limit):
                 return await self._exchange_under_way
@@ -164,12 +174,14 @@ class TokenProcess:
             self._kill()
             raise
 
-    async def _exchange(self, request: wire.Request, secret: bytearray, pipe: int | None) -> wire.Reply:
+    async def _exchange(self, request: wire.Request, secrets: Sequence[bytearray], pipe: int | None) -> wire.Reply:
         loop = asyncio.get_running_loop()
         frame = msgspec.msgpack.encode(request)
         _send_head(self._channel, len(frame), [] if pipe is None else [pipe])
-        for part in (frame, len(secret).to_bytes(wire.LENGTH_BYTES, "big"), secret):
-            await loop.sock_sendall(self._channel, part)
+        await loop.sock_sendall(self._channel, frame)
+        for secret in secrets:
+            await loop.sock_sendall(self._channel, len(secret).to_bytes(wire.LENGTH_BYTES, "big"))
+            await loop.sock_sendall(self._channel, secret)
         size = int.from_bytes(await self._exactly(wire.LENGTH_BYTES), "big")
         if size > wire.LARGEST_FRAME:
             raise EOFError

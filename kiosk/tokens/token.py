@@ -69,6 +69,16 @@ class Token:
         request = wire.LogIn(self.facts.serial)
         await self._process.call(request, type(None), self._settings.limits.log_in, pin=pin)
 
+    async def change_pin(self, present: Pin, new: Pin) -> None:
+        """Change the token's PIN, and go on with the new one; both are overwritten here as soon as they were sent.
+
+        Raises:
+            TokenError: `PIN_WRONG`, `PIN_LOCKED`, `PIN_LENGTH` (the token does not take the new one), or another kind.
+            TokenHangs, TokenProcessDied
+        """
+        request = wire.ChangePin(self.facts.serial)
+        await self._process.call(request, type(None), self._settings.limits.log_in, pin=present, new_pin=new)
+
     async def log_in_afresh(self) -> None:
         """Go on in a fresh process, with the PIN the token has accepted: a module's cache may outlive a card.
 

@@ -1,8 +1,8 @@
 """What the UI's process and a token process say to each other, over one Unix socket.
 
-Every message is a length (4 bytes, big-endian) and that many bytes of MessagePack. A request is followed by a second
-such frame with its secret, empty for most: so a PIN stays in the bytearray it was typed into and is never part of a
-structure that could be printed.
+Every message is a length (4 bytes, big-endian) and that many bytes of MessagePack. A request is followed by two
+more such frames with its secrets, empty for most: so a PIN stays in the bytearray it was typed into and is never part
+of a structure that could be printed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ LARGEST_FRAME = 1 << 20
 """Bytes; everything on a token fits many times."""
 
 LENGTH_BYTES = 4
+
+SECRETS = 2
+"""How many frames with a secret follow every request."""
 
 LARGEST_CERTIFICATE = 16 * 1024
 """Bytes; a certificate object that holds more is told without its content, and so is unreadable."""
@@ -47,6 +50,8 @@ class FailureKind(StrEnum):
     PIN_LOCKED = "pin-locked"
     PIN_NOT_SET = "pin-not-set"
     PIN_LENGTH = "pin-length"
+    PIN_TO_BE_CHANGED = "pin-to-be-changed"
+    """The PIN is right, but opens nothing before it was changed."""
     FULL = "full"
     """No room on the token."""
     UNSUITABLE = "unsuitable"
@@ -120,6 +125,15 @@ class LogIn(msgspec.Struct, frozen=True, tag=True):
     serial: str
 
 
+class ChangePin(msgspec.Struct, frozen=True, tag=True):
+    """→ None: change the PIN from the first secret to the second, and go on with that, logged in.
+
+    It needs no session before: a PIN that must be changed first may open none.
+    """
+
+    serial: str
+
+
 class LendPin(msgspec.Struct, frozen=True, tag=True):
     """→ None: write the accepted PIN into the pipe whose end comes with this message."""
 
@@ -185,6 +199,7 @@ class Remove(msgspec.Struct, frozen=True, tag=True):
 Request = (
     FindTokens
     | LogIn
+    | ChangePin
     | LendPin
     | LogInWithLentPin
     | ListObjects

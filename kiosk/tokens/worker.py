@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
@@ -31,22 +32,24 @@ class Worker:
         self._cryptoki = cryptoki
         self._accepted_pin: tuple[str, str] | None = None
 
-    def answer(self, request: wire.Request, secret: bytes, pipe: int | None) -> wire.Reply:
+    def answer(self, request: wire.Request, secrets: Sequence[bytes], pipe: int | None) -> wire.Reply:
         """Carry out one request; whatever a module raises becomes a `Failed`."""
         try:
-            return wire.Done(msgspec.Raw(msgspec.msgpack.encode(self._carry_out(request, secret, pipe))))
+            return wire.Done(msgspec.Raw(msgspec.msgpack.encode(self._carry_out(request, secrets, pipe))))
         except Failure as failure:
             return failure.reply
         except exceptions.PKCS11Error as error:
             return failure_of(error).reply
 
-    def _carry_out(self, request: wire.Request, secret: bytes, pipe: int | None) -> object:
+    def _carry_out(self, request: wire.Request, secrets: Sequence[bytes], pipe: int | None) -> object:
         token = self._cryptoki
         match request:
             case wire.FindTokens():
                 return token.find_tokens()
             case wire.LogIn(serial):
-                self._log_in(serial, secret.decode("ascii"))
+                self._log_in(serial, secrets[0].decode("ascii"))
+            case wire.ChangePin(serial):
+                self._change_pin(serial, secrets[0].decode("ascii"), secrets[1].decode("ascii"))
             case wire.LendPin():
                 self._lend_pin(pipe)
             case wire.LogInWithLentPin(serial):
@@ -71,6 +74,12 @@ class Worker:
         self._cryptoki.log_in(serial, pin)
         self._accepted_pin = (serial, pin)
 
+    def _change_pin(self, serial: str, present: str, new: str) -> None:
+        self._cryptoki.change_pin(serial, present, new)
+        if self._accepted_pin is None:
+            self._log_in(serial, new)
+        self._accepted_pin = (serial, new)
+
     def _lend_pin(self, pipe: int | None) -> None:
         if self._accepted_pin is None or pipe is None:
             raise Failure(wire.FailureKind.DEVICE, "no PIN to lend")
@@ -84,9 +93,9 @@ def serve(channel: socket.socket, worker: Worker) -> None:
         request, pipe = _receive(channel)
         if request is None:
             return
-        secret, _ = _receive(channel)
+        secrets = [_receive(channel)[0] or b"" for _ in range(wire.SECRETS)]
         try:
-            reply = msgspec.msgpack.encode(worker.answer(decode(request), secret or b"", pipe))
+            reply = msgspec.msgpack.encode(worker.answer(decode(request), secrets, pipe))
         finally:
             if pipe is not None:
                 os.close(pipe)

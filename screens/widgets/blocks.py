@@ -172,7 +172,7 @@ class Beside:
         """The rows of both."""
         rest = width - self.left_width - self.gap
         if rest < self.needs:
-            return [*self.left.rows(width), Content(""), *self.right.rows(width)]
+            return [row for part in self.parts(width) for row in part.rows(width)]
         left, right = self.left.rows(self.left_width), self.right.rows(rest)
         height = max(len(left), len(right))
         left += [Content("")] * (height - len(left))
@@ -181,6 +181,10 @@ class Beside:
             Content.assemble(a, " " * (self.left_width + self.gap - a.cell_length), b)
             for a, b in zip(left, right, strict=True)
         ]
+
+    def parts(self, width: int) -> Sequence[Block]:
+        """What it is made of where the two do not fit beside each other."""
+        return () if width - self.left_width - self.gap >= self.needs else (self.left, Gap(), self.right)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,3 +270,7 @@ class Together:
     def rows(self, width: int) -> list[Content]:
         """The rows of all of them."""
         return [row for block in self.blocks for row in block.rows(width)]
+
+    def parts(self, width: int) -> Sequence[Block]:  # noqa: ARG002
+        """What it is made of, for a page that is too low for all of it."""
+        return self.blocks

@@ -40,6 +40,7 @@ class Choice(Widget, can_focus=True):
         note: str = "",
         off: bool = False,
         back: bool = False,
+        room_for: str = "",
         id: str = "",  # noqa: A002
     ) -> None:
         """Make a button.
@@ -50,6 +51,7 @@ class Choice(Widget, can_focus=True):
             note: A second, quieter line: why it is off, or what else there is to say.
             off: Whether it cannot be pressed.
             back: Whether it leads back; such a button stands apart from the others.
+            room_for: A longer label it may get later; it is as wide as if it had that already.
             id: Its identifier on the screen.
         """
         super().__init__(id=id or None, disabled=off)
@@ -57,10 +59,13 @@ class Choice(Widget, can_focus=True):
         self.digit = digit
         self.note = note
         self.back = back
+        self._room_for = room_for
 
-    def relabel(self, label: str, note: str = "") -> None:
-        """Say something else from now on."""
+    def relabel(self, label: str, note: str = "", room_for: str | None = None) -> None:
+        """Say something else from now on; `room_for` as above, the same as before where it is None."""
         self.label, self.note = label, note
+        if room_for is not None:
+            self._room_for = room_for
         self.refresh()
 
     def press(self) -> None:
@@ -70,7 +75,8 @@ class Choice(Widget, can_focus=True):
 
     def least_width(self) -> int:
         """Cells the button needs to say its label in one line."""
-        return max(NARROWEST, cell_len(self.label) + cell_len(self._chip()) + 2 + _FRAME)
+        longest = max(cell_len(self.label), cell_len(self._room_for))
+        return max(NARROWEST, longest + cell_len(self._chip()) + 2 + _FRAME)
 
     def rows_at(self, width: int) -> int:
         """Rows the button takes at `width` cells, its border included."""

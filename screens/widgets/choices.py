@@ -12,6 +12,8 @@ from textual.widget import Widget
 from screens.widgets.choice import Choice
 
 _GAP = 2
+_NARROW = 60
+"""Cells of a bar below which the gaps between buttons are smaller."""
 _WIDEST = 46
 
 
@@ -43,9 +45,11 @@ class Choices(Widget):
         shown = [each for each in self.buttons if each.display]
         forward = [each for each in shown if not each.back]
         back = [each for each in shown if each.back]
-        one_row = bool(forward) and sum(each.least_width() + _GAP for each in shown) - _GAP <= width
+        gap = self._gap()
+        one_row = bool(forward) and sum(each.least_width() + gap for each in shown) - gap <= width
         self.set_class(not one_row, "-stacked")
-        taken = sum(each.least_width() + _GAP for each in back) if one_row else 0
+        self.set_class(gap < _GAP, "-narrow")
+        taken = sum(each.least_width() + gap for each in back) if one_row else 0
         tall = self._size_row(forward, width - taken)
         low = self._size_row(back, width, equal=False)
         if one_row:
@@ -54,12 +58,17 @@ class Choices(Widget):
     def _size_row(self, row: Sequence[Choice], width: int, *, equal: bool = True) -> int:
         if not row:
             return 0
-        share = min(_WIDEST, (width - _GAP * (len(row) - 1)) // len(row))
+        gap = self._gap()
+        share = min(_WIDEST, (width - gap * (len(row) - 1)) // len(row))
+        equal = equal or sum(each.least_width() + gap for each in row) - gap > width
         for each in row:
             each.styles.width = share if equal else each.least_width()
         rows = max(each.rows_at(share) for each in row)
         self._heighten(row, rows)
         return rows
+
+    def _gap(self) -> int:
+        return _GAP if self.size.width >= _NARROW else 1
 
     @staticmethod
     def _heighten(row: Sequence[Choice], rows: int) -> None:

@@ -13,6 +13,11 @@ class Hints(Widget):
         super().__init__()
         self._text = text
 
+    def say(self, text: str) -> None:
+        """Show another line."""
+        self._text = text
+        self.refresh()
+
     def render(self) -> Content:
         """The line."""
         return Content(self._text)

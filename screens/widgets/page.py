@@ -11,11 +11,14 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.widget import Widget
 
-from screens.widgets.blocks import Block, Gap
+from screens.widgets.blocks import Beside, Block, Drawn, Gap, Prose, Together
+
+_LEAST_BEGINNING = 2
+"""Rows of a text that may begin at the foot of a page, where more than half of the page would stay empty without."""
 
 
 class Page(Widget):
-    """Blocks, shown a page at a time. A block is broken over pages only if it is taller than a page."""
+    """Blocks, shown a page at a time. A block is broken only if it is taller than a page, or to fill one."""
 
     @dataclass
     class Turned(Message):
@@ -36,6 +39,7 @@ class Page(Widget):
         self._blocks = tuple(blocks)
         self._laid_out = None
         self.refresh(layout=True)
+        self.call_after_refresh(self._settle)
 
     def turn(self, by: int) -> None:
         """Turn `by` pages on; behind the last comes the first."""
@@ -63,6 +67,9 @@ class Page(Widget):
 
     def on_resize(self, _event: events.Resize) -> None:
         """Other size, other pages."""
+        self._settle()
+
+    def _settle(self) -> None:
         self._number = min(self._number, len(self._pages()) - 1)
         self._tell()
 
@@ -80,22 +87,47 @@ class Page(Widget):
 
 
 def paginate(blocks: Sequence[Block], width: int, height: int) -> list[list[Content]]:
-    """Lay `blocks` out on pages of `width` by `height` cells; gaps at either end of a page are dropped."""
+    """Lay `blocks` out on pages of `width` by `height` cells; gaps at either end of a page are dropped.
+
+    Pictures are decoration: where there is more than one page, they are left out.
+    """
+    pages = _laid_out(blocks, width, height)
+    if len(pages) > 1 and any(isinstance(block, Drawn) for block in blocks):
+        pages = _laid_out([block for block in blocks if not isinstance(block, Drawn)], width, height)
+    return pages
+
+
+def _laid_out(blocks: Sequence[Block], width: int, height: int) -> list[list[Content]]:
     pages: list[list[Content]] = [[]]
     for block in blocks:
-        rows = block.rows(width)
-        if isinstance(block, Gap):
-            if pages[-1]:
-                pages[-1] += rows[: height - len(pages[-1])]
-            continue
-        if pages[-1] and len(pages[-1]) + len(rows) > height:
-            pages.append([])
-        while len(rows) > height:
-            pages[-1] += rows[:height]
-            rows = rows[height:]
-            pages.append([])
-        pages[-1] += rows
+        _lay_out(block, pages, width, height)
     return [_trimmed(page) for page in pages if page] or [[]]
+
+
+def _lay_out(block: Block, pages: list[list[Content]], width: int, height: int) -> None:
+    """Set `block` behind what is on the last page, or on new ones."""
+    rows = block.rows(width)
+    rest = height - len(pages[-1])
+    if isinstance(block, Gap):
+        pages[-1] += rows[:rest] if pages[-1] else []
+        return
+    if len(rows) > rest:
+        much_left = rest >= max(_LEAST_BEGINNING, height // 2)
+        parts = block.parts(width) if isinstance(block, Together | Beside) else ()
+        if parts and (len(rows) > height or much_left):
+            for part in parts:
+                _lay_out(part, pages, width, height)
+            return
+        if pages[-1]:
+            begun = rest if isinstance(block, Prose) and much_left else 0
+            pages[-1] += rows[:begun]
+            rows = rows[begun:]
+            pages.append([])
+    while len(rows) > height:
+        pages[-1] += rows[:height]
+        rows = rows[height:]
+        pages.append([])
+    pages[-1] += rows
 
 
 def _trimmed(page: list[Content]) -> list[Content]:

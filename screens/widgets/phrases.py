@@ -55,13 +55,17 @@ def _clusters(text: str, width: int) -> list[str]:
     """Characters with what must stay beside them: combining marks, closing marks behind, opening marks before."""
     clusters: list[str] = []
     for character in text:
-        stays = unicodedata.combining(character) or unicodedata.category(character) in {"Mn", "Me", "Cf"}
-        joins = stays or character in NEVER_FIRST or (clusters and clusters[-1][-1] in NEVER_LAST)
+        joins = _stays(character) or character in NEVER_FIRST or (clusters and clusters[-1][-1] in NEVER_LAST)
         if clusters and joins and cell_len(clusters[-1] + character) <= width:
             clusters[-1] += character
         else:
             clusters.append(character)
     return clusters
+
+
+def _stays(character: str) -> bool:
+    """Whether it belongs to the letter before it: a combining mark or a variation selector."""
+    return unicodedata.category(character) in {"Mn", "Me", "Cf"}
 
 
 @cache
@@ -73,7 +77,7 @@ def _units(paragraph: str) -> list[str]:
     """What stays together on a line: words of English, phrases of Japanese, joined where kinsoku forbids a break."""
     units: list[str] = []
     for phrase in _phrases(paragraph):
-        if units and phrase and (phrase[0] in NEVER_FIRST or units[-1][-1] in NEVER_LAST):
+        if units and (phrase[0] in NEVER_FIRST or _stays(phrase[0]) or units[-1][-1] in NEVER_LAST):
             units[-1] += phrase
         else:
             units.append(phrase)

@@ -29,6 +29,11 @@ class PadKey(Widget):
         self._pressed = pressed
         self.can_focus = by_focus
 
+    def relabel(self, label: str) -> None:
+        """Say something else from now on."""
+        self._label = label
+        self.refresh()
+
     def render(self) -> Content:
         """The label."""
         return Content.styled(self._label, "bold")
@@ -61,6 +66,12 @@ class PinPad(Widget):
         yield PadKey(self._correct, self._field.correct, by_focus=True)
         yield self._key(0)
         yield PadKey(self._confirm, self._submit, by_focus=True)
+
+    def relabel(self, correct: str, confirm: str) -> None:
+        """Other words on the two lower corners."""
+        corners = [each for each in self.query(PadKey) if each.can_focus]
+        for key, label in zip(corners, (correct, confirm), strict=True):
+            key.relabel(label)
 
     def _key(self, digit: int) -> PadKey:
         return PadKey(str(digit), partial(self._field.type, digit))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from rich.cells import cell_len
+
 LONGEST = 400
 """Characters of one text from outside that are shown; the rest is an ellipsis."""
 
@@ -55,3 +57,13 @@ def _visible(character: str) -> str:
 
 def _is_in(character: str, ranges: tuple[range, ...]) -> bool:
     return any(ord(character) in each for each in ranges)
+
+
+def brief(text: str, cells: int) -> str:
+    """`printable(text)` in one line of at most `cells` cells; the rest is an ellipsis."""
+    line = printable(text)
+    if cell_len(line) <= cells:
+        return line
+    while cell_len(line) >= cells:
+        line = line[:-1]
+    return f"{line}…"

@@ -13,6 +13,11 @@ class TitleBand(Widget):
         super().__init__()
         self._title_text = title
 
+    def say(self, title: str) -> None:
+        """Show another title."""
+        self._title_text = title
+        self.refresh()
+
     def render(self) -> Content:
         """The title."""
         return Content.styled(self._title_text, "bold")

@@ -44,7 +44,21 @@ class Trail(Widget):
         """The row."""
         if self._stage is None:
             return Content("")
-        return Content.styled(" › ", "$quiet").join([self._station(stage) for stage in Stage])
+        whole = self._part(0, len(Stage))
+        if whole.cell_length <= self.size.width:
+            return whole
+        return max(self._parts_that_fit(self._stage.value), key=lambda part: part.cell_length, default=whole)
+
+    def _parts_that_fit(self, present: int) -> list[Content]:
+        """Parts of the row with the present station in them; what is left out is an ellipsis."""
+        parts = [self._part(begin, end) for begin in range(present + 1) for end in range(present + 1, len(Stage) + 1)]
+        return [part for part in parts if part.cell_length <= self.size.width]
+
+    def _part(self, begin: int, end: int) -> Content:
+        shown = [self._station(stage) for stage in Stage if begin <= stage.value < end]
+        more = Content.styled("…", "$quiet")
+        ends = [more] if begin else [], [more] if end < len(Stage) else []
+        return Content.styled(" › ", "$quiet").join([*ends[0], *shown, *ends[1]])
 
     def _station(self, stage: Stage) -> Content:
         name = self._lobby.texts(_NAMES[stage])

@@ -19,17 +19,20 @@ from cryptography.x509.oid import NameOID
 
 from kiosk.ca.authority import load_authority
 from kiosk.certificates import read_certificate
-from kiosk.clock import one_year_after, system_clock
+from kiosk.clock import JAPAN, one_year_after, system_clock
 from kiosk.cmp.client import CmpClient, GeneralAnswer
 from kiosk.cmp.errors import Distrust, TransferError, TransferFailure, UntrustedAnswer
 from kiosk.cmp.issued import Issued, WrongCertificate
 from kiosk.cmp.signing import Signer, SigningKey
 from kiosk.credentials import successor_key_id
-from kiosk.demo_bank import Customer, DemoBank
+from kiosk.demo_bank import Customer, DemoBank, make_software_token
 from kiosk.desk import (
     Completion,
+    CompletionAnswer,
     Destination,
     DestinationQuestion,
+    Help,
+    HelpPage,
     MainMenu,
     MenuChoice,
     NoticeAnswer,
@@ -39,6 +42,7 @@ from kiosk.desk import (
 )
 from kiosk.errors import Changed, Code, Problem
 from kiosk.journal import Event
+from kiosk.texts import Texts
 from kiosk.tokens.wire import KeyKind, ObjectKind
 from kiosk.visit import LOOK_EVERY
 from tests.bank import Bank, child_processes, open_bank
@@ -201,6 +205,41 @@ async def test_expired(tmp_path: Path) -> None:
         outcome = await bank.visit(ScriptedDesk())
         assert outcome.problem is not None
         assert outcome.problem.code is Code.EXPIRED
+
+
+async def test_an_empty_token(bank: Bank) -> None:
+    """Prepared and with a PIN, but nothing on it."""
+    make_software_token(bank.directory, bank.settings.token)
+    desk = ScriptedDesk()
+    outcome = await bank.visit(desk)
+    assert outcome.problem == Problem(Code.NO_CERTIFICATE)
+    assert desk.asked == ["pin", "problem"]
+
+
+@pytest.mark.parametrize("code", [Code.NO_CERTIFICATE, Code.EXPIRED])
+@pytest.mark.parametrize(("language", "says"), [("ja", "電子証明書取得"), ("en", "obtained at the counter")])
+def test_who_has_nothing_to_renew_is_sent_to_the_counter(code: Code, language: str, says: str) -> None:
+    assert says in Texts(language).of_problem(Problem(code), "customer")
+
+
+async def test_the_help_page_leads_back_to_the_start_of_the_renewal(bank: Bank) -> None:
+    desk = ScriptedDesk(help=[Help.WANTED, Help.WANTED])
+    assert (await bank.visit(desk)).completion is not None
+    assert desk.asked[3:8] == ["destination", "help", "destination", "help", "destination"]
+    page = next(each for each in desk.seen if isinstance(each, HelpPage))
+    assert page.address == bank.settings.branch.help_page
+
+
+async def test_the_completion_offers_the_day_of_the_next_renewal(bank: Bank) -> None:
+    desk = ScriptedDesk(keep=[CompletionAnswer.KEEP])
+    outcome = await bank.visit(desk)
+    assert desk.asked[-3:] == ["completion", "reminder", "completion"]
+    assert outcome.completion is not None
+    new, reminder = outcome.completion.certificate, outcome.completion.reminder
+    assert reminder is not None
+    assert reminder.day == new.not_after.astimezone(JAPAN).date() - timedelta(days=30)
+    assert reminder.holder_id == "TKYM1408054"
+    assert reminder.certificate == new.fingerprint
 
 
 async def test_rsa_token(tmp_path: Path) -> None:
@@ -445,10 +484,10 @@ async def test_the_token_may_go_while_the_completion_is_read(bank: Bank, tmp_pat
     token.put_in()
 
     class Desk(ScriptedDesk):
-        async def show_completion(self, completion: Completion) -> None:
+        async def show_completion(self, completion: Completion) -> CompletionAnswer:
             token.pull()
             await asyncio.sleep(3 * LOOK_EVERY)
-            await super().show_completion(completion)
+            return await super().show_completion(completion)
 
     settings = msgspec.structs.replace(bank.settings, token=token.settings)
     desk = Desk()

@@ -28,6 +28,7 @@ class Board:
     shown: list[tuple[Standby, Problem | None]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     touch: asyncio.Event = field(default_factory=asyncio.Event)
+    call: asyncio.Event = field(default_factory=asyncio.Event)
 
     def show(self, standby: Standby, problem: Problem | None = None) -> None:
         if not self.shown or self.shown[-1] != (standby, problem):
@@ -36,6 +37,10 @@ class Board:
 
     async def touched(self) -> None:
         await self.touch.wait()
+
+    async def called(self) -> None:
+        await self.call.wait()
+        self.call.clear()
 
     async def wait_for(self, standby: Standby) -> None:
         async with asyncio.timeout(20):

@@ -5,27 +5,39 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import date, timedelta
 
 from kiosk.app import Branch, KioskApp
 from kiosk.clock import Clock
+from kiosk.credentials import HolderKind
 from kiosk.desk import (
+    CertificateDetails,
     Completion,
     Desk,
     Destination,
     DestinationQuestion,
+    HeldId,
+    HelpPage,
+    IdQuestion,
     ImportAnnouncement,
     MainMenu,
     OffReason,
+    PinPurpose,
     PinQuestion,
     RenewalNotice,
     SavingStep,
     Standby,
     StandbyBoard,
+    TokenQuestion,
     Tries,
+    Unfit,
     WebAccessQuestion,
 )
 from kiosk.errors import Changed, Code, Problem
-from tests.screens.samples import NOW, certificate, credential, fixed_clock, new_certificate
+from kiosk.reminder import Reminder
+from kiosk.tokens.wire import TokenFacts
+from tests.screens.samples import NOW, OLD_END, certificate, credential, fixed_clock, new_certificate
 
 Scene = Callable[[Desk], Awaitable[object]]
 AUTHORITY = "Shinkin Internet Banking Intermediate CA"
@@ -48,28 +60,71 @@ async def _saving(desk: Desk) -> None:
         await _for_ever()
 
 
-def _pin(*, refused: bool = False, tries: Tries = Tries.PLENTY) -> PinQuestion:
-    return PinQuestion(token_label="SHINKIN-USB", refused=refused, tries=tries, shortest=4, longest=8)
+def _pin(purpose: PinPurpose = PinPurpose.LOG_IN, *, refused: bool = False, tries: Tries = Tries.PLENTY) -> PinQuestion:
+    return PinQuestion(token_label="SHINKIN-USB", refused=refused, tries=tries, shortest=4, longest=8, purpose=purpose)
+
+
+def _held(common_name: str, days: int, kind: HolderKind = HolderKind.USER) -> HeldId:
+    found = credential(certificate(OLD_END + timedelta(days=days - 20), common_name=common_name))
+    return HeldId(replace(found, holder=replace(found.holder, kind=kind)), days)
+
+
+IDS = (
+    _held("TKYM1408001 0001", 9, HolderKind.ADMINISTRATOR),
+    _held("TKYM1408054 1403", 20),
+    _held("TKYM1408055 1404", 21),
+    _held("TKYM1408056 1405", 300),
+    _held("TKYM1408057 1406", -3),
+)
+
+
+def _token(label: str, serial: str) -> TokenFacts:
+    flags = {"pin_set": True, "pin_few_tries": False, "pin_last_try": False, "pin_locked": False}
+    return TokenFacts(1, serial, label, "SHINKIN", "USB Token 3", removable=True, pin_to_be_changed=False, **flags)
+
+
+TOKENS = (_token("SHINKIN-USB", "00a1b2c3d4e5"), _token("SHINKIN-USB", "00f6e7d8c9ba"), _token("KEIRI", "0042"))
+
+REMINDER = Reminder(date(2027, 10, 24), "TKYM1408054", new_certificate().fingerprint, NOW)
+
+
+def _completion() -> Completion:
+    return Completion(Destination.USB, new_certificate(), certificate(), reminder=REMINDER)
 
 
 SCENES: dict[str, Scene] = {
     "between": lambda _desk: _for_ever(),
+    "choose-token": lambda desk: desk.choose_token(TokenQuestion(TOKENS)),
     "pin": lambda desk: desk.ask_pin(_pin()),
     "pin-refused": lambda desk: desk.ask_pin(_pin(refused=True, tries=Tries.FEW)),
+    "choose-id": lambda desk: desk.choose_id(IdQuestion(IDS[:2])),
+    "choose-id-many": lambda desk: desk.choose_id(IdQuestion(IDS * 2)),
     "renewal-notice": lambda desk: desk.show_notice(RenewalNotice(credential(), 20, NOW)),
     "renewal-notice-last-day": lambda desk: desk.show_notice(RenewalNotice(credential(), 0, NOW)),
     "main-menu": lambda desk: desk.choose_from_menu(MainMenu(credential(), 20, None)),
     "main-menu-early": lambda desk: desk.choose_from_menu(MainMenu(credential(new_certificate()), 365, NOW)),
+    "certificate-details": lambda desk: desk.show_details(CertificateDetails(credential(), 20, AUTHORITY)),
+    "pin-change-present": lambda desk: desk.ask_pin(_pin(PinPurpose.PRESENT)),
+    "pin-change-required": lambda desk: desk.ask_pin(replace(_pin(PinPurpose.PRESENT), required=True)),
+    "pin-change-new": lambda desk: desk.ask_pin(replace(_pin(PinPurpose.NEW), unfit=Unfit.UNEQUAL)),
+    "pin-change-again": lambda desk: desk.ask_pin(_pin(PinPurpose.NEW_AGAIN)),
+    "pin-changed": lambda desk: desk.announce_pin_changed(LONG_AGO),
     "preprocessing": _preprocessing,
     "renewal-start": lambda desk: desk.choose_destination(DestinationQuestion({Destination.PC: OffReason.NOT_OFFERED})),
+    "help-page": lambda desk: desk.show_help(HelpPage("https://www.example.jp/usb/")),
     "web-access-1": lambda desk: desk.confirm_web_access(WebAccessQuestion(1, 2, AUTHORITY)),
     "web-access-2": lambda desk: desk.confirm_web_access(WebAccessQuestion(2, 2, AUTHORITY)),
     "key-export": lambda desk: desk.announce_key_export(),
     "saving": _saving,
     "certificate-import": lambda desk: desk.announce_import(ImportAnnouncement(new_certificate(), LONG_AGO)),
     "import-complete": lambda desk: desk.announce_import_complete(ImportAnnouncement(new_certificate(), LONG_AGO)),
-    "completion-usb": lambda desk: desk.show_completion(Completion(Destination.USB, new_certificate(), certificate())),
+    "completion-usb": lambda desk: desk.show_completion(_completion()),
+    "completion-usb-others": lambda desk: desk.show_completion(replace(_completion(), others=IDS[:1])),
+    "reminder": lambda desk: desk.show_reminder(REMINDER),
     "problem": lambda desk: desk.show_problem(Problem(Code.CA_NOT_REACHED)),
+    "problem-called": lambda desk: desk.show_problem(Problem(Code.CA_NOT_REACHED), called=True),
+    "problem-empty": lambda desk: desk.show_problem(Problem(Code.NO_CERTIFICATE)),
+    "problem-expired": lambda desk: desk.show_problem(Problem(Code.EXPIRED)),
     "problem-unfinished": lambda desk: desk.show_problem(Problem(Code.TOKEN_TAKEN_OUT, Changed.UNFINISHED)),
     "idle-warning": lambda desk: desk.ask_still_there(20),
     "take-out": lambda desk: desk.ask_take_out(removable=True),

@@ -10,14 +10,17 @@ from textual.pilot import Pilot
 
 from kiosk.desk import (
     Completion,
+    CompletionAnswer,
     Desk,
     Destination,
     DestinationQuestion,
+    Help,
     ImportAnnouncement,
     MainMenu,
     MenuChoice,
     NoticeAnswer,
     OffReason,
+    ProblemAnswer,
     RenewalNotice,
     WebAccessQuestion,
 )
@@ -104,7 +107,8 @@ BY_KEYS: list[tuple[Ask, list[tuple[list[str], object]]]] = [
     (
         early_menu,
         [
-            (["1", "enter"], MenuChoice.LEAVE),
+            (["1", "enter"], MenuChoice.DETAILS),
+            (["3"], MenuChoice.CHANGE_PIN),
         ],
     ),
     (
@@ -113,6 +117,7 @@ BY_KEYS: list[tuple[Ask, list[tuple[list[str], object]]]] = [
             (["1"], Destination.PC),
             (["3"], Destination.USB),
             (["0"], None),
+            (["4"], Help.WANTED),
             (["backspace"], None),
             (["2", "8", "3"], Destination.USB),
         ],
@@ -151,15 +156,16 @@ BY_KEYS: list[tuple[Ask, list[tuple[list[str], object]]]] = [
     (
         completion,
         [
-            (["1"], None),
-            (["2", "enter"], None),
+            (["1"], CompletionAnswer.CLOSE),
+            (["2", "enter"], CompletionAnswer.CLOSE),
         ],
     ),
     (
         problem,
         [
-            (["1"], None),
-            (["enter"], None),
+            (["1"], ProblemAnswer.READ),
+            (["enter"], ProblemAnswer.READ),
+            (["3"], ProblemAnswer.CALL),
         ],
     ),
     (
@@ -201,6 +207,8 @@ BY_TOUCH: list[tuple[Ask, list[tuple[str, object]]]] = [
         menu,
         [
             ("#renew", MenuChoice.RENEW),
+            ("#details", MenuChoice.DETAILS),
+            ("#change-pin", MenuChoice.CHANGE_PIN),
             ("#leave", MenuChoice.LEAVE),
         ],
     ),
@@ -235,13 +243,14 @@ BY_TOUCH: list[tuple[Ask, list[tuple[str, object]]]] = [
     (
         completion,
         [
-            ("#close", None),
+            ("#close", CompletionAnswer.CLOSE),
         ],
     ),
     (
         problem,
         [
-            ("#ok", None),
+            ("#ok", ProblemAnswer.READ),
+            ("#call", ProblemAnswer.CALL),
         ],
     ),
     (

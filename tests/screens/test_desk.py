@@ -49,7 +49,7 @@ class Ready:
         raise NotImplementedError
 
 
-@pytest.mark.parametrize("keys", [("9",), ("tab", "enter"), ("right", "enter")])
+@pytest.mark.parametrize("keys", [("9",), ("shift+tab", "enter"), ("left", "enter")])
 async def test_the_language_can_be_chosen_on_standby_by_key(keys: tuple[str, ...]) -> None:
     app = KioskApp(Ready(), BRANCH, fixed_clock)
     async with app.run_test(size=SIZE) as pilot:

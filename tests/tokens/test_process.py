@@ -123,6 +123,44 @@ async def test_only_an_accepted_pin_is_lent(bank: Bank) -> None:
     await second.end()
 
 
+async def test_the_kept_pin_becomes_the_new_one_only_when_that_was_accepted(bank: Bank) -> None:
+    first, second, third = (TokenProcess.start(bank.settings.token) for _ in range(3))
+    (facts,) = await find_tokens(first)
+    await first.call(wire.LogIn(facts.serial), type(None), 10, pin=Pin(bytearray(DEMO_PIN, "ascii")))
+
+    async def change(present: str, new: str) -> list[bytearray]:
+        typed = [bytearray(present, "ascii"), bytearray(new, "ascii")]
+        pin, new_pin = Pin(typed[0]), Pin(typed[1])
+        try:
+            await first.call(wire.ChangePin(facts.serial), type(None), 10, pin=pin, new_pin=new_pin)
+        except TokenError as error:
+            if error.kind is not FailureKind.PIN_WRONG:
+                raise
+        return typed
+
+    assert not any(any(each) for each in await change("999999", "65432109")), "overwritten, though refused"
+    await first.lend_pin_to(second, facts.serial)
+    assert not any(any(each) for each in await change(DEMO_PIN, "65432109"))
+    await first.lend_pin_to(third, facts.serial)
+    for process in (second, third):
+        assert await process.call(wire.ListObjects(), list[wire.StoredObject], 10)
+    for process in (first, second, third):
+        await process.end()
+
+
+async def test_a_pin_can_be_changed_before_it_opens_anything(bank: Bank) -> None:
+    process = TokenProcess.start(bank.settings.token)
+    (facts,) = await find_tokens(process)
+    present, new = Pin(bytearray(DEMO_PIN, "ascii")), Pin(bytearray(b"65432109"))
+    await process.call(wire.ChangePin(facts.serial), type(None), 10, pin=present, new_pin=new)
+    assert await process.call(wire.ListObjects(), list[wire.StoredObject], 10), "logged in with the new one"
+    await process.end()
+
+
+def test_a_request_to_change_a_pin_tells_neither() -> None:
+    assert repr(wire.ChangePin("01")) == "ChangePin(serial='01')"
+
+
 async def test_the_process_dumps_no_core_and_shows_nothing_of_its_memory(bank: Bank) -> None:
     process = TokenProcess.start(bank.settings.token)
     await find_tokens(process)

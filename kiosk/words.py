@@ -1,0 +1,58 @@
+"""IDs and tokens in a customer's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kiosk.credentials import Holder, HolderKind
+from kiosk.desk import HeldId, PinPurpose, PinQuestion, Tries, Unfit
+from kiosk.moments import days_words, until_words
+from kiosk.text_keys import TextKey
+from kiosk.texts import Texts
+from kiosk.tokens.wire import TokenFacts
+
+
+def holder_words(holder: Holder, texts: Texts) -> str:
+    """管理者ID or 利用者ID, and the ID."""
+    administrator = holder.kind is HolderKind.ADMINISTRATOR
+    return texts("holder.administrator" if administrator else "holder.user", id=holder.id)
+
+
+def held_words(held: HeldId, texts: Texts) -> str:
+    """Which ID, its common name, until when, how many days left, in one line."""
+    certificate = held.credential.certificate
+    whose = f"{holder_words(held.credential.holder, texts)}　{certificate.common_name}"
+    return f"{whose}　{until_words(certificate.not_after, texts)}　{days_words(held.days_left, texts)}"
+
+
+PIN_HEADINGS: Mapping[PinPurpose, TextKey] = {
+    PinPurpose.LOG_IN: "pin.heading",
+    PinPurpose.PRESENT: "pin.heading-present",
+    PinPurpose.NEW: "pin.heading-new",
+    PinPurpose.NEW_AGAIN: "pin.heading-again",
+}
+
+_UNFIT: Mapping[Unfit, TextKey] = {
+    Unfit.UNEQUAL: "pin.unequal",
+    Unfit.UNCHANGED: "pin.unchanged",
+    Unfit.NOT_TAKEN: "pin.not-taken",
+}
+
+
+def pin_troubles(question: PinQuestion) -> list[TextKey]:
+    """What went wrong before this question, the worst first."""
+    troubles: list[TextKey] = []
+    if question.refused:
+        troubles.append("pin.refused" if question.purpose is PinPurpose.LOG_IN else "pin.present-refused")
+    if question.unfit:
+        troubles.append(_UNFIT[question.unfit])
+    if question.tries is Tries.FEW:
+        troubles.append("pin.few")
+    return troubles
+
+
+def token_words(token: TokenFacts, among: Sequence[TokenFacts], texts: Texts) -> str:
+    """The label of `token`, with its serial number where another one is called the same."""
+    namesakes = sum(each.label == token.label for each in among)
+    serial = texts("choose-token.serial", serial=token.serial)
+    return token.label if token.label and namesakes == 1 else f"{token.label}　{serial}".strip()
