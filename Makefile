@@ -15,7 +15,10 @@ RUN_NEEDS := /usr/lib/softhsm/libsofthsm2.so:softhsm2
 TEST_NEEDS := $(RUN_NEEDS) pkcs11-tool:opensc openssl:openssl p11-kit:p11-kit \
 	/usr/libexec/p11-kit/p11-kit-server:p11-kit-modules
 
-.PHONY: run setup test check format lock clean system-run system-test
+PICTURE_NEEDS := Xvfb:xvfb weston:weston foot:foot import:imagemagick xdotool:xdotool \
+	/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
+
+.PHONY: pictures system-pictures run setup test check format lock clean system-run system-test
 
 run: setup
 	@$(BIN)/python -m kiosk demo $(ARGS)
@@ -24,6 +27,10 @@ setup: system-run $(READY)
 
 test: system-test $(READY)
 	@$(BIN)/python -m pytest $(ARGS)
+
+# what every screen looks like on a real terminal, for docs/screens.md
+pictures: system-pictures $(READY)
+	@$(BIN)/python -m tests.screens.pictures
 
 check: $(READY)
 	@$(BIN)/ruff check .
@@ -44,6 +51,9 @@ clean:
 
 system-run:
 	@assets/setup/debian $(RUN_NEEDS)
+
+system-pictures:
+	@assets/setup/debian $(PICTURE_NEEDS)
 
 system-test:
 	@assets/setup/debian $(TEST_NEEDS)

@@ -1,0 +1,192 @@
+"""`make pictures`: what every screen looks like on a real terminal, into docs/pictures, and the page that shows them.
+
+It lives beside the gallery because it walks through it, with the same facts as the tests. The terminal is foot, full
+screen under Weston, on a display in memory. One kiosk a language shows one screen after another and takes each picture
+itself, once the terminal has drawn it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from kiosk.app import KioskApp
+from styles.palette import NORMAL
+from tests.screens.gallery import BOARDS, NAMES, SCENES
+from tests.screens.tour import LANGUAGES, Guide, tour_app
+
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "docs" / "pictures"
+PAGE = ROOT / "docs" / "screens.md"
+DISPLAY = (1280, 800)
+FONT = "Noto Sans Mono CJK JP:size=16"
+COLOURS = 24
+DRAWN_AFTER = 0.35
+"""Seconds after which the terminal has drawn what it was told."""
+
+ORDER = {
+    "standby": "Standby: the kiosk waits for a token.",
+    "standby-ready": "Standby with a token that stays in: a touch begins.",
+    "standby-out-of-order": "Out of order, with the code for the staff.",
+    "choose-token": "Two tokens are in: which one?",
+    "pin": "The PIN, asked once a visit.",
+    "pin-refused": "The PIN was wrong, and few tries are left.",
+    "choose-id": "Several IDs on one token: which one?",
+    "renewal-notice": "電子証明書更新通知: thirty days or less.",
+    "renewal-notice-last-day": "The same on the last day.",
+    "main-menu": "メイン, with a certificate that can be renewed.",
+    "main-menu-early": "メイン, with one that cannot be renewed yet.",
+    "certificate-details": "証明書情報.",
+    "pin-change-present": "暗証番号変更: the present PIN.",
+    "pin-change-new": "暗証番号変更: the new one.",
+    "preprocessing": "電子証明書更新前処理中: moves on by itself.",
+    "renewal-start": "電子証明書更新開始: where to save.",
+    "help-page": "The help behind its link.",
+    "web-access-1": "Webアクセスの確認, the first time.",
+    "web-access-2": "Webアクセスの確認, the second time.",
+    "key-export": "秘密交換キーをエクスポートします: the last point to turn back.",
+    "saving": "The wait itself.",
+    "certificate-import": "証明書インポート: what is about to be written.",
+    "import-complete": "インポート完了.",
+    "completion-pc": "電子証明書のインストールが完了しました.",
+    "completion-usb": "電子証明書の更新と専用USBへの保存が完了いたしました。",
+    "completion-usb-others": "The same, where other IDs still need theirs.",
+    "reminder": "スマートフォンに残す.",
+    "enrolment": "電子証明書取得.",
+    "problem": "Something went wrong: what, and what to do now.",
+    "idle-warning": "Nobody has touched the kiosk for a while.",
+    "take-out": "The token is to be taken out.",
+    "take-out-fixed": "Goodbye, where there is nothing to take out.",
+}
+"""The order of the manual, with a line each; what the gallery has besides comes behind, and is named by itself."""
+
+
+def shown() -> list[str]:
+    """Every screen of the gallery, in the order of the page."""
+    return [*(name for name in ORDER if name in NAMES), *(name for name in NAMES if name not in ORDER)]
+
+
+def page() -> str:
+    """docs/screens.md."""
+    lines = [
+        "# The screens",
+        "",
+        "Every screen on a real terminal, in the order of the manual. `make pictures` takes the pictures and writes",
+        "this page.",
+    ]
+    for name in shown():
+        lines += ["", f"## {name}", "", ORDER.get(name, name.replace("-", " ").capitalize() + "."), ""]
+        lines += [" ".join(f"![{name}, {language}](pictures/{name}.{language}.png)" for language in LANGUAGES)]
+    return "\n".join(lines) + "\n"
+
+
+class Camera:
+    """Walks the kiosk through the gallery and takes the pictures."""
+
+    def __init__(self, language: str) -> None:
+        self._language = language
+        self._guide = Guide()
+        self.app: KioskApp = tour_app(self._guide, language)
+
+    def run(self) -> None:
+        """On the terminal this process was started on."""
+        self.app.run(mouse=False)
+
+    async def walk(self) -> None:
+        """Show and take every screen, then end."""
+        await asyncio.sleep(1.5)
+        for name in (*BOARDS, *(name for name in shown() if name in SCENES)):
+            self._guide.tell(SCENES.get(name), BOARDS.get(name))
+            await asyncio.sleep(DRAWN_AFTER)
+            await self._take(PICTURES / f"{name}.{self._language}.png")
+        self.app.exit()
+
+    async def _take(self, target: Path) -> None:
+        options = ("-strip", "+dither", "-colors", str(COLOURS), "-define", "png:compression-level=9")
+        taking = await asyncio.create_subprocess_exec(
+            "import", "-window", "root", *options, f"png8:{target}", stderr=subprocess.DEVNULL
+        )
+        await taking.wait()
+
+
+def camera(language: str) -> None:
+    """What runs inside the terminal."""
+    taker = Camera(language)
+    taker.app.call_later(lambda: taker.app.run_worker(taker.walk(), name="camera", description="camera"))
+    taker.run()
+
+
+@contextmanager
+def running(*command: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A program in the background, ended with what it started."""
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=ROOT,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def wait_until_there(path: Path, seconds: float = 10.0) -> None:
+    """Wait for a socket or file that says that a program is ready."""
+    end = time.monotonic() + seconds
+    while not path.exists() or (path.is_file() and not path.read_text().strip()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"{path.name} did not come")
+        time.sleep(0.05)
+
+
+def take_all() -> None:
+    """Start display, compositor and terminal, and have the camera walk once a language."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    width, height = DISPLAY
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        place = Path(name)
+        number = place / "display"
+        start = f"exec Xvfb -displayfd 3 -screen 0 {width}x{height}x24 -nolisten tcp 3>'{number}'"
+        stack.enter_context(running("sh", "-c", start))
+        wait_until_there(number)
+        there = {"DISPLAY": f":{number.read_text().strip()}", "XDG_RUNTIME_DIR": name, "LC_ALL": "C.UTF-8"}
+        screen = (f"--width={width}", f"--height={height}", "--use-pixman")
+        shell = ("--backend=x11-backend.so", "--shell=kiosk-shell.so", "--socket=pictures")
+        stack.enter_context(running("weston", *shell, *screen, **there))
+        wait_until_there(place / "pictures")
+        settings = place / "foot.ini"
+        settings.write_text(f"font={FONT}\npad=0x0\n[colors]\nbackground={NORMAL.ground[1:]}\n")
+        subprocess.run(["xdotool", "mousemove", str(width), str(height)], env={**os.environ, **there}, check=True)
+        for language in LANGUAGES:
+            inside = (sys.executable, "-m", "tests.screens.pictures", language)
+            foot = ("foot", "-c", str(settings), "--fullscreen", *inside)
+            with running(*foot, WAYLAND_DISPLAY="pictures", COLORTERM="truecolor", **there) as terminal:
+                terminal.wait(300)
+
+
+def main() -> None:
+    if sys.argv[1:]:
+        camera(sys.argv[1])
+        return
+    take_all()
+    PAGE.write_text(page(), encoding="utf-8")
+    wanted = {PICTURES / f"{name}.{language}.png" for name in shown() for language in LANGUAGES}
+    missing = sorted(each.name for each in wanted if not each.exists())
+    if missing:
+        sys.exit(f"no picture of {missing}")
+    size = sum(each.stat().st_size for each in PICTURES.glob("*.png"))
+    print(f"{len(wanted)} pictures in {PICTURES}, {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

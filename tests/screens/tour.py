@@ -1,0 +1,123 @@
+"""A walk through the gallery: one running kiosk that shows one screen after another, as tests and pictures need it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from textual.geometry import Region
+from textual.pilot import Pilot
+from textual.widget import Widget
+
+from kiosk.app import Branch, KioskApp
+from kiosk.clock import Clock
+from kiosk.desk import Desk, Standby, StandbyBoard
+from kiosk.errors import Problem
+from screens.between import BetweenScreen
+from screens.standby import StandbyScreen
+from tests.screens.gallery import BOARDS, SCENES, Scene
+from tests.screens.samples import fixed_clock
+from tests.screens.stage import screen_text, until
+
+LANGUAGES = ("ja", "en")
+BRANCHES = {"ja": ("みほん信用金庫", "本店営業部"), "en": ("Mihon Shinkin Bank", "Head Office")}
+
+
+def tour_app(guide: Guide, language: str, clock: Clock = fixed_clock) -> KioskApp:
+    """A kiosk that shows what the guide says."""
+    return KioskApp(guide, Branch(*BRANCHES[language], "123456", language), clock, settle_seconds=0.0)
+
+
+class Guide:
+    """A reception that shows whatever it is told next: a board, or one question of a long visit."""
+
+    def __init__(self) -> None:
+        self._board: tuple[Standby, Problem | None] | None = None
+        self._scene: Scene | None = None
+        self._go_on = asyncio.Event()
+
+    def tell(self, scene: Scene | None, board: tuple[Standby, Problem | None] | None = None) -> None:
+        """Show `scene` or `board` from now on."""
+        self._scene, self._board = scene, board
+        self._go_on.set()
+
+    async def wait_for_customer(self, board: StandbyBoard) -> None:
+        while self._scene is None:
+            if self._board:
+                board.show(*self._board)
+            await self._next()
+
+    async def serve(self, desk: Desk) -> None:
+        while self._scene:
+            scene = asyncio.ensure_future(self._scene(desk))
+            await self._next()
+            scene.cancel()
+            await asyncio.gather(scene, return_exceptions=True)
+
+    async def _next(self) -> None:
+        await self._go_on.wait()
+        self._go_on.clear()
+
+
+@dataclass
+class Tour:
+    """What a test holds while the kiosk runs."""
+
+    app: KioskApp
+    pilot: Pilot[None]
+    guide: Guide
+
+    async def show(self, name: str) -> None:
+        """Show the scene or board `name` of the gallery, and wait until it stands."""
+        if name in BOARDS:
+            self.guide.tell(None, BOARDS[name])
+            await until(lambda: isinstance(self.app.screen, StandbyScreen) and self.app.screen.is_mounted)
+            await self.pilot.pause(0.05)  # the board is drawn anew by a call of its own
+            await self.settle()
+        elif name == "between":
+            await self._show(SCENES[name], BetweenScreen)
+        else:
+            await self.ask(SCENES[name])
+
+    async def ask(self, scene: Scene) -> None:
+        """Show any other question."""
+        await self._show(scene, None)
+
+    async def settle(self) -> None:
+        """Wait until nothing is laid out anew any more."""
+        before = self._places()
+        for _ in range(20):
+            await self.pilot.pause()
+            now = self._places()
+            if now == before:
+                return
+            before = now
+        raise AssertionError(f"this does not come to rest:\n{screen_text(self.app)}")
+
+    def _places(self) -> list[Region]:
+        return [widget.region for widget in self.app.screen.query(Widget)]
+
+    async def _show(self, scene: Scene, kind: type[BetweenScreen] | None) -> None:
+        before = self.app.screen
+        self.guide.tell(scene)
+        await until(
+            lambda: (
+                isinstance(self.app.screen, kind)
+                if kind
+                else self.app.screen is not before and not isinstance(self.app.screen, BetweenScreen | StandbyScreen)
+            )
+        )
+        await self.settle()
+
+
+@asynccontextmanager
+async def touring(language: str, size: tuple[int, int], theme: str = "kiosk") -> AsyncIterator[Tour]:
+    """A running kiosk of `size` cells that a test can take anywhere."""
+    guide = Guide()
+    app = tour_app(guide, language)
+    async with app.run_test(size=size) as pilot:
+        app.theme = theme
+        await pilot.pause()
+        yield Tour(app, pilot, guide)
