@@ -120,7 +120,6 @@ TextKey = Literal[
     "problem-screen.code",
     "problem-screen.heading",
     "problem-screen.now",
-    "problem-screen.to-teller",
     "reminder.alarm",
     "reminder.body",
     "reminder.heading",

@@ -52,11 +52,10 @@ class ProblemScreen(Question[ProblemAnswer]):
             ]
         )
         code = Together([Prose(texts("problem-screen.code"), Look.QUIET), Big(problem.code)])
-        teller = Prose(texts("problem-screen.to-teller") + texts.of_problem(problem, "teller"), Look.QUIET)
         if self._called:
             coming = Together([Banner(texts("call.coming")), Centred(texts("call.wait"))])
-            return [coming, Gap(), Beside(code, happened, left_width=20), Gap(), teller]
-        return [Heading(texts("problem-screen.heading")), Gap(), Beside(code, happened, left_width=20), Gap(), teller]
+            return [coming, Gap(), Beside(code, happened, left_width=20)]
+        return [Heading(texts("problem-screen.heading")), Gap(), Beside(code, happened, left_width=20)]
 
     def choices(self) -> Sequence[Choice]:
         """「OK」, and 係員を呼ぶ once."""
