@@ -11,7 +11,7 @@ from kiosk.ca.ledger import Ledger
 from kiosk.ca.policy import Policy
 from kiosk.ca.refusals import Refusal
 from kiosk.ca.replies import Reply
-from kiosk.cmp.general import read_general, write_certificate_list, write_general, write_template
+from kiosk.cmp.general import read_general, write_general, write_list, write_template
 from kiosk.cmp.infos import Info
 from kiosk.cmp.vocabulary import CA_CERTIFICATES, REQUEST_TEMPLATE, BodyType, FailInfo
 
@@ -25,7 +25,7 @@ class Support:
         self._book = book
         self._policy = policy
         self._told = {
-            CA_CERTIFICATES: write_certificate_list([authority.issuing.der]),
+            CA_CERTIFICATES: write_list([authority.issuing.der]),
             REQUEST_TEMPLATE: write_template(policy.key_kinds),
         }
 

@@ -1,11 +1,12 @@
 """Signature algorithms: what protects a message and proves possession (RFC 9481 §3).
 
-SHA-1 and bare HMAC are not here, so they are never accepted.
+SHA-1 is not here, so it is never accepted.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -15,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from kiosk.certificates import PublicKey
 from kiosk.cmp import der
-from kiosk.cmp.errors import CmpError
+from kiosk.cmp.errors import CmpError, MalformedMessage
+from kiosk.cmp.messages import PssParameters
 
 SHORTEST_RSA_KEY = 2048
 LONGEST_RSA_KEY = 8192
@@ -57,6 +59,17 @@ class Algorithm:
         return [identifier] if self.parameters is None else [identifier, der.any_value(self.parameters)]
 
 
+class Family(StrEnum):
+    """Ways of protecting a message, as a policy names them."""
+
+    RSA_PKCS1 = "rsa-pkcs1"
+    RSA_PSS = "rsa-pss"
+    ECDSA = "ecdsa"
+    ED25519 = "ed25519"
+    PBM = "pbm"
+    PBMAC1 = "pbmac1"
+
+
 @dataclass(frozen=True, slots=True)
 class SignatureScheme:
     """One signature algorithm with its hash (none for Ed25519, which brings its own)."""
@@ -64,16 +77,37 @@ class SignatureScheme:
     algorithm: Algorithm
     key_kind: type
     digest: hashes.HashAlgorithm | None
+    salt_length: int | None = None
+    """Bytes of the salt of RSASSA-PSS; None for PKCS #1 v1.5 and for every other kind."""
+
+    def padding(self) -> padding.AsymmetricPadding:
+        """Of an RSA signature."""
+        if self.salt_length is None or self.digest is None:
+            return padding.PKCS1v15()
+        return padding.PSS(padding.MGF1(self.digest), self.salt_length)
 
 
-_NULL = b"\x05\x00"
+NULL = b"\x05\x00"
+PBM = "1.2.840.113533.7.66.13"
+"""id-PasswordBasedMac (RFC 9481 §6.1.1)."""
+PBMAC1 = "1.2.840.113549.1.5.14"
+"""id-PBMAC1 (RFC 9481 §6.1.2)."""
 _RSA = rsa.RSAPublicKey
 _EC = ec.EllipticCurvePublicKey
+_RSA_PSS = "1.2.840.113549.1.1.10"
+_MGF1 = "1.2.840.113549.1.1.8"
+
+DIGESTS: dict[str, hashes.HashAlgorithm] = {
+    "2.16.840.1.101.3.4.2.1": hashes.SHA256(),
+    "2.16.840.1.101.3.4.2.2": hashes.SHA384(),
+    "2.16.840.1.101.3.4.2.3": hashes.SHA512(),
+}
+"""The hashes that count here (RFC 9481 §2.1)."""
 
 _SCHEMES = (
-    SignatureScheme(Algorithm("1.2.840.113549.1.1.11", _NULL), _RSA, hashes.SHA256()),
-    SignatureScheme(Algorithm("1.2.840.113549.1.1.12", _NULL), _RSA, hashes.SHA384()),
-    SignatureScheme(Algorithm("1.2.840.113549.1.1.13", _NULL), _RSA, hashes.SHA512()),
+    SignatureScheme(Algorithm("1.2.840.113549.1.1.11", NULL), _RSA, hashes.SHA256()),
+    SignatureScheme(Algorithm("1.2.840.113549.1.1.12", NULL), _RSA, hashes.SHA384()),
+    SignatureScheme(Algorithm("1.2.840.113549.1.1.13", NULL), _RSA, hashes.SHA512()),
     SignatureScheme(Algorithm("1.2.840.10045.4.3.2"), _EC, hashes.SHA256()),
     SignatureScheme(Algorithm("1.2.840.10045.4.3.3"), _EC, hashes.SHA384()),
     SignatureScheme(Algorithm("1.2.840.10045.4.3.4"), _EC, hashes.SHA512()),
@@ -83,7 +117,32 @@ _SCHEMES = (
 _BY_ALGORITHM = {scheme.algorithm: scheme for scheme in _SCHEMES} | {
     Algorithm(scheme.algorithm.identifier): scheme for scheme in _SCHEMES
 }
+_FAMILIES = {scheme.algorithm.identifier: Family.RSA_PKCS1 for scheme in _SCHEMES if scheme.key_kind is _RSA}
+_FAMILIES |= {scheme.algorithm.identifier: Family.ECDSA for scheme in _SCHEMES if scheme.key_kind is _EC}
+_FAMILIES |= {
+    _SCHEMES[-1].algorithm.identifier: Family.ED25519,
+    _RSA_PSS: Family.RSA_PSS,
+    PBM: Family.PBM,
+    PBMAC1: Family.PBMAC1,
+}
 _EC_DIGESTS = {"secp256r1": hashes.SHA256, "secp384r1": hashes.SHA384, "secp521r1": hashes.SHA512}
+
+
+def family_of(algorithm: Algorithm) -> Family | None:
+    """The family an algorithm belongs to; None for one that is never accepted."""
+    return _FAMILIES.get(algorithm.identifier)
+
+
+def pss_scheme(digest: hashes.HashAlgorithm) -> SignatureScheme:
+    """RSASSA-PSS with this hash of `DIGESTS`, MGF1 over the same, and a salt as long as it (RFC 4055 §3.1)."""
+    identifier = next(each for each, known in DIGESTS.items() if known.name == digest.name)
+    hashing = Algorithm(identifier, NULL).items()
+    parameters = PssParameters(
+        digest=hashing,
+        mask=Algorithm(_MGF1, der.write_items(hashing)).items(),
+        salt_length=digest.digest_size,
+    )
+    return SignatureScheme(Algorithm(_RSA_PSS, der.encode(parameters)), _RSA, digest, digest.digest_size)
 
 
 def scheme_of_key(key: PublicKey) -> SignatureScheme:
@@ -125,14 +184,48 @@ def verify(algorithm: Algorithm, key: PublicKey, signature: bytes, data: bytes) 
         UnsupportedSignature: the algorithm is not accepted, or is not for this key, or the key proves nothing.
         WrongSignature: it does not verify.
     """
-    scheme = _BY_ALGORITHM.get(algorithm)
-    if scheme is None or not isinstance(key, scheme.key_kind):
+    scheme = _scheme(algorithm)
+    if not isinstance(key, scheme.key_kind):
         raise UnsupportedSignature(algorithm.identifier)
     check_strength(key)
     try:
         _verify(scheme, key, signature, data)
-    except InvalidSignature as error:
+    # ValueError: a salt for which this key has no room.
+    except (InvalidSignature, ValueError) as error:
         raise WrongSignature(algorithm.identifier) from error
+
+
+def _scheme(algorithm: Algorithm) -> SignatureScheme:
+    known = _BY_ALGORITHM.get(algorithm)
+    if known is not None:
+        return known
+    if algorithm.identifier != _RSA_PSS or algorithm.parameters is None:
+        raise UnsupportedSignature(algorithm.identifier)
+    try:
+        return _read_pss(algorithm, algorithm.parameters)
+    except MalformedMessage as error:
+        raise UnsupportedSignature("RSASSA-PSS with parameters that cannot be read") from error
+
+
+def _read_pss(algorithm: Algorithm, parameters: bytes) -> SignatureScheme:
+    """A hash of ours, the same within MGF1, and a salt not shorter than it (RFC 9481 §3.1, RFC 4055 §3.1)."""
+    raw = der.decode(PssParameters, parameters)
+    mask = Algorithm.read(raw.mask or [])
+    digest = _digest(Algorithm.read(raw.digest or []))
+    same = mask.identifier == _MGF1 and mask.parameters is not None
+    if not same or _digest(Algorithm.read(der.read_items(mask.parameters or b""))).name != digest.name:
+        raise UnsupportedSignature("RSASSA-PSS with another mask than MGF1 over the same hash")
+    salt_length = raw.salt_length or 0
+    if not digest.digest_size <= salt_length <= LONGEST_RSA_KEY // 8 or raw.trailer not in (None, 1):
+        raise UnsupportedSignature("RSASSA-PSS with this salt or trailer")
+    return SignatureScheme(algorithm, _RSA, digest, salt_length)
+
+
+def _digest(algorithm: Algorithm) -> hashes.HashAlgorithm:
+    digest = DIGESTS.get(algorithm.identifier)
+    if digest is None or algorithm.parameters not in (None, NULL):
+        raise UnsupportedSignature(algorithm.identifier)
+    return digest
 
 
 def _verify(scheme: SignatureScheme, key: PublicKey, signature: bytes, data: bytes) -> None:
@@ -141,6 +234,6 @@ def _verify(scheme: SignatureScheme, key: PublicKey, signature: bytes, data: byt
     elif scheme.digest is None:
         raise UnsupportedSignature(scheme.algorithm.identifier)
     elif isinstance(key, rsa.RSAPublicKey):
-        key.verify(signature, data, padding.PKCS1v15(), scheme.digest)
+        key.verify(signature, data, scheme.padding(), scheme.digest)
     else:
         key.verify(signature, data, ec.ECDSA(scheme.digest))

@@ -14,7 +14,7 @@ from kiosk.clock import Clock, system_clock
 from kiosk.cmp.answers import ProvenAnswer, Question, Trust, check_answer, refusal_of
 from kiosk.cmp.envelope import Header, read_message, write_protected
 from kiosk.cmp.errors import AnswerWaits, MalformedMessage, Refused
-from kiosk.cmp.general import RequestTemplate, read_certificate_list, read_general, read_template, write_general
+from kiosk.cmp.general import RequestTemplate, read_general, read_list, read_template, write_general
 from kiosk.cmp.infos import Info
 from kiosk.cmp.issued import Issued, read_issued
 from kiosk.cmp.randomness import RandomBytes
@@ -236,6 +236,6 @@ def _raise_unless_granted(content: CertificateResponses, answer: ProvenAnswer) -
 
 def _certificates(value: bytes) -> tuple[Certificate, ...]:
     try:
-        return read_certificates(read_certificate_list(value))
+        return read_certificates(read_list(value))
     except UnreadableCertificate as error:
         raise MalformedMessage("an unreadable CA certificate") from error

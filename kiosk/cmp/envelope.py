@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from cryptography import x509
 from cryptography.hazmat import asn1
 
 from kiosk.certificates import PublicKey
 from kiosk.cmp import der
-from kiosk.cmp.algorithms import Algorithm, UnsupportedSignature, scheme_of_key, verify
+from kiosk.cmp.algorithms import Algorithm, UnsupportedSignature, verify
 from kiosk.cmp.errors import MalformedMessage
 from kiosk.cmp.infos import Info, read_infos, write_infos
+from kiosk.cmp.mac import UnsupportedMac, verify_mac
 from kiosk.cmp.messages import PkiHeader, PkiMessage, ProtectedPart
-from kiosk.cmp.signing import Signer
 from kiosk.cmp.vocabulary import PVNO
 
 _CONTEXT_TAG = 0xA0
@@ -26,6 +27,34 @@ _MOST_CERTIFICATES = 64
 """That may come along with a message; whoever sends more wants them to be read in vain."""
 _DIRECTORY_NAME = 4
 """The alternative of GeneralName that holds a distinguished name (RFC 5280 §4.2.1.6)."""
+
+
+class Protector(Protocol):
+    """Whoever protects a message: by a signature, or by a secret that both sides know (RFC 9483 §3.2)."""
+
+    @property
+    def sender(self) -> bytes:
+        """DER of the name that the header gives."""
+        ...
+
+    @property
+    def key_id(self) -> bytes | None:
+        """The senderKID."""
+        ...
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """The protectionAlg of the messages it protects."""
+        ...
+
+    @property
+    def extra_certificates(self) -> tuple[bytes, ...]:
+        """DER of the certificates that go along (RFC 9483 §3.3)."""
+        ...
+
+    async def protect(self, data: bytes) -> bytes:
+        """The protection, by `algorithm`, over the DER of header and body."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +97,17 @@ class Message:
             raise UnsupportedSignature("no algorithm")
         verify(self.header.protection_algorithm, key, self.protection or b"", self.protected_part)
 
+    def verify_mac(self, secret: bytes) -> None:
+        """Check the MAC over header and body.
+
+        Raises:
+            UnsupportedMac: the algorithm is missing or not accepted; no work was done.
+            WrongMac: it does not verify, or is absent.
+        """
+        if self.header.protection_algorithm is None:
+            raise UnsupportedMac("no algorithm")
+        verify_mac(self.header.protection_algorithm, secret, self.protection or b"", self.protected_part)
+
 
 def read_message(data: bytes) -> Message:
     """Take a message apart, leaving the body as it is.
@@ -89,22 +129,21 @@ def read_message(data: bytes) -> Message:
     )
 
 
-async def write_protected(header: Header, body_type: int, body: bytes, signer: Signer) -> bytes:
-    """Write a message protected by a signature (RFC 9483 §3.2).
+async def write_protected(header: Header, body_type: int, body: bytes, protector: Protector) -> bytes:
+    """Write a message and protect it (RFC 9483 §3.2).
 
-    Sender, algorithm and key id of the header are the signer's; its certificate and chain go along as extraCerts.
+    Sender, algorithm and key id of the header are the protector's; its certificates go along as extraCerts.
 
     Raises:
-        UnsupportedSignature: the signer has a key of a kind nobody here signs with.
+        UnsupportedSignature: the protector has a key of a kind nobody here signs with.
     """
-    certificate = signer.certificate
     full = PkiHeader(
         pvno=header.pvno,
-        sender=write_name(certificate.subject_der),
+        sender=write_name(protector.sender),
         recipient=write_name(header.recipient),
         message_time=None if header.message_time is None else der.time_value(header.message_time),
-        protection_alg=scheme_of_key(signer.key.public_key).algorithm.items(),
-        sender_kid=certificate.subject_key_identifier,
+        protection_alg=protector.algorithm.items(),
+        sender_kid=protector.key_id,
         transaction_id=header.transaction_id,
         sender_nonce=header.sender_nonce,
         recip_nonce=header.recipient_nonce,
@@ -112,14 +151,13 @@ async def write_protected(header: Header, body_type: int, body: bytes, signer: S
     )
     header_value = der.any_value(der.encode(full))
     body_value = der.tagged(body_type, body)
-    signature = await signer.key.sign(_protected_part(header_value, body_value))
-    chain = (certificate, *signer.chain)
+    protection = await protector.protect(_protected_part(header_value, body_value))
     return der.encode(
         PkiMessage(
             header=header_value,
             body=body_value,
-            protection=asn1.BitString(signature, 0),
-            extra_certs=[der.any_value(each.der) for each in chain],
+            protection=asn1.BitString(protection, 0),
+            extra_certs=[der.any_value(each) for each in protector.extra_certificates] or None,
         )
     )
 

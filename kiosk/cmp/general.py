@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from cryptography import x509
+from cryptography.hazmat import asn1
 
 from kiosk.cmp import der
 from kiosk.cmp.algorithms import LONGEST_RSA_KEY, SHORTEST_RSA_KEY, Algorithm
+from kiosk.cmp.envelope import read_name, write_name
 from kiosk.cmp.infos import Info, read_infos, write_infos
-from kiosk.cmp.messages import CertReqTemplateContent, CertTemplate, TypeAndValue
+from kiosk.cmp.messages import CertReqTemplateContent, CertTemplate, CrlStatusValue, TypeAndValue
 from kiosk.cmp.vocabulary import ALGORITHM_CONTROL, EC_PUBLIC_KEY, P256, RSA_LENGTH_CONTROL
 
 _EC_KINDS = {P256: "ec-p256", "1.3.132.0.34": "ec-p384"}
+
+
+_FIRST_YEAR_IN_FULL = 2050
+"""Before which a Time has two digits for the year (RFC 5280 §4.1.2.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CrlStatus:
+    """Which CRL somebody has, or wants: whose it is, and when it was made (RFC 9810 §5.3.19.17)."""
+
+    issuer_der: bytes | None
+    """None where it is named by its distribution point, which nobody here uses."""
+    this_update: datetime | None = None
+    """Of the one at hand; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +55,8 @@ def write_general(infos: Iterable[Info]) -> bytes:
     return der.write_items(write_infos(infos))
 
 
-def read_certificate_list(value: bytes) -> tuple[bytes, ...]:
-    """CaCertsValue: the DER of each.
+def read_list(value: bytes) -> tuple[bytes, ...]:
+    """CaCertsValue or CRLsValue: the DER of each certificate or CRL.
 
     Raises:
         MalformedMessage: it is none.
@@ -47,9 +64,23 @@ def read_certificate_list(value: bytes) -> tuple[bytes, ...]:
     return tuple(der.value_bytes(each) for each in der.read_items(value))
 
 
-def write_certificate_list(certificates: Iterable[bytes]) -> bytes:
-    """CaCertsValue of these."""
-    return der.sequence_of(certificates)
+def write_list(ders: Iterable[bytes]) -> bytes:
+    """CaCertsValue or CRLsValue of these."""
+    return der.sequence_of(ders)
+
+
+def write_crl_statuses(statuses: Iterable[CrlStatus]) -> bytes:
+    """CRLStatusListValue; each is named by its issuer."""
+    return der.sequence_of(_write_crl_status(each) for each in statuses)
+
+
+def read_crl_statuses(value: bytes) -> tuple[CrlStatus, ...]:
+    """CRLStatusListValue.
+
+    Raises:
+        MalformedMessage: it is none.
+    """
+    return tuple(_read_crl_status(der.value_bytes(each)) for each in der.read_items(value))
 
 
 def write_template(key_kinds: Iterable[str]) -> bytes:
@@ -67,6 +98,26 @@ def read_template(value: bytes) -> RequestTemplate:
     controls = der.decode(CertReqTemplateContent, value).key_spec or ()
     kinds = (_read_key_control(control) for control in controls)
     return RequestTemplate(frozenset(kind for kind in kinds if kind))
+
+
+def _write_crl_status(status: CrlStatus) -> bytes:
+    issuer = der.write_items([write_name(status.issuer_der)])
+    moment = None if status.this_update is None else _time(status.this_update)
+    return der.encode(CrlStatusValue(source=asn1.Variant(der.any_value(issuer), "issuer"), this_update=moment))
+
+
+def _read_crl_status(data: bytes) -> CrlStatus:
+    raw = der.decode(CrlStatusValue, data)
+    moment = None if raw.this_update is None else raw.this_update.as_datetime().replace(tzinfo=UTC)
+    if raw.source.tag != "issuer":
+        return CrlStatus(None, moment)
+    names = [read_name(each) for each in der.read_items(der.value_bytes(raw.source.value))]
+    return CrlStatus(next((each for each in names if each is not None), None), moment)
+
+
+def _time(moment: datetime) -> asn1.UTCTime | asn1.GeneralizedTime:
+    in_utc = moment.astimezone(UTC).replace(microsecond=0)
+    return asn1.UTCTime(in_utc) if in_utc.year < _FIRST_YEAR_IN_FULL else asn1.GeneralizedTime(in_utc)
 
 
 def _key_control(kind: str) -> TypeAndValue:

@@ -8,7 +8,19 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from cryptography import x509
-from cryptography.hazmat.asn1 import TLV, BitString, Explicit, GeneralizedTime, Implicit, Null, Variant, sequence
+from cryptography.hazmat.asn1 import (
+    TLV,
+    BitString,
+    Default,
+    Explicit,
+    GeneralizedTime,
+    Implicit,
+    Null,
+    SetOf,
+    UTCTime,
+    Variant,
+    sequence,
+)
 
 
 @sequence
@@ -191,3 +203,112 @@ class CertReqTemplateContent:
 
     template: CertTemplate
     key_spec: list[TypeAndValue] | None = None
+
+
+@sequence
+class PbmParameters:
+    """PBMParameter (RFC 9810 §5.1.3.1)."""
+
+    salt: bytes
+    one_way: list[TLV]
+    iterations: int
+    mac: list[TLV]
+
+
+@sequence
+class Pbmac1Parameters:
+    """PBMAC1-params (RFC 8018 appendix A.5)."""
+
+    derivation: list[TLV]
+    mac: list[TLV]
+
+
+@sequence
+class Pbkdf2Parameters:
+    """PBKDF2-params with a salt of its own (RFC 8018 appendix A.2)."""
+
+    salt: bytes
+    iterations: int
+    key_length: int | None = None
+    pseudo_random: list[TLV] | None = None
+
+
+@sequence
+class PssParameters:
+    """RSASSA-PSS-params (RFC 4055 §3.1); what is left out means SHA-1, which nobody here accepts."""
+
+    digest: Annotated[list[TLV] | None, Explicit(0)] = None
+    mask: Annotated[list[TLV] | None, Explicit(1)] = None
+    salt_length: Annotated[int | None, Explicit(2)] = None
+    trailer: Annotated[int | None, Explicit(3)] = None
+
+
+@sequence
+class CertificationRequest:
+    """PKCS #10 (RFC 2986 §4.2). What is signed stays bytes."""
+
+    info: TLV
+    algorithm: list[TLV]
+    signature: BitString
+
+
+@sequence
+class CertificationRequestInfo:
+    """RFC 2986 §4.1. Many leave the attributes out where there are none."""
+
+    version: int
+    subject: list[TLV]
+    public_key: SubjectPublicKeyInfo
+    attributes: Annotated[SetOf[TLV] | None, Implicit(0)] = None
+
+
+@sequence
+class Extension:
+    """RFC 5280 §4.1."""
+
+    kind: x509.ObjectIdentifier
+    critical: Annotated[bool, Default(value=False)]
+    value: bytes
+
+
+@sequence
+class RevDetails:
+    """RFC 9810 §5.3.9."""
+
+    certificate: CertTemplate
+    entry: list[Extension] | None = None
+
+
+@sequence
+class RevRepContent:
+    """RFC 9810 §5.3.10."""
+
+    statuses: list[PkiStatusInfo]
+    certificates: Annotated[list[CertId] | None, Explicit(0)] = None
+    crls: Annotated[list[TLV] | None, Explicit(1)] = None
+
+
+@sequence
+class PollRequest:
+    """One element of PollReqContent (RFC 9810 §5.3.22)."""
+
+    request_id: int
+
+
+@sequence
+class PollReply:
+    """One element of PollRepContent (RFC 9810 §5.3.22)."""
+
+    request_id: int
+    check_after: int
+    reason: list[str] | None = None
+
+
+@sequence
+class CrlStatusValue:
+    """CRLStatus (RFC 9810 §5.3.19.17)."""
+
+    source: (
+        Annotated[Variant[TLV, Literal["point"]], Explicit(0)] | Annotated[Variant[TLV, Literal["issuer"]], Explicit(1)]
+    )
+    this_update: UTCTime | GeneralizedTime | None = None

@@ -1,4 +1,4 @@
-"""Requests for certificates: what `kur` carries (RFC 4211, RFC 9483 §4.1.3)."""
+"""Requests for certificates: what `ir`, `cr`, `kur` and `p10cr` carry (RFC 4211, RFC 2986, RFC 9483 §4.1)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kiosk.certificates import Certificate, PublicKey, UnreadableCertificate, public_key_of
 from kiosk.cmp import der
-from kiosk.cmp.algorithms import Algorithm, UnsupportedSignature, check_strength, scheme_of_key, verify
+from kiosk.cmp.algorithms import Algorithm, UnsupportedSignature, check_strength, verify
 from kiosk.cmp.envelope import canonical_name, read_name, whole_bits, write_name
 from kiosk.cmp.errors import MalformedMessage
 from kiosk.cmp.messages import (
     CertId,
+    CertificationRequest,
+    CertificationRequestInfo,
     CertReqMsg,
     CertRequest,
     CertTemplate,
@@ -24,8 +26,8 @@ from kiosk.cmp.messages import (
     SubjectPublicKeyInfo,
     TypeAndValue,
 )
-from kiosk.cmp.signing import SigningKey
-from kiosk.cmp.vocabulary import OLD_CERT_ID
+from kiosk.cmp.signing import SigningKey, scheme_of
+from kiosk.cmp.vocabulary import EXTENSION_REQUEST, OLD_CERT_ID, PKCS10_REQUEST_ID
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,10 @@ class Proof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateRequest:
-    """One CertReqMsg, unchecked."""
+    """One CertReqMsg, or one request in PKCS #10; unchecked."""
 
     request_der: bytes
-    """CertRequest as it came: what the proof of possession is computed over."""
+    """CertRequest or CertificationRequestInfo as it came: what the proof of possession is computed over."""
     request_id: int
     subject_der: bytes | None
     issuer_der: bytes | None
@@ -106,28 +108,95 @@ async def write_update(old: Certificate, new_key: SigningKey, *, request_id: int
     Raises:
         UnsupportedSignature: the new key is of a kind nobody here signs with.
     """
+    return await write_request(new_key, subject_der=old.subject_der, old=old, request_id=request_id)
+
+
+async def write_request(
+    new_key: SigningKey, *, subject_der: bytes | None = None, old: Certificate | None = None, request_id: int = 0
+) -> bytes:
+    """The content of an `ir` or `cr`, or, where it names an old certificate, of a `kur` (RFC 9483 §4.1.1 to §4.1.3).
+
+    Args:
+        new_key: What is to be certified.
+        subject_der: Whose the certificate is to be; the empty name where the CA knows, None to say nothing.
+        old: The certificate to be replaced.
+        request_id: The certReqId, 0 for a single request.
+
+    Raises:
+        UnsupportedSignature: the new key is of a kind nobody here signs with.
+    """
     template = CertTemplate(
-        subject=der.read_items(old.subject_der),
+        subject=None if subject_der is None else der.read_items(subject_der),
         public_key=der.decode(SubjectPublicKeyInfo, public_key_der(new_key.public_key)),
     )
-    old_id = CertId(issuer=write_name(old.issuer_der), serial_number=old.serial_number)
-    control = TypeAndValue(kind=x509.ObjectIdentifier(OLD_CERT_ID), value=der.any_value(der.encode(old_id)))
-    request = der.encode(CertRequest(request_id=request_id, template=template, controls=[control]))
+    controls = None if old is None else [_old_certificate_control(old)]
+    request = der.encode(CertRequest(request_id=request_id, template=template, controls=controls))
     return await write_requests_with_proof(request, new_key)
 
 
 async def write_requests_with_proof(request: bytes, new_key: SigningKey) -> bytes:
     """CertReqMessages of one CertRequest, given as DER, with a signature by the new key over it."""
     proof = PopSigningKey(
-        algorithm=scheme_of_key(new_key.public_key).algorithm.items(),
+        algorithm=scheme_of(new_key).algorithm.items(),
         signature=asn1.BitString(await new_key.sign(request), 0),
     )
     message = CertReqMsg(request=der.any_value(request), proof=asn1.Variant(proof, "signature"))
     return der.sequence_of([der.encode(message)])
 
 
+async def write_pkcs10(new_key: SigningKey, subject_der: bytes) -> bytes:
+    """The content of a `p10cr`: a certification request without attributes (RFC 2986, RFC 9483 §4.1.4).
+
+    Raises:
+        UnsupportedSignature: the key is of a kind nobody here signs with.
+    """
+    info = CertificationRequestInfo(
+        version=0,
+        subject=der.read_items(subject_der),
+        public_key=der.decode(SubjectPublicKeyInfo, public_key_der(new_key.public_key)),
+        attributes=asn1.SetOf([]),
+    )
+    signed = der.encode(info)
+    request = CertificationRequest(
+        info=der.any_value(signed),
+        algorithm=scheme_of(new_key).algorithm.items(),
+        signature=asn1.BitString(await new_key.sign(signed), 0),
+    )
+    return der.encode(request)
+
+
+def read_pkcs10(body: bytes) -> CertificateRequest:
+    """The content of `p10cr`.
+
+    Raises:
+        MalformedMessage: it is none.
+    """
+    request = der.decode(CertificationRequest, body)
+    request_der = der.value_bytes(request.info)
+    info = der.decode(CertificationRequestInfo, request_der)
+    attributes = [] if info.attributes is None else info.attributes.as_list()
+    kinds = [der.first_and_rest(der.read_items(der.value_bytes(each)))[0] for each in attributes]
+    return CertificateRequest(
+        request_der=request_der,
+        request_id=PKCS10_REQUEST_ID,
+        subject_der=_read_template_name(info.subject),
+        issuer_der=None,
+        public_key_der=der.encode(info.public_key),
+        serial_number=None,
+        version=None,
+        has_extensions=der.encode(x509.ObjectIdentifier(EXTENSION_REQUEST)) in kinds,
+        has_validity=False,
+        old_certificate=None,
+        proof=Proof(
+            kind=ProofKind.SIGNATURE,
+            algorithm=Algorithm.read(request.algorithm),
+            signature=whole_bits(request.signature),
+        ),
+    )
+
+
 def read_requests(body: bytes) -> tuple[CertificateRequest, ...]:
-    """The content of `kur`.
+    """The content of `ir`, `cr` or `kur`.
 
     Raises:
         MalformedMessage: it is none.
@@ -138,6 +207,16 @@ def read_requests(body: bytes) -> tuple[CertificateRequest, ...]:
 def public_key_der(key: PublicKey) -> bytes:
     """SubjectPublicKeyInfo of a key."""
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def write_certificate_id(certificate: Certificate) -> CertId:
+    """The structure that names a certificate by issuer and serial number."""
+    return CertId(issuer=write_name(certificate.issuer_der), serial_number=certificate.serial_number)
+
+
+def _old_certificate_control(old: Certificate) -> TypeAndValue:
+    named = der.any_value(der.encode(write_certificate_id(old)))
+    return TypeAndValue(kind=x509.ObjectIdentifier(OLD_CERT_ID), value=named)
 
 
 def _read_request(data: bytes) -> CertificateRequest:

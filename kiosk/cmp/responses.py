@@ -1,4 +1,7 @@
-"""Answers to requests for certificates, and the client's last word on them: `kup`, `certConf` (RFC 9483 §4.1.1)."""
+"""Answers to requests for certificates, and the client's last word on them (RFC 9483 §4.1.1).
+
+`ip`, `cp` and `kup` have one content; so has `certConf` for each of them.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from cryptography.hazmat.primitives import hashes
 
 from kiosk.certificates import Certificate
 from kiosk.cmp import der
+from kiosk.cmp.algorithms import DIGESTS, NULL, Algorithm, UnsupportedSignature
 from kiosk.cmp.messages import CertifiedKeyPair, CertRepMessage, CertResponse, CertStatus
 from kiosk.cmp.status import StatusInfo
 
@@ -42,17 +46,19 @@ class Confirmation:
     request_id: int = 0
     status: StatusInfo | None = None
     """None means accepted."""
+    hash_algorithm: Algorithm | None = None
+    """Of `cert_hash`, in a message of version 3; None where it is that of the certificate's signature."""
 
 
 def write_responses(content: CertificateResponses) -> bytes:
-    """The content of `kup`."""
+    """The content of `ip`, `cp` or `kup`."""
     ca_pubs = [der.any_value(each) for each in content.ca_pubs]
     responses = [_response_structure(each) for each in content.responses]
     return der.encode(CertRepMessage(ca_pubs=ca_pubs or None, responses=responses))
 
 
 def read_responses(body: bytes) -> CertificateResponses:
-    """The content of `kup`.
+    """The content of `ip`, `cp` or `kup`.
 
     Raises:
         MalformedMessage: it is none.
@@ -71,6 +77,7 @@ def write_confirmation(confirmation: Confirmation) -> bytes:
         cert_hash=confirmation.cert_hash,
         request_id=confirmation.request_id,
         status=None if status is None else status.structure(),
+        hash_algorithm=None if confirmation.hash_algorithm is None else confirmation.hash_algorithm.items(),
     )
     return der.sequence_of([der.encode(raw)])
 
@@ -84,14 +91,26 @@ def read_confirmations(body: bytes) -> tuple[Confirmation, ...]:
     return tuple(_read_confirmation(der.value_bytes(each)) for each in der.read_items(body))
 
 
-def certificate_hash(certificate: Certificate) -> bytes:
-    """The hash that confirms a certificate, by the algorithm of its own signature; SHA-512 for Ed25519.
+def certificate_hash(certificate: Certificate, hash_algorithm: Algorithm | None = None) -> bytes:
+    """The hash that confirms a certificate: by `hash_algorithm`, or by the algorithm of its own signature.
 
-    RFC 9810 §5.3.18, RFC 9481 §3.3.
+    SHA-512 for one that is signed by Ed25519 (RFC 9810 §5.3.18, RFC 9481 §3.3).
+
+    Raises:
+        UnsupportedSignature: `hash_algorithm` is none of `DIGESTS`.
     """
-    digest = hashes.Hash(certificate.signature_hash or hashes.SHA512())
+    digest = hashes.Hash(_hash(hash_algorithm) or certificate.signature_hash or hashes.SHA512())
     digest.update(certificate.der)
     return digest.finalize()
+
+
+def _hash(algorithm: Algorithm | None) -> hashes.HashAlgorithm | None:
+    if algorithm is None:
+        return None
+    found = DIGESTS.get(algorithm.identifier)
+    if found is None or algorithm.parameters not in (None, NULL):
+        raise UnsupportedSignature(algorithm.identifier)
+    return found
 
 
 def _response_structure(response: CertificateResponse) -> CertResponse:
@@ -115,4 +134,5 @@ def _read_confirmation(data: bytes) -> Confirmation:
         cert_hash=raw.cert_hash,
         request_id=raw.request_id,
         status=None if raw.status is None else StatusInfo.read(raw.status),
+        hash_algorithm=None if raw.hash_algorithm is None else Algorithm.read(raw.hash_algorithm),
     )

@@ -10,7 +10,7 @@ import httpx
 
 from kiosk.cmp.der import write_time
 from kiosk.cmp.envelope import Header, Message, read_message, write_protected
-from kiosk.cmp.general import read_general, write_certificate_list, write_general, write_template
+from kiosk.cmp.general import read_general, write_general, write_list, write_template
 from kiosk.cmp.infos import Info
 from kiosk.cmp.requests import read_requests
 from kiosk.cmp.responses import (
@@ -72,7 +72,7 @@ class FakeCa:
             if question.kind in self.refused:
                 return BodyType.ERROR, write_error(self.refused[question.kind])
             told = {
-                CA_CERTIFICATES: write_certificate_list([self.pki.issuing.certificate.der]),
+                CA_CERTIFICATES: write_list([self.pki.issuing.certificate.der]),
                 REQUEST_TEMPLATE: write_template(["rsa-2048", "ec-p256"]),
             }
             return BodyType.GENP, write_general([Info(question.kind, told[question.kind])])

@@ -12,31 +12,42 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kiosk.certificates import UnreadableCertificate, public_key_of, read_certificate
 from kiosk.cmp import der
 from kiosk.cmp.algorithms import (
+    DIGESTS,
+    NULL,
     Algorithm,
+    Family,
+    SignatureScheme,
     UnsupportedSignature,
     WrongSignature,
+    family_of,
+    pss_scheme,
     scheme_of_key,
     verify,
 )
 from kiosk.cmp.envelope import Header, read_message, write_protected
 from kiosk.cmp.errors import LONGEST_TEXT, MalformedMessage, bounded_text
 from kiosk.cmp.general import (
-    read_certificate_list,
+    CrlStatus,
+    read_crl_statuses,
     read_general,
+    read_list,
     read_template,
-    write_certificate_list,
+    write_crl_statuses,
     write_general,
+    write_list,
     write_template,
 )
 from kiosk.cmp.infos import Info
 from kiosk.cmp.messages import (
+    CertificationRequest,
     CertRepMessage,
     CertReqMsg,
     CertReqTemplateContent,
@@ -44,12 +55,24 @@ from kiosk.cmp.messages import (
     CertStatus,
     CertTemplate,
     ErrorMsgContent,
+    Extension,
     PkiHeader,
     PkiMessage,
+    PssParameters,
+    RevDetails,
+    RevRepContent,
     SubjectPublicKeyInfo,
     TypeAndValue,
 )
-from kiosk.cmp.requests import public_key_der, read_requests, write_update
+from kiosk.cmp.polling import PollAnswer, read_poll_answer, read_poll_request, write_poll_answer, write_poll_request
+from kiosk.cmp.requests import (
+    public_key_der,
+    read_pkcs10,
+    read_requests,
+    write_pkcs10,
+    write_request,
+    write_update,
+)
 from kiosk.cmp.responses import (
     CertificateResponse,
     CertificateResponses,
@@ -60,9 +83,16 @@ from kiosk.cmp.responses import (
     write_confirmation,
     write_responses,
 )
+from kiosk.cmp.revocations import (
+    RevocationRequest,
+    read_revocation_answer,
+    read_revocations,
+    write_revocation_answer,
+    write_revocations,
+)
 from kiosk.cmp.signing import PrivateKey, SoftwareKey
 from kiosk.cmp.status import StatusInfo, read_error, write_error
-from kiosk.cmp.vocabulary import RSA_LENGTH_CONTROL, BodyType, FailInfo
+from kiosk.cmp.vocabulary import CRL_REASON, RSA_LENGTH_CONTROL, BodyType, FailInfo
 from tests.cmp.pki import NOW, Pki, name, new_key
 
 octets = st.binary(max_size=40)
@@ -128,8 +158,19 @@ def test_responses_round_trip(content: CertificateResponses) -> None:
     assert der.encode(der.decode(CertRepMessage, written)) == written
 
 
+hash_algorithms = st.none() | st.builds(Algorithm, st.sampled_from([*DIGESTS, "1.3.14.3.2.26"]), st.none() | values)
+
+
 @quickly
-@given(st.builds(Confirmation, cert_hash=octets, request_id=st.integers(), status=st.none() | statuses))
+@given(
+    st.builds(
+        Confirmation,
+        cert_hash=octets,
+        request_id=st.integers(),
+        status=st.none() | statuses,
+        hash_algorithm=hash_algorithms,
+    )
+)
 def test_confirmations_round_trip(confirmation: Confirmation) -> None:
     written = write_confirmation(confirmation)
     assert read_confirmations(written) == (confirmation,)
@@ -152,7 +193,58 @@ def test_templates_round_trip(kinds: frozenset[str]) -> None:
 @quickly
 @given(st.lists(values, max_size=4))
 def test_certificate_lists_round_trip(certificates: list[bytes]) -> None:
-    assert read_certificate_list(write_certificate_list(certificates)) == tuple(certificates)
+    assert read_list(write_list(certificates)) == tuple(certificates)
+
+
+crl_statuses = st.builds(CrlStatus, names, st.none() | times)
+
+
+@quickly
+@given(st.lists(crl_statuses, max_size=3))
+def test_crl_statuses_round_trip(statuses: list[CrlStatus]) -> None:
+    assert read_crl_statuses(write_crl_statuses(statuses)) == tuple(statuses)
+
+
+@quickly
+@given(st.lists(st.integers(), max_size=3))
+def test_poll_requests_round_trip(numbers: list[int]) -> None:
+    assert read_poll_request(write_poll_request(numbers)) == tuple(numbers)
+
+
+texts = st.lists(st.text(st.characters(codec="utf-8"), max_size=20), max_size=2).map(tuple)
+
+
+@quickly
+@given(st.lists(st.builds(PollAnswer, st.integers(), st.integers(), texts), max_size=3))
+def test_poll_answers_round_trip(answers: list[PollAnswer]) -> None:
+    assert read_poll_answer(write_poll_answer(answers)) == tuple(answers)
+
+
+revocations = st.builds(
+    RevocationRequest, st.none() | names, st.none() | st.integers(), st.none() | st.integers(0, 255)
+)
+
+
+@quickly
+@given(st.lists(revocations, max_size=3))
+def test_revocations_round_trip(requests: list[RevocationRequest]) -> None:
+    assert read_revocations(write_revocations(requests)) == tuple(requests)
+
+
+@quickly
+@given(st.lists(statuses, max_size=3), st.booleans())
+def test_revocation_answers_round_trip(pki: Pki, told: list[StatusInfo], named: bool) -> None:
+    written = write_revocation_answer(told, [pki.customer.certificate] * len(told) if named else [])
+    assert read_revocation_answer(written) == tuple(told)
+    assert der.encode(der.decode(RevRepContent, written)) == written
+
+
+@pytest.mark.parametrize("value", [b"", b"\x0a\x02\x00\x01", b"\x02\x01\x01", b"\x0a\x01"])
+def test_a_reason_that_is_none_is_malformed(value: bytes) -> None:
+    entry = [Extension(kind=x509.ObjectIdentifier(CRL_REASON), critical=False, value=value)]
+    details = RevDetails(certificate=CertTemplate(serial_number=1), entry=entry)
+    with pytest.raises(MalformedMessage):
+        read_revocations(der.sequence_of([der.encode(details)]))
 
 
 @quickly
@@ -171,6 +263,119 @@ async def test_an_update_round_trips(pki: Pki) -> None:
     assert der.sequence_of([der.encode(message)]) == written
     inner = der.value_bytes(message.request)
     assert der.encode(der.decode(CertRequest, inner)) == inner == request.request_der
+
+
+async def test_a_first_request_round_trips(pki: Pki) -> None:
+    key = SoftwareKey(new_key())
+    for subject in (None, b"\x30\x00", pki.customer.certificate.subject_der):
+        (request,) = read_requests(await write_request(key, subject_der=subject))
+        assert (request.subject_der, request.old_certificate, request.request_id) == (subject, None, 0)
+        assert request.public_key_der == public_key_der(key.public_key)
+        request.verify_proof(request.public_key())
+
+
+async def test_a_request_in_pkcs10_is_what_others_read(pki: Pki) -> None:
+    subject = pki.customer.certificate.subject_der
+    for private_key in KEYS:
+        key = SoftwareKey(private_key)
+        written = await write_pkcs10(key, subject)
+        theirs = x509.load_der_x509_csr(written)
+        assert theirs.is_signature_valid
+        assert theirs.subject.public_bytes() == subject
+        ours = read_pkcs10(written)
+        assert (ours.subject_der, ours.public_key_der) == (subject, public_key_der(key.public_key))
+        ours.verify_proof(ours.public_key())
+        assert der.encode(der.decode(CertificationRequest, written)) == written
+
+
+def test_a_request_in_pkcs10_by_others_is_read(pki: Pki) -> None:
+    key = new_key()
+    builder = x509.CertificateSigningRequestBuilder().subject_name(name("あ"))
+    plain = read_pkcs10(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER))
+    builder = builder.add_attribute(x509.ObjectIdentifier("1.2.840.113549.1.9.7"), b"challenge")
+    challenged = read_pkcs10(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER))
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    extended = read_pkcs10(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER))
+    assert [each.has_extensions for each in (plain, challenged, extended)] == [False, False, True]
+    for request in (plain, challenged, extended):
+        request.verify_proof(request.public_key())
+        with pytest.raises(WrongSignature):
+            request.verify_proof(pki.customer.certificate.public_key)
+
+
+@pytest.mark.parametrize("digest", DIGESTS.values(), ids=lambda digest: digest.name)
+async def test_pss_signs_and_verifies(digest: hashes.HashAlgorithm) -> None:
+    key = SoftwareKey(KEYS[0], pss_scheme(digest))
+    assert family_of(key.scheme.algorithm) is Family.RSA_PSS
+    signature = await key.sign(b"data")
+    verify(key.scheme.algorithm, key.public_key, signature, b"data")
+    with pytest.raises(WrongSignature):
+        verify(key.scheme.algorithm, key.public_key, signature, b"other")
+    with pytest.raises(UnsupportedSignature):
+        verify(key.scheme.algorithm, new_key().public_key(), signature, b"data")
+    request = read_requests(await write_request(key))[0]
+    request.verify_proof(request.public_key())
+
+
+def pss(**spoiled: object) -> Algorithm:
+    good = der.decode(PssParameters, SCHEME.algorithm.parameters or b"")
+    for field, value in spoiled.items():
+        setattr(good, field, value)
+    return Algorithm(SCHEME.algorithm.identifier, der.encode(good))
+
+
+SCHEME: SignatureScheme = pss_scheme(hashes.SHA256())
+SHA1_ITEMS = Algorithm("1.3.14.3.2.26", NULL).items()
+SHA512_ITEMS = Algorithm("2.16.840.1.101.3.4.2.3").items()
+MGF1_SHA512 = Algorithm("1.2.840.113549.1.1.8", der.write_items(SHA512_ITEMS)).items()
+BAD_PSS = {
+    "no parameters": Algorithm(SCHEME.algorithm.identifier),
+    "empty ones, which mean SHA-1": Algorithm(SCHEME.algorithm.identifier, b"\x30\x00"),
+    "none that can be read": Algorithm(SCHEME.algorithm.identifier, NULL),
+    "SHA-1": pss(digest=SHA1_ITEMS),
+    "no hash": pss(digest=None),
+    "another hash in the mask": pss(mask=MGF1_SHA512),
+    "no mask": pss(mask=None),
+    "mask without hash": pss(mask=Algorithm("1.2.840.113549.1.1.8").items()),
+    "short salt": pss(salt_length=20),
+    "no salt": pss(salt_length=None),
+    "negative salt": pss(salt_length=-1),
+    "huge salt": pss(salt_length=1 << 70),
+    "another trailer": pss(trailer=2),
+}
+
+
+@pytest.mark.parametrize("algorithm", BAD_PSS.values(), ids=BAD_PSS)
+def test_pss_with_other_parameters_is_not_accepted(algorithm: Algorithm) -> None:
+    with pytest.raises(UnsupportedSignature):
+        verify(algorithm, KEYS[0].public_key(), b"", b"")
+
+
+def test_a_salt_for_which_the_key_has_no_room_does_not_verify() -> None:
+    with pytest.raises(WrongSignature):
+        verify(pss(salt_length=900), KEYS[0].public_key(), b"\0" * 256, b"")
+
+
+def test_pss_as_openssl_writes_it_is_accepted() -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    for salt_length in (32, 222):
+        signed = padding.PSS(padding.MGF1(hashes.SHA256()), salt_length)
+        csr = (
+            x509.CertificateSigningRequestBuilder()
+            .subject_name(name("a"))
+            .sign(key, hashes.SHA256(), rsa_padding=signed)
+        )
+        request = read_pkcs10(csr.public_bytes(Encoding.DER))
+        request.verify_proof(request.public_key())
+
+
+async def test_a_named_hash_confirms_a_certificate(pki: Pki) -> None:
+    certificate = pki.customer.certificate
+    for identifier, digest in DIGESTS.items():
+        assert len(certificate_hash(certificate, Algorithm(identifier, NULL))) == digest.digest_size
+    for unknown in (Algorithm("1.3.14.3.2.26"), Algorithm("2.16.840.1.101.3.4.2.1", b"\x02\x01\x00")):
+        with pytest.raises(UnsupportedSignature):
+            certificate_hash(certificate, unknown)
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
