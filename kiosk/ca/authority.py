@@ -95,9 +95,11 @@ class Authority:
         serial = profile.new_serial(self.random)
         return profile.holder_certificate(Issuer(self.issuing_key, self.issuing), subject, key, validity, serial)
 
-    def renew(self, old: Certificate, key: PublicKey, now: datetime, back_dating: timedelta) -> Certificate:
-        """A successor with the same subject, from a little before `now` until the same second a year later."""
-        return self.issue(old.x509.subject, key, now - back_dating, one_year_after(now))
+    def issue_for_a_year(
+        self, subject: x509.Name, key: PublicKey, now: datetime, back_dating: timedelta
+    ) -> Certificate:
+        """`issue`, from a little before `now` until the same second a year later."""
+        return self.issue(subject, key, now - back_dating, one_year_after(now))
 
 
 def create_authority(

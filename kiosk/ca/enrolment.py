@@ -8,13 +8,15 @@ from typing import Literal
 
 from cryptography import x509
 
+from kiosk.ca import holders
 from kiosk.ca.authority import Authority, load_authority
-from kiosk.ca.ledger import Ledger, ensure_holder, record
+from kiosk.ca.ledger import Ledger, record
 from kiosk.ca.schema import CertificateState
 from kiosk.certificates import Certificate, PublicKey
 from kiosk.clock import Clock, system_clock
+from kiosk.credentials import HolderKind
 
-HolderKind = Literal["administrator", "user"]
+Kind = Literal["administrator", "user"]
 
 
 def enrol(
@@ -25,10 +27,10 @@ def enrol(
     not_before: datetime,
     not_after: datetime,
     holder_id: str,
-    kind: HolderKind,
+    kind: Kind,
     clock: Clock = system_clock,
 ) -> Certificate:
-    """Issue a holder's certificate and enter it in the ledger, while no server has that open.
+    """Issue a holder's certificate and enter both in the ledger, while no server has that open.
 
     Raises:
         AuthorityDamaged: there is no complete authority in the directory.
@@ -59,12 +61,12 @@ def enter(
     not_before: datetime,
     not_after: datetime,
     holder_id: str,
-    kind: HolderKind,
+    kind: Kind,
     clock: Clock = system_clock,
 ) -> Certificate:
     """`enrol`, in a ledger that is open already."""
     certificate = authority.issue(subject, public_key, not_before, not_after)
     with book.begin() as connection:
-        ensure_holder(connection, holder_id, kind)
+        holders.ensure(connection, holder_id, HolderKind(kind), subject)
         record(connection, certificate, holder=holder_id, state=CertificateState.VALID, now=clock())
     return certificate

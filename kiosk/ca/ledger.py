@@ -1,4 +1,7 @@
-"""The ledger: who holds which certificate, in one durable database that one CA process has open."""
+"""The ledger: who holds which certificate, in one durable database.
+
+One CA process serves it; tellers' commands look into it and change it beside that, each in one short transaction.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,18 @@ from sqlalchemy import Connection, Engine, Row, create_engine, event, insert, se
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from kiosk.ca.schema import CERTIFICATES, HOLDERS, METADATA, CertificateState
+from kiosk.ca.schema import CERTIFICATES, CRLS, METADATA, CertificateState
 from kiosk.certificates import Certificate, PublicKey, read_certificate
 from kiosk.cmp.requests import public_key_der
 
 _BUSY_SECONDS = 10
 _READS_ONLY = "kiosk_reads_only"
+_VERSION = 2
+"""Of the tables; a ledger of another one is not touched."""
+
+
+REVOKED_STATES = (CertificateState.REVOKED, CertificateState.SUPERSEDED)
+"""States of certificates that are on the CRL."""
 
 
 class LedgerInUse(Exception):
@@ -47,17 +56,17 @@ class Entry:
 class Ledger:
     """An open ledger. Every method of the CA that changes it does so in one `begin()`, durable when that ends."""
 
-    def __init__(self, engine: Engine, lock: int) -> None:
+    def __init__(self, engine: Engine, lock: int | None) -> None:
         self._engine = engine
         self._reading = engine.execution_options(**{_READS_ONLY: True})
         self._lock = lock
 
     @classmethod
     def open(cls, directory: Path) -> Self:
-        """Open the ledger in a directory, making it where there is none.
+        """Open the ledger in a directory to serve it, making it where there is none.
 
         Raises:
-            LedgerInUse: another process has it.
+            LedgerInUse: another process serves it.
             LedgerDamaged: the file is no database that can be used; the message says what the database said.
             OSError: it cannot be written.
         """
@@ -68,10 +77,21 @@ class Ledger:
             os.close(lock)
             raise
 
+    @classmethod
+    def open_beside(cls, directory: Path) -> Self:
+        """Open it for a teller's command, whether or not a server has it.
+
+        Raises:
+            LedgerDamaged: the file is no database that can be used.
+            OSError: it cannot be written.
+        """
+        return cls(_open_engine(directory / "ledger.sqlite"), None)
+
     def close(self) -> None:
         """Give it back."""
         self._engine.dispose()
-        os.close(self._lock)
+        if self._lock is not None:
+            os.close(self._lock)
 
     def __enter__(self) -> Self:
         return self
@@ -101,6 +121,18 @@ def find(connection: Connection, fingerprint: bytes) -> Entry | None:
     """The certificate with this SHA-256."""
     row = connection.execute(select(CERTIFICATES).where(CERTIFICATES.c.fingerprint == fingerprint)).one_or_none()
     return None if row is None else _entry(row)
+
+
+def find_serial(connection: Connection, serial: str) -> Entry | None:
+    """The certificate with this serial number, written as `Certificate.serial` has it."""
+    row = connection.execute(select(CERTIFICATES).where(CERTIFICATES.c.serial == serial)).one_or_none()
+    return None if row is None else _entry(row)
+
+
+def serial_text(number: int) -> str:
+    """A serial number as the ledger has it: lower-case hex, whole bytes (`Certificate.serial`)."""
+    digits = f"{number:x}"
+    return digits.zfill(len(digits) + len(digits) % 2)
 
 
 def get(connection: Connection, number: int) -> Entry:
@@ -138,20 +170,16 @@ def change_state(
 ) -> bool:
     """Mark a certificate, if it is in the state `only_from` (None: in any); answers whether it was.
 
-    `reason` is a CRLReason of RFC 5280 §5.3.1.
+    `reason` is a CRLReason of RFC 5280 §5.3.1. Whatever is revoked outdates the CRL.
     """
     wanted = CERTIFICATES.update().where(CERTIFICATES.c.id == number)
     if only_from is not None:
         wanted = wanted.where(CERTIFICATES.c.state == only_from)
     values = {"state": state, "reason": reason, "changed_at": now}
-    return connection.execute(wanted.values(values)).rowcount == 1
-
-
-def ensure_holder(connection: Connection, holder: str, kind: str) -> None:
-    """Enter a holder who is not yet known."""
-    known = connection.execute(select(HOLDERS.c.id).where(HOLDERS.c.id == holder)).one_or_none()
-    if known is None:
-        connection.execute(insert(HOLDERS).values(id=holder, kind=kind))
+    changed = connection.execute(wanted.values(values)).rowcount == 1
+    if changed and state in REVOKED_STATES:
+        connection.execute(CRLS.update().where(~CRLS.c.outdated).values(outdated=True))
+    return changed
 
 
 def _entry(row: Row[tuple[object, ...]]) -> Entry:
@@ -175,6 +203,7 @@ def _open_engine(path: Path) -> Engine:
     try:
         path.touch(mode=0o600)
         with engine.begin() as connection:
+            _check_version(connection, path)
             METADATA.create_all(connection)
     except BaseException as error:
         engine.dispose()
@@ -182,6 +211,15 @@ def _open_engine(path: Path) -> Engine:
             raise LedgerDamaged(f"{path} cannot be used: {error.orig}") from error
         raise
     return engine
+
+
+def _check_version(connection: Connection, path: Path) -> None:
+    version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    if version == _VERSION:
+        return
+    if connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one():
+        raise LedgerDamaged(f"{path} was made by another version of this program")
+    connection.exec_driver_sql(f"PRAGMA user_version = {_VERSION}")
 
 
 def _configure(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:

@@ -1,20 +1,37 @@
-"""The rules of a CA as settings."""
+"""The rules of a CA as settings: what differs between banks is here, not in the code.
+
+In `policy.toml` times are durations by ISO 8601: "P14D" is 14 days, "PT15M" 15 minutes.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from msgspec import Meta
 
+from kiosk.ca.schema import PromiseKind
 from kiosk.certificates import PublicKey
+from kiosk.cmp.algorithms import Family
+
+POLICY_FILE = "policy.toml"
+"""Its name in the CA's directory; where there is none the rules are those below."""
 
 KNOWN_KEY_KINDS = frozenset({"rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"})
 """What a policy may allow: kinds that both sides sign with and that a request template can name."""
 
+_Count = Annotated[int, Meta(ge=1)]
+_Unit = Annotated[str, Meta(min_length=1, max_length=64)]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+
+class PolicyError(ValueError):
+    """The policy file cannot be read, or says what is not understood; the message tells where."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the CA takes, and for how long it waits."""
 
     window_days: int = 30
@@ -22,18 +39,44 @@ class Policy:
     expiry_grace: timedelta = timedelta(minutes=15)
     """How long after its end a certificate is still taken, so that a renewal begun in the last second can end."""
     confirmation: timedelta = timedelta(days=14)
-    """How long a successor waits for its confirmation; at most to the old certificate's end."""
+    """How long a certificate waits for its confirmation; that of a renewal at most to the old certificate's end."""
     shortest_confirmation: timedelta = timedelta(hours=1)
     """How long it waits even where the old certificate ends sooner."""
+    implicit_confirm: bool = True
+    """Whether a certificate counts as confirmed at once where the client asks for that (RFC 9810 §5.1.1.1)."""
     resume_days: int = 30
     """How long after its end an old certificate may finish a renewal that it began in time."""
-    most_new_keys: int = 20
-    """With how many different new keys one certificate may ask for a successor, over its whole life."""
+    most_new_keys: _Count = 20
+    """With how many different new keys one certificate may ask, over its whole life."""
     key_kinds: frozenset[str] = frozenset({"rsa-2048", "rsa-3072", "rsa-4096", "ec-p256"})
     """Which keys are certified; at least one, each of `KNOWN_KEY_KINDS`."""
+    protections: frozenset[Family] = frozenset(Family)
+    """How messages may be protected; SHA-1 and a bare HMAC cannot be named."""
+    additional_certificates: bool = True
+    """Whether a holder's certificate can get another one for the same holder (`ir`, `cr`, `p10cr`)."""
+    approval: frozenset[PromiseKind] = frozenset()
+    """Which requests wait for a teller."""
+    approval_time: timedelta = timedelta(days=14)
+    """How long they wait before they come to nothing."""
+    check_after: timedelta = timedelta(minutes=1)
+    """After how long a client is told to ask again (RFC 9483 §4.4)."""
+    code_life: timedelta = timedelta(days=30)
+    """For how long a one-time code is good."""
+    most_tries: _Count = 10
+    """After so many MACs in a row that do not verify an ID pauses."""
+    pause: timedelta = timedelta(minutes=15)
+    """For so long."""
+    tries_kept: timedelta = timedelta(days=1)
+    """How long after the last of them failed tries are remembered."""
+    crl_life: timedelta = timedelta(days=7)
+    """From one CRL's making to the moment when the next must be there; a new one is made after half of it."""
+    user_units: tuple[_Unit, ...] = ("USER/PE - 2", "CERT/SUEDNUM - 3")
+    """Organizational units that a new user's subject has after the CA's own."""
+    administrator_units: tuple[_Unit, ...] = ("ADMIN/PE - 2", "CERT/SUEDNUM - 3")
+    """Those of an administrator's."""
     time_window: timedelta = timedelta(minutes=5)
     """How far the clock of a request may be from ours."""
-    largest_request: int = 32 * 1024
+    largest_request: _Count = 32 * 1024
     """Bytes, checked before anything is parsed."""
     back_dating: timedelta = timedelta(minutes=5)
     """How long before its issue a certificate begins to be valid, for clocks that are slow."""
@@ -41,7 +84,32 @@ class Policy:
     def __post_init__(self) -> None:
         """Raise ValueError for a rule that no request could meet, or that no template could tell."""
         if not self.key_kinds or not self.key_kinds <= KNOWN_KEY_KINDS:
-            raise ValueError(f"key kinds must be some of {', '.join(sorted(KNOWN_KEY_KINDS))}")
+            raise ValueError(f"key_kinds must be some of {', '.join(sorted(KNOWN_KEY_KINDS))}")
+        if not self.protections:
+            raise ValueError(f"protections must be some of {', '.join(sorted(Family))}")
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, timedelta) and value < timedelta():
+                raise ValueError(f"{name} must not be negative")
+        if self.crl_life < timedelta(minutes=1):
+            raise ValueError("crl_life must be a minute at least")
+
+
+def load_policy(directory: Path) -> Policy:
+    """The policy file in a CA's directory, or the rules that hold without one.
+
+    Raises:
+        PolicyError: with what is wrong and where.
+    """
+    path = directory / POLICY_FILE
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Policy)
+    except FileNotFoundError:
+        return Policy()
+    except OSError as error:
+        raise PolicyError(f"{path} cannot be read: {error.strerror}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise PolicyError(f"{path} is not understood: {error}") from error
 
 
 _CURVES = {"secp256r1": "ec-p256", "secp384r1": "ec-p384", "secp521r1": "ec-p521"}

@@ -1,6 +1,7 @@
 """The CA's side of CMP: the bytes of a request in, the bytes of an answer out (RFC 9483).
 
-Whatever comes in, what goes out is a message protected by the CA's signer, and durable before it leaves.
+Whatever comes in, what goes out is durable before it leaves, and protected: by the CA's signer, or by the one-time code
+that has protected the request, once that has been verified.
 """
 
 from __future__ import annotations
@@ -11,19 +12,23 @@ import secrets
 from datetime import UTC, datetime
 
 from kiosk.ca import replies
-from kiosk.ca.admission import LONGEST_NONCE, admit
+from kiosk.ca.admission import LONGEST_NONCE, Admission, Admitted
 from kiosk.ca.authority import Authority
+from kiosk.ca.codes import Code
+from kiosk.ca.issuing import Issuing
 from kiosk.ca.ledger import Ledger
 from kiosk.ca.policy import Policy
 from kiosk.ca.refusals import Refusal
-from kiosk.ca.renewals import Renewals
 from kiosk.ca.replies import Reply
+from kiosk.ca.revoking import Revoking
 from kiosk.ca.support import Support
+from kiosk.ca.vault import Vault
 from kiosk.clock import Clock, system_clock
-from kiosk.cmp.envelope import Header, Message, read_message, write_protected
+from kiosk.cmp.envelope import Header, Message, Protector, read_message, write_protected
 from kiosk.cmp.errors import MalformedMessage
+from kiosk.cmp.mac import SharedSecret
 from kiosk.cmp.randomness import RandomBytes
-from kiosk.cmp.vocabulary import NONCE_LENGTH, BodyType, FailInfo
+from kiosk.cmp.vocabulary import NONCE_LENGTH, PVNO, VERSIONS, BodyType, FailInfo
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,8 +47,11 @@ class Responder:
     ) -> None:
         self.policy = policy or Policy()
         self._signer = authority.signer
-        self._ledger = ledger
-        self._renewals = Renewals(authority, ledger, self.policy)
+        self._issuing_der = authority.issuing.der
+        vault = Vault.of(authority.directory, random)
+        self._admission = Admission(ledger, vault, self.policy, random)
+        self._issuing = Issuing(authority, ledger, self.policy)
+        self._revoking = Revoking(authority, ledger)
         self._support = Support(authority, ledger, self.policy)
         self._clock = clock
         self._random = random
@@ -55,37 +63,58 @@ class Responder:
             message = read_message(request)
         except MalformedMessage:
             unreadable = replies.refused(Refusal(FailInfo.BAD_DATA_FORMAT, "this is no CMP message"))
-            return await self._write(unreadable, None, nonce)
-        reply = await asyncio.to_thread(self._reply, message, nonce, self._now())
-        return await self._write(reply, message.header, nonce)
+            return await self._write(unreadable, None, nonce, self._signer)
+        reply, protector = await asyncio.to_thread(self._reply, message, nonce, self._now())
+        return await self._write(reply, message.header, nonce, protector)
 
-    def _reply(self, message: Message, nonce: bytes, now: datetime) -> Reply:
+    def _reply(self, message: Message, nonce: bytes, now: datetime) -> tuple[Reply, Protector]:
+        """What goes back, and by whom: by a code only after the request's own MAC was verified."""
+        protector: Protector = self._signer
         try:
-            return self._dispatch(message, nonce, now)
+            admitted = self._admission.admit(message, now)
+            protector = self._protector(admitted)
+            return self._dispatch(admitted, nonce, now), protector
         except Refusal as refusal:
-            return replies.refused(refusal)
+            return replies.refused(refusal), protector
         except MalformedMessage:
-            return replies.refused(Refusal(FailInfo.BAD_DATA_FORMAT, "the body cannot be read"))
+            return replies.refused(Refusal(FailInfo.BAD_DATA_FORMAT, "the body cannot be read")), protector
         # Whatever else goes wrong, a full disk or a fault of ours, the client must hear of it in a message it can
         # believe: anything unprotected proves nothing, and it would have to take the CA for unreachable.
         except Exception:
             _LOG.exception("a message could not be answered")
-            return replies.refused(Refusal(FailInfo.SYSTEM_FAILURE, "the CA cannot answer now"))
+            return replies.refused(Refusal(FailInfo.SYSTEM_FAILURE, "the CA cannot answer now")), protector
 
-    def _dispatch(self, message: Message, nonce: bytes, now: datetime) -> Reply:
-        admitted = admit(message, self._ledger, self.policy, now)
-        match message.body_type:
+    def _dispatch(self, admitted: Admitted, nonce: bytes, now: datetime) -> Reply:
+        match admitted.message.body_type:
             case BodyType.GENM:
                 return self._support.tell(admitted, now)
-            case BodyType.KUR:
-                return self._renewals.update(admitted, nonce, now)
+            case BodyType.IR | BodyType.CR | BodyType.P10CR | BodyType.KUR as body_type:
+                return self._issuing.ask(admitted, BodyType(body_type), nonce, now)
+            case BodyType.POLLREQ:
+                return self._issuing.poll(admitted, nonce, now)
             case BodyType.CERTCONF:
-                return self._renewals.close(admitted, now)
+                return self._issuing.close(admitted, now)
+            case BodyType.RR:
+                return self._revoking.revoke(admitted, now)
         raise Refusal(FailInfo.BAD_REQUEST, "messages of this type are not answered here")
 
-    async def _write(self, reply: Reply, asked: Header | None, nonce: bytes) -> bytes:
+    def _protector(self, admitted: Admitted) -> Protector:
+        kind, code = admitted.mac_kind, admitted.speaker
+        if kind is None or not isinstance(code, Code):
+            return self._signer
+        return SharedSecret(
+            reference=code.holder.encode(),
+            secret=code.secret,
+            kind=kind,
+            sender=self._signer.sender,
+            salt=self._random(NONCE_LENGTH),
+            extra_certificates=(self._issuing_der,),
+        )
+
+    async def _write(self, reply: Reply, asked: Header | None, nonce: bytes, protector: Protector) -> bytes:
         header = Header(
-            sender=self._signer.certificate.subject_der,
+            pvno=asked.pvno if asked is not None and asked.pvno in VERSIONS else PVNO,
+            sender=None,
             recipient=None if asked is None else asked.sender,
             message_time=self._now(),
             transaction_id=self._transaction_id(asked),
@@ -93,7 +122,7 @@ class Responder:
             recipient_nonce=None if asked is None else _echo(asked.sender_nonce),
             general_info=reply.general_info,
         )
-        return await write_protected(header, reply.body_type, reply.body, self._signer)
+        return await write_protected(header, reply.body_type, reply.body, protector)
 
     def _transaction_id(self, asked: Header | None) -> bytes:
         """Theirs, or a new one where they gave none that is worth returning (RFC 9483 §3.6.2)."""

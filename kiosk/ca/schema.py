@@ -19,7 +19,6 @@ from sqlalchemy import (
     String,
     Table,
     TypeDecorator,
-    UniqueConstraint,
     text,
 )
 
@@ -35,13 +34,39 @@ class CertificateState(StrEnum):
     REVOKED = "revoked"
 
 
-class UpdateState(StrEnum):
-    """How far the update of one certificate to one new key has come."""
+class PromiseKind(StrEnum):
+    """What entitles somebody to a certificate; by the names that policies use."""
 
+    UPDATE = "update"
+    """A certificate that is replaced by the new one (`kur`)."""
+    CODE = "code"
+    """A one-time code (電子証明書取得)."""
+    ADDITIONAL = "additional"
+    """A certificate of the same holder that stays valid beside the new one."""
+
+
+class PromiseState(StrEnum):
+    """How far a promise has come."""
+
+    WAITING = "waiting"
+    """For a teller."""
     ISSUED = "issued"
+    """A certificate went out, and its confirmation has not come yet."""
     CONFIRMED = "confirmed"
     REVOKED = "revoked"
-    """The successor was rejected, replaced, or never confirmed in time."""
+    """It came to nothing: rejected, replaced, not decided or not confirmed in time."""
+    REFUSED = "refused"
+    """By a teller."""
+
+
+class CodeState(StrEnum):
+    """Whether a one-time code is still good; whether it has expired is told by its time."""
+
+    OPEN = "open"
+    USED = "used"
+    """Its certificate has been confirmed."""
+    REPLACED = "replaced"
+    """By a newer code of the same holder."""
 
 
 class Moment(TypeDecorator[datetime]):
@@ -73,8 +98,9 @@ HOLDERS = Table(
     METADATA,
     Column("id", String(64), primary_key=True),
     Column("kind", String(16), nullable=False),
+    Column("subject", LargeBinary, nullable=False),
 )
-"""Whose certificates they are; `kind` is `administrator` or `user`."""
+"""Whose certificates they are; `kind` is `administrator` or `user`, `subject` the DER of what they are issued for."""
 
 CERTIFICATES = Table(
     "certificates",
@@ -94,44 +120,110 @@ CERTIFICATES = Table(
 )
 """Every certificate this CA has issued; `reason` is a CRLReason of RFC 5280 §5.3.1."""
 
-UPDATES = Table(
-    "updates",
+Index("revoked_since", CERTIFICATES.c.state, CERTIFICATES.c.not_after)
+
+CODES = Table(
+    "codes",
     METADATA,
     Column("id", Integer, primary_key=True),
-    Column("old", ForeignKey("certificates.id"), nullable=False),
-    Column("key_hash", LargeBinary(32), nullable=False, index=True),
-    Column("new", ForeignKey("certificates.id"), nullable=False),
+    Column("holder", ForeignKey("holders.id"), nullable=False, index=True),
     Column("state", String(16), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+    _one_of("state", CodeState),
+)
+"""One-time codes, encrypted under a key that is not in here."""
+
+_CODE_OPEN = text("state = 'open'")
+Index("one_open_code", CODES.c.holder, unique=True, sqlite_where=_CODE_OPEN, postgresql_where=_CODE_OPEN)
+
+TRIES = Table(
+    "tries",
+    METADATA,
+    Column("reference", LargeBinary(64), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("paused_until", Moment),
+    Column("tried_at", Moment, nullable=False, index=True),
+)
+"""MACs that did not verify, by what their messages gave as reference, whether anybody has that ID or not."""
+
+PROMISES = Table(
+    "promises",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("by_certificate", ForeignKey("certificates.id"), index=True),
+    Column("by_code", ForeignKey("codes.id"), unique=True),
+    Column("key_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("key", LargeBinary, nullable=False),
+    Column("new", ForeignKey("certificates.id"), index=True),
+    Column("state", String(16), nullable=False),
+    Column("approved", Boolean, nullable=False),
     Column("deadline", Moment, nullable=False),
     Column("made_at", Moment, nullable=False),
     Column("changed_at", Moment, nullable=False),
-    UniqueConstraint("old", "key_hash"),
-    _one_of("state", UpdateState),
+    CheckConstraint("(kind = 'code') = (by_code IS NOT NULL)", name="code_has_a_code"),
+    CheckConstraint("(by_code IS NULL) <> (by_certificate IS NULL)", name="one_asker"),
+    CheckConstraint("state NOT IN ('issued', 'confirmed') OR new IS NOT NULL", name="issued_has_a_certificate"),
+    _one_of("kind", PromiseKind),
+    _one_of("state", PromiseState),
 )
-"""One row for each old certificate and new key, whatever becomes of it: what a client asks anew finds it again."""
+"""One row for each asker and new key, whatever becomes of it: what a client asks anew finds it again.
 
-_CONFIRMED, _OPEN = text("state = 'confirmed'"), text("state = 'issued'")
-Index("one_confirmed_successor", UPDATES.c.old, unique=True, sqlite_where=_CONFIRMED, postgresql_where=_CONFIRMED)
-Index("one_open_successor", UPDATES.c.old, unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN)
-Index("open_until", UPDATES.c.deadline, sqlite_where=_OPEN, postgresql_where=_OPEN)
+A key has one row, whoever asks with it; a code has one too, and so is bound to the key of its first good request.
+"""
+
+_CONFIRMED = text("kind = 'update' AND state = 'confirmed'")
+_PENDING = text("state IN ('waiting', 'issued')")
+Index(
+    "one_confirmed_successor",
+    PROMISES.c.by_certificate,
+    unique=True,
+    sqlite_where=_CONFIRMED,
+    postgresql_where=_CONFIRMED,
+)
+Index(
+    "one_pending_promise",
+    PROMISES.c.kind,
+    PROMISES.c.by_certificate,
+    unique=True,
+    sqlite_where=_PENDING,
+    postgresql_where=_PENDING,
+)
+Index("pending_until", PROMISES.c.deadline, sqlite_where=_PENDING, postgresql_where=_PENDING)
 
 TRANSACTIONS = Table(
     "transactions",
     METADATA,
     Column("id", LargeBinary, primary_key=True),
-    Column("signer", ForeignKey("certificates.id"), nullable=False),
-    Column("update", ForeignKey("updates.id"), nullable=False),
-    Column("certificate", ForeignKey("certificates.id"), nullable=False),
+    Column("promise", ForeignKey("promises.id"), nullable=False, index=True),
+    Column("certificate", ForeignKey("certificates.id")),
+    Column("body_type", Integer, nullable=False),
+    Column("modified", Boolean, nullable=False),
+    Column("implicit", Boolean, nullable=False),
     Column("nonce", LargeBinary, nullable=False),
     Column("closed", Boolean, nullable=False),
     Column("opened_at", Moment, nullable=False, index=True),
 )
-"""Transactions whose first message was granted; `nonce` is the one a `certConf` has to return."""
+"""Transactions whose first message was granted, or waits; `nonce` is the one that the next message has to return."""
 
-REFUSED_TRANSACTIONS = Table(
-    "refused_transactions",
+ENDED_TRANSACTIONS = Table(
+    "ended_transactions",
     METADATA,
     Column("id", LargeBinary, primary_key=True),
-    Column("refused_at", Moment, nullable=False, index=True),
+    Column("ended_at", Moment, nullable=False, index=True),
 )
-"""Ids of transactions whose first message was protected as it must be, and refused."""
+"""Ids of transactions whose first message was protected as it must be, and its answer the last."""
+
+CRLS = Table(
+    "crls",
+    METADATA,
+    Column("number", Integer, primary_key=True),
+    Column("outdated", Boolean, nullable=False),
+    Column("this_update", Moment, nullable=False),
+    Column("next_update", Moment, nullable=False),
+    Column("der", LargeBinary, nullable=False),
+)
+"""The CRLs made; the newest is given out until it is outdated by a revocation, or by half its time."""

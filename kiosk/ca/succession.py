@@ -1,85 +1,98 @@
-"""One certificate, one confirmed successor: what the CA promises to a client that asks anew.
+"""What the CA promises to a client that asks anew (design decision 7).
 
-There is one row for each old certificate and new key. Asking again with the same key never harms, whatever became of
-the answer; asking with another key starts over, unless a successor has been confirmed.
+There is one row for each asker and new key. Asking again with the same key never harms, whatever became of the answer;
+asking with another key starts over, unless a certificate has one confirmed successor, or a code is bound to its key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
-from kiosk.ca.ledger import Entry, change_state, get, key_hash, record
+from kiosk.ca import codes, promises
+from kiosk.ca.ledger import change_state, get, key_hash, record
 from kiosk.ca.policy import Policy
+from kiosk.ca.promises import Asker, Promise
 from kiosk.ca.refusals import Refusal
-from kiosk.ca.schema import CERTIFICATES, UPDATES, CertificateState, UpdateState
-from kiosk.ca.standing import Update, check_requester, read_update, updates_of
+from kiosk.ca.schema import CERTIFICATES, PROMISES, CertificateState, PromiseKind, PromiseState
 from kiosk.certificates import Certificate, PublicKey
 from kiosk.cmp.vocabulary import FailInfo
 
 _NOT_TAKEN = "cessationOfOperation"
-"""The CRLReason of a successor that nobody ever used."""
+"""The CRLReason of a certificate that nobody ever used."""
+
+Check = Callable[[Sequence[Promise], Promise | None], None]
+"""Raises Refusal unless the asker may ask, given all its promises and the one for this key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A successor, and until when its confirmation is waited for."""
+    """A certificate, and until when its confirmation is waited for."""
 
-    update: int
+    promise: int
     certificate_id: int
     certificate: Certificate
     deadline: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """No certificate before a teller has decided."""
+
+    promise: int
+
+
 def grant(
     connection: Connection,
-    old: Entry,
+    asker: Asker,
     key: PublicKey,
+    check: Check,
     issue: Callable[[], Certificate],
     policy: Policy,
     now: datetime,
-) -> Grant:
-    """The successor of `old` for this key: the one there is, or a new one.
+) -> Grant | Waits:
+    """The certificate of this asker for this key: the one there is, or a new one, or none yet.
 
     Changes nothing where it refuses, so that the refusal may be remembered in the same transaction.
 
     Raises:
         Refusal: there can be none.
     """
-    updates = updates_of(connection, old.id)
-    wanted = key_hash(key)
-    mine = next((each for each in updates if each.key_hash == wanted), None)
-    check_requester(old, updates, mine, policy, now)
-    _check_key_is_free(connection, wanted, mine)
-    if mine is not None and mine.state is not UpdateState.REVOKED:
-        return _same_again(connection, mine, _deadline(old, policy, now), now)
-    if mine is None and len(updates) >= policy.most_new_keys:
-        raise Refusal(FailInfo.BAD_REQUEST, "too many keys have been brought for this certificate")
+    known = promises.promises_of(connection, asker)
+    mine = _mine(connection, asker, key)
+    check(known, mine)
+    others = [each for each in known if mine is None or each.id != mine.id]
+    if mine is None:
+        _check_new_key(connection, asker, key, others, policy)
+    elif mine.state in (PromiseState.ISSUED, PromiseState.CONFIRMED):
+        return _same_again(connection, mine, _deadline(asker, policy, now), now)
+    if asker.kind in policy.approval and (mine is None or not mine.approved):
+        _withdraw(connection, others, now)
+        return Waits(_wait(connection, asker, key, mine, now + policy.approval_time, now))
     certificate = issue()
-    for each in updates:
-        if each.state is UpdateState.ISSUED:
-            _revoke(connection, each, now)
-    return _issue(connection, old, mine, certificate, _deadline(old, policy, now), now)
+    _withdraw(connection, others, now)
+    return _issue(connection, asker, mine, certificate, _deadline(asker, policy, now), now)
 
 
-def confirm(connection: Connection, update: int, certificate: int, old: int, now: datetime) -> None:
-    """The client has stored the certificate: it is valid from now on, and the old one is superseded.
+def confirm(connection: Connection, number: int, certificate: int, now: datetime) -> None:
+    """The client has stored the certificate: it is valid from now on, and what it was given for is used up.
 
     Saying so again changes nothing.
 
     Raises:
         Refusal: it was revoked meanwhile, or replaced.
     """
-    if _close(connection, update, certificate, UpdateState.CONFIRMED, now):
-        change_state(connection, old, CertificateState.SUPERSEDED, reason="superseded", now=now)
-    elif not _is_confirmed(connection, update, certificate):
+    promise = promises.get(connection, number)
+    if _close(connection, promise, certificate, PromiseState.CONFIRMED, now):
+        _use_up(connection, promise, now)
+    elif not _is_confirmed(connection, promise, certificate):
         raise Refusal(FailInfo.CERT_REVOKED, "the certificate was revoked, not confirmed in time, or replaced")
 
 
-def reject(connection: Connection, update: int, certificate: int, now: datetime) -> None:
+def reject(connection: Connection, number: int, certificate: int, now: datetime) -> None:
     """The client does not take the certificate: it is revoked.
 
     Saying so again changes nothing.
@@ -87,60 +100,102 @@ def reject(connection: Connection, update: int, certificate: int, now: datetime)
     Raises:
         Refusal: it has been confirmed.
     """
-    closed = _close(connection, update, certificate, UpdateState.REVOKED, now)
-    if not closed and _is_confirmed(connection, update, certificate):
+    promise = promises.get(connection, number)
+    closed = _close(connection, promise, certificate, PromiseState.REVOKED, now)
+    if not closed and _is_confirmed(connection, promise, certificate):
         raise Refusal(FailInfo.CERT_CONFIRMED, "the certificate has been confirmed")
 
 
+def decide(connection: Connection, number: int, *, approve: bool, now: datetime) -> bool:
+    """A teller's word on a promise that waits; answers whether it did.
+
+    A certificate is issued when the client asks the next time.
+    """
+    promise = promises.find(connection, number)
+    if promise is None or promise.state is not PromiseState.WAITING or promise.approved:
+        return False
+    if approve:
+        return promises.move(connection, promise, PromiseState.WAITING, now, approved=True)
+    return promises.move(connection, promise, PromiseState.REFUSED, now)
+
+
 def lapse(connection: Connection, now: datetime) -> None:
-    """Revoke every successor whose confirmation did not come in time."""
-    overdue = select(UPDATES).where(UPDATES.c.state == UpdateState.ISSUED, UPDATES.c.deadline < now)
-    for row in connection.execute(overdue).all():
-        _revoke(connection, read_update(row), now)
+    """End every promise whose confirmation, or a teller's word on it, did not come in time."""
+    overdue = select(PROMISES).where(PROMISES.c.state.in_(promises.PENDING), PROMISES.c.deadline < now)
+    _withdraw(connection, [promises.read_promise(row) for row in connection.execute(overdue).all()], now)
 
 
-def _check_key_is_free(connection: Connection, wanted: bytes, mine: Update | None) -> None:
-    if mine is not None:
-        return
+def withdraw_code(connection: Connection, code: int, now: datetime) -> None:
+    """A code is replaced: what it had begun, and was not confirmed, comes to nothing."""
+    begun = promises.of_code(connection, code)
+    _withdraw(connection, [] if begun is None else [begun], now)
+
+
+def _mine(connection: Connection, asker: Asker, key: PublicKey) -> Promise | None:
+    promise = promises.find_by_key(connection, key_hash(key))
+    return promise if promise is not None and promise.is_for(asker) else None
+
+
+def _check_new_key(
+    connection: Connection, asker: Asker, key: PublicKey, others: Sequence[Promise], policy: Policy
+) -> None:
+    wanted = key_hash(key)
     taken = select(CERTIFICATES.c.id).where(CERTIFICATES.c.key_hash == wanted).limit(1)
-    if connection.execute(taken).one_or_none() is not None:
-        raise Refusal(FailInfo.DUPLICATE_CERT_REQ, "this key has been certified before")
+    if promises.find_by_key(connection, wanted) is not None or connection.execute(taken).one_or_none() is not None:
+        raise Refusal(FailInfo.DUPLICATE_CERT_REQ, "this key has been brought before")
+    if asker.kind is PromiseKind.CODE and others:
+        raise Refusal(FailInfo.NOT_AUTHORIZED, "the one-time code is bound to another key")
+    if len(others) >= policy.most_new_keys:
+        raise Refusal(FailInfo.BAD_REQUEST, "too many keys have been brought for this certificate")
 
 
-def _same_again(connection: Connection, mine: Update, deadline: datetime, now: datetime) -> Grant:
-    entry = get(connection, mine.new)
+def _same_again(connection: Connection, mine: Promise, deadline: datetime, now: datetime) -> Grant:
+    number = _issued(mine)
+    entry = get(connection, number)
     if entry.state is CertificateState.REVOKED:
-        raise Refusal(FailInfo.CERT_REVOKED, "the successor is revoked")
-    if mine.state is UpdateState.ISSUED:
-        values = {"deadline": deadline, "changed_at": now}
-        connection.execute(UPDATES.update().where(UPDATES.c.id == mine.id).values(values))
-    return Grant(mine.id, mine.new, entry.certificate, deadline)
+        raise Refusal(FailInfo.CERT_REVOKED, "the certificate issued for this key is revoked")
+    if mine.state is PromiseState.ISSUED:
+        promises.move(connection, mine, PromiseState.ISSUED, now, deadline=deadline)
+    return Grant(mine.id, number, entry.certificate, deadline)
+
+
+def _wait(
+    connection: Connection, asker: Asker, key: PublicKey, mine: Promise | None, deadline: datetime, now: datetime
+) -> int:
+    if mine is None:
+        return promises.enter(connection, asker, key, state=PromiseState.WAITING, deadline=deadline, now=now)
+    promises.move(connection, mine, PromiseState.WAITING, now, deadline=deadline)
+    return mine.id
 
 
 def _issue(
     connection: Connection,
-    old: Entry,
-    mine: Update | None,
+    asker: Asker,
+    mine: Promise | None,
     certificate: Certificate,
     deadline: datetime,
     now: datetime,
 ) -> Grant:
-    new = record(connection, certificate, holder=old.holder, state=CertificateState.UNCONFIRMED, now=now)
-    values = {"new": new, "state": UpdateState.ISSUED, "deadline": deadline, "changed_at": now}
+    new = record(connection, certificate, holder=asker.holder, state=CertificateState.UNCONFIRMED, now=now)
     if mine is None:
-        values |= {"old": old.id, "key_hash": key_hash(certificate.public_key), "made_at": now}
-        update: int = connection.execute(insert(UPDATES).values(values).returning(UPDATES.c.id)).scalar_one()
+        number = promises.enter(
+            connection, asker, certificate.public_key, state=PromiseState.ISSUED, deadline=deadline, now=now, new=new
+        )
     else:
-        update = mine.id
-        connection.execute(UPDATES.update().where(UPDATES.c.id == update).values(values))
-    return Grant(update, new, certificate, deadline)
+        number = mine.id
+        promises.move(connection, mine, PromiseState.ISSUED, now, new=new, deadline=deadline)
+    return Grant(number, new, certificate, deadline)
 
 
-def _revoke(connection: Connection, update: Update, now: datetime) -> None:
-    _close(connection, update.id, update.new, UpdateState.REVOKED, now)
+def _withdraw(connection: Connection, pending: Sequence[Promise], now: datetime) -> None:
+    for promise in pending:
+        if promise.state is PromiseState.ISSUED:
+            _close(connection, promise, _issued(promise), PromiseState.REVOKED, now)
+        elif promise.state is PromiseState.WAITING:
+            promises.move(connection, promise, PromiseState.REVOKED, now)
 
 
-def _close(connection: Connection, update: int, certificate: int, outcome: UpdateState, now: datetime) -> bool:
+def _close(connection: Connection, promise: Promise, certificate: int, outcome: PromiseState, now: datetime) -> bool:
     """Move a row out of `issued` and its certificate out of `unconfirmed`; the one place where either happens.
 
     Answers whether the row was still open with this certificate. What is no longer unconfirmed, because it was revoked
@@ -149,11 +204,11 @@ def _close(connection: Connection, update: int, certificate: int, outcome: Updat
     Raises:
         Refusal: it is to be confirmed, but is no longer unconfirmed.
     """
-    still_open = (UPDATES.c.id == update, UPDATES.c.new == certificate, UPDATES.c.state == UpdateState.ISSUED)
-    values = {"state": outcome, "changed_at": now}
-    if connection.execute(UPDATES.update().where(*still_open).values(values)).rowcount != 1:
+    if promise.state is not PromiseState.ISSUED or promise.new != certificate:
         return False
-    confirmed = outcome is UpdateState.CONFIRMED
+    if not promises.move(connection, promise, outcome, now):
+        return False
+    confirmed = outcome is PromiseState.CONFIRMED
     state, reason = (CertificateState.VALID, None) if confirmed else (CertificateState.REVOKED, _NOT_TAKEN)
     changed = change_state(
         connection, certificate, state, reason=reason, only_from=CertificateState.UNCONFIRMED, now=now
@@ -163,19 +218,46 @@ def _close(connection: Connection, update: int, certificate: int, outcome: Updat
     return True
 
 
-def _is_confirmed(connection: Connection, update: int, certificate: int) -> bool:
-    """Whether this row has this certificate as its confirmed successor, and that has not been revoked since.
+def _use_up(connection: Connection, promise: Promise, now: datetime) -> None:
+    """What a promise was given for: an old certificate is superseded, a code used; a certificate that stays, stays.
+
+    Raises:
+        Refusal: the certificate or the code is no longer good.
+    """
+    if promise.kind is PromiseKind.UPDATE and promise.by_certificate is not None:
+        _supersede(connection, promise.by_certificate, now)
+    elif promise.by_code is not None and not codes.use_up(connection, promise.by_code, now):
+        raise Refusal(FailInfo.NOT_AUTHORIZED, "the one-time code is no longer good")
+
+
+def _supersede(connection: Connection, old: int, now: datetime) -> None:
+    state, only_from = CertificateState.SUPERSEDED, CertificateState.VALID
+    if not change_state(connection, old, state, reason="superseded", only_from=only_from, now=now):
+        raise Refusal(FailInfo.CERT_REVOKED, "the old certificate is revoked")
+
+
+def _is_confirmed(connection: Connection, promise: Promise, certificate: int) -> bool:
+    """Whether this row has this certificate as its confirmed one, and that has not been revoked since.
 
     Raises:
         Refusal: the row has another certificate by now.
     """
-    row = connection.execute(select(UPDATES).where(UPDATES.c.id == update)).one()
-    if row.new != certificate:
+    if promise.new != certificate:
         raise Refusal(FailInfo.CERT_REVOKED, "the certificate was replaced")
-    confirmed = read_update(row).state is UpdateState.CONFIRMED
+    confirmed = promise.state is PromiseState.CONFIRMED
     return confirmed and get(connection, certificate).state is not CertificateState.REVOKED
 
 
-def _deadline(old: Entry, policy: Policy, now: datetime) -> datetime:
+def _issued(promise: Promise) -> int:
+    """The certificate of a promise in a state in which the database lets none be without."""
+    if promise.new is None:
+        raise LookupError("a promise without its certificate")
+    return promise.new
+
+
+def _deadline(asker: Asker, policy: Policy, now: datetime) -> datetime:
     """The policy's time, at most to the old one's end, yet long enough for a renewal begun in the last second."""
-    return max(min(now + policy.confirmation, old.certificate.not_after), now + policy.shortest_confirmation)
+    latest = now + policy.confirmation
+    if asker.last_second is not None:
+        latest = min(latest, asker.last_second)
+    return max(latest, now + policy.shortest_confirmation)

@@ -1,28 +1,45 @@
-"""Transactions: what ties a `certConf` to the `kup` it answers (RFC 9483 §3.5)."""
+"""Transactions: what ties the messages of one request together (RFC 9483 §3.5)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select
 
+from kiosk.ca.promises import PENDING
 from kiosk.ca.refusals import Refusal
-from kiosk.ca.schema import REFUSED_TRANSACTIONS, TRANSACTIONS, UPDATES, UpdateState
-from kiosk.ca.succession import Grant
-from kiosk.cmp.vocabulary import FailInfo
+from kiosk.ca.schema import ENDED_TRANSACTIONS, PROMISES, TRANSACTIONS
+from kiosk.cmp.vocabulary import PKCS10_REQUEST_ID, BodyType, FailInfo
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """One that a `kup` has opened."""
+    """One whose first message was granted, or waits for a teller."""
 
     id: bytes
-    signer: int
-    update: int
-    certificate: int
+    promise: int
+    certificate: int | None
+    """Whose confirmation is waited for; None before one was issued."""
+    body_type: BodyType
+    """Of the first message."""
+    modified: bool
+    """Whether the certificate will lack something that was asked for."""
+    implicit: bool
+    """Whether it is to count as confirmed as soon as it is issued."""
     nonce: bytes
-    closed: bool
+    """What the next message has to return."""
+    closed: bool = False
+
+    @property
+    def request_id(self) -> int:
+        """The certReqId of the one request."""
+        return PKCS10_REQUEST_ID if self.body_type is BodyType.P10CR else 0
+
+    @property
+    def request_ids(self) -> frozenset[int]:
+        """Those that a client may name: 0 as well where it has asked in PKCS #10, as OpenSSL before 3.2 does."""
+        return frozenset({self.request_id, 0})
 
 
 def check_unused(connection: Connection, transaction_id: bytes) -> None:
@@ -31,50 +48,77 @@ def check_unused(connection: Connection, transaction_id: bytes) -> None:
     Raises:
         Refusal: it is in use, or was.
     """
-    refused = select(REFUSED_TRANSACTIONS).where(REFUSED_TRANSACTIONS.c.id == transaction_id)
-    if find(connection, transaction_id) is not None or connection.execute(refused).one_or_none() is not None:
+    ended = select(ENDED_TRANSACTIONS).where(ENDED_TRANSACTIONS.c.id == transaction_id)
+    if find(connection, transaction_id) is not None or connection.execute(ended).one_or_none() is not None:
         raise Refusal(FailInfo.TRANSACTION_ID_IN_USE, "the transaction id has been used")
 
 
-def open_transaction(
-    connection: Connection, transaction_id: bytes, signer: int, grant: Grant, nonce: bytes, now: datetime
-) -> None:
-    """Remember what was granted, to whom, and the nonce that the confirmation has to return."""
+def enter(connection: Connection, transaction: Transaction, now: datetime) -> None:
+    """Remember what was granted, to whom, and the nonce that the next message has to return."""
     row = {
-        "id": transaction_id,
-        "signer": signer,
-        "update": grant.update,
-        "certificate": grant.certificate_id,
-        "nonce": nonce,
-        "closed": False,
+        "id": transaction.id,
+        "promise": transaction.promise,
+        "certificate": transaction.certificate,
+        "body_type": transaction.body_type,
+        "modified": transaction.modified,
+        "implicit": transaction.implicit,
+        "nonce": transaction.nonce,
+        "closed": transaction.closed,
         "opened_at": now,
     }
     connection.execute(insert(TRANSACTIONS).values(row))
 
 
-def remember_refused(connection: Connection, transaction_id: bytes, now: datetime) -> None:
-    """Remember the id of a request that was refused: a recording of it must not succeed on a better day."""
-    connection.execute(insert(REFUSED_TRANSACTIONS).values(id=transaction_id, refused_at=now))
+def go_on(
+    connection: Connection, transaction_id: bytes, nonce: bytes, *, certificate: int | None = None, closed: bool = False
+) -> None:
+    """An answer went out that another message follows, or, if `closed`, none."""
+    change = TRANSACTIONS.update().where(TRANSACTIONS.c.id == transaction_id)
+    connection.execute(change.values(nonce=nonce, certificate=certificate, closed=closed))
+
+
+def remember_ended(connection: Connection, transaction_id: bytes, now: datetime) -> None:
+    """Remember the id of a request that has had its last answer: a recording of it must not succeed on a better day."""
+    connection.execute(insert(ENDED_TRANSACTIONS).values(id=transaction_id, ended_at=now))
 
 
 def forget(connection: Connection, before: datetime) -> None:
-    """Forget what began before this moment, twice the time window ago, and waits for no confirmation.
+    """Forget what began before this moment, twice the time window ago, and waits for nothing.
 
     A recording of it is stopped by its message time from now on.
     """
-    waiting = select(UPDATES.c.id).where(UPDATES.c.id == TRANSACTIONS.c.update, UPDATES.c.state == UpdateState.ISSUED)
-    connection.execute(delete(TRANSACTIONS).where(TRANSACTIONS.c.opened_at < before, ~waiting.exists()))
-    connection.execute(delete(REFUSED_TRANSACTIONS).where(REFUSED_TRANSACTIONS.c.refused_at < before))
+    awaited = select(PROMISES.c.id).where(PROMISES.c.id == TRANSACTIONS.c.promise, PROMISES.c.state.in_(PENDING))
+    connection.execute(delete(TRANSACTIONS).where(TRANSACTIONS.c.opened_at < before, ~awaited.exists()))
+    connection.execute(delete(ENDED_TRANSACTIONS).where(ENDED_TRANSACTIONS.c.ended_at < before))
 
 
 def find(connection: Connection, transaction_id: bytes) -> Transaction | None:
     """The transaction with this id, open or closed."""
     row = connection.execute(select(TRANSACTIONS).where(TRANSACTIONS.c.id == transaction_id)).one_or_none()
-    if row is None:
-        return None
-    return Transaction(row.id, row.signer, row.update, row.certificate, row.nonce, row.closed)
+    return None if row is None else _read(row)
+
+
+def signer_of(connection: Connection, transaction_id: bytes) -> int | None:
+    """The certificate that began a transaction, if one did."""
+    both = TRANSACTIONS.c.promise == PROMISES.c.id
+    wanted = select(PROMISES.c.by_certificate).where(TRANSACTIONS.c.id == transaction_id, both)
+    number: int | None = connection.execute(wanted).scalar_one_or_none()
+    return number
 
 
 def close(connection: Connection, transaction_id: bytes) -> None:
     """No further message belongs to it."""
     connection.execute(TRANSACTIONS.update().where(TRANSACTIONS.c.id == transaction_id).values(closed=True))
+
+
+def _read(row: Row[tuple[object, ...]]) -> Transaction:
+    return Transaction(
+        id=row.id,
+        promise=row.promise,
+        certificate=row.certificate,
+        body_type=BodyType(row.body_type),
+        modified=row.modified,
+        implicit=row.implicit,
+        nonce=row.nonce,
+        closed=row.closed,
+    )

@@ -19,7 +19,7 @@ from kiosk.ca.enrolment import enter
 from kiosk.ca.ledger import Entry, Ledger
 from kiosk.ca.policy import Policy
 from kiosk.ca.responder import Responder
-from kiosk.ca.schema import CERTIFICATES, UPDATES, CertificateState
+from kiosk.ca.schema import CERTIFICATES, PROMISES, CertificateState
 from kiosk.ca.server import create_app
 from kiosk.certificates import Certificate
 from kiosk.cmp.answers import Trust
@@ -113,7 +113,7 @@ class Bank:
 
     def rows(self) -> int:
         with self.book.begin() as connection:
-            return len(connection.execute(select(UPDATES.c.id)).all())
+            return len(connection.execute(select(PROMISES.c.id)).all())
 
     async def write(self, signer: Signer, kind: int, body: bytes, spoil: Spoil = as_it_is) -> bytes:
         header = Header(

@@ -9,7 +9,7 @@ from datetime import timedelta
 from cryptography import x509
 from cryptography.hazmat import asn1
 
-from kiosk.ca import ledger, profile
+from kiosk.ca import holders, ledger, profile
 from kiosk.ca.profile import Issuer, Validity
 from kiosk.ca.schema import CertificateState
 from kiosk.certificates import Certificate, read_certificate
@@ -34,6 +34,7 @@ from kiosk.cmp.responses import Confirmation, certificate_hash, read_responses, 
 from kiosk.cmp.signing import Signer, SoftwareKey
 from kiosk.cmp.status import StatusInfo
 from kiosk.cmp.vocabulary import CA_CERTIFICATES, OLD_CERT_ID, BodyType, Status
+from kiosk.credentials import HolderKind
 from tests.ca.bank import Bank, Spoil, as_it_is, new_key, subject
 
 Send = Callable[[Bank], Coroutine[None, None, bytes]]
@@ -247,7 +248,7 @@ async def by_a_mute_signer(bank: Bank) -> bytes:
         path_length=0,
     )
     with bank.book.begin() as connection:
-        ledger.ensure_holder(connection, "mute", "user")
+        holders.ensure(connection, "mute", HolderKind.USER, subject())
         ledger.record(connection, certificate, holder="mute", state=CertificateState.VALID, now=bank.now)
     return await bank.write(Signer(key, certificate), BodyType.GENM, write_general([Info(CA_CERTIFICATES)]))
 

@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.exc import IntegrityError
 
-from kiosk.ca import ledger
+from kiosk.ca import holders, ledger
 from kiosk.ca.authority import Authority
 from kiosk.ca.enrolment import enrol
 from kiosk.ca.ledger import Ledger, LedgerDamaged, LedgerInUse
-from kiosk.ca.schema import CERTIFICATES, UPDATES, CertificateState, UpdateState
+from kiosk.ca.schema import CERTIFICATES, PROMISES, CertificateState, PromiseKind, PromiseState
+from kiosk.credentials import HolderKind
 from tests.ca.bank import START, Bank, new_key, subject
 
 
@@ -42,7 +43,7 @@ def test_a_failed_transaction_has_not_happened(bank: Bank) -> None:
 
     def fail() -> None:
         with bank.book.begin() as connection:
-            ledger.ensure_holder(connection, "nobody", "user")
+            holders.ensure(connection, "nobody", HolderKind.USER, subject())
             ledger.record(connection, certificate, holder="nobody", state=CertificateState.VALID, now=START)
             raise RuntimeError
 
@@ -51,15 +52,22 @@ def test_a_failed_transaction_has_not_happened(bank: Bank) -> None:
     assert bank.issued() == 0
 
 
-@pytest.mark.parametrize("state", [UpdateState.CONFIRMED, UpdateState.ISSUED])
-def test_the_database_itself_forbids_two_successors(bank: Bank, state: UpdateState) -> None:
+@pytest.mark.parametrize("state", [PromiseState.CONFIRMED, PromiseState.ISSUED])
+def test_the_database_itself_forbids_two_successors(bank: Bank, state: PromiseState) -> None:
     old, *new = [bank.entry(bank.holder().certificate).id for _ in range(3)]
-    common = {"old": old, "state": state, "deadline": START, "made_at": START, "changed_at": START}
+    times = dict.fromkeys(("deadline", "made_at", "changed_at"), START)
+    common = {
+        "kind": PromiseKind.UPDATE,
+        "by_certificate": old,
+        "state": state,
+        "key": b"key",
+        "approved": False,
+    } | times
     rows = [common | {"new": number, "key_hash": bytes([number]) * 32} for number in new]
 
     def enter() -> None:
         with bank.book.begin() as connection:
-            connection.execute(insert(UPDATES), rows)
+            connection.execute(insert(PROMISES), rows)
 
     with pytest.raises(IntegrityError):
         enter()
@@ -98,7 +106,7 @@ def test_it_is_readable_for_its_owner_alone(tmp_path: Path) -> None:
     mask = os.umask(0)
     try:
         with Ledger.open(tmp_path) as book, book.begin() as connection:
-            ledger.ensure_holder(connection, "somebody", "user")
+            holders.ensure(connection, "somebody", HolderKind.USER, subject())
             modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("ledger*")}
     finally:
         os.umask(mask)

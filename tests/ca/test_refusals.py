@@ -81,9 +81,9 @@ WEAK, EXPONENT_3, CURVE, EDWARDS = (
 
 CASES = (
     Case("version 1", "3.5", header(pvno=1), ERROR, FailInfo.UNSUPPORTED_VERSION),
-    Case("version 3", "3.5", header(pvno=3), ERROR, FailInfo.UNSUPPORTED_VERSION),
-    Case("no transaction id", "3.5", header(transaction_id=None), ERROR, FailInfo.BAD_REQUEST),
-    Case("short transaction id", "3.5", header(transaction_id=b"short"), ERROR, FailInfo.BAD_REQUEST),
+    Case("version 4", "3.5", header(pvno=4), ERROR, FailInfo.UNSUPPORTED_VERSION),
+    Case("no transaction id", "3.5", header(transaction_id=None), ERROR, FailInfo.BAD_DATA_FORMAT),
+    Case("short transaction id", "3.5", header(transaction_id=b"short"), ERROR, FailInfo.BAD_DATA_FORMAT),
     Case("no nonce", "3.5", header(sender_nonce=None), ERROR, FailInfo.BAD_SENDER_NONCE),
     Case("short nonce", "3.5", header(sender_nonce=b"n" * 15), ERROR, FailInfo.BAD_SENDER_NONCE),
     Case("huge nonce", "3.5", header(sender_nonce=b"n" * 65), ERROR, FailInfo.BAD_SENDER_NONCE),
@@ -103,7 +103,7 @@ CASES = (
     Case("revoked signer", "3.5", revoked, ERROR, FailInfo.CERT_REVOKED),
     Case("signer not valid yet", "3.5", not_yet_valid, ERROR, FailInfo.SIGNER_NOT_TRUSTED),
     Case("no kur in kur", "3.6", plain(BodyType.KUR, PKICONF_BODY), ERROR, FailInfo.BAD_DATA_FORMAT),
-    Case("a type not spoken", "3.6", plain(0, b"\x30\x00"), ERROR, FailInfo.BAD_REQUEST),
+    Case("a type not spoken", "3.6", plain(13, b"\x30\x00"), ERROR, FailInfo.BAD_REQUEST),
     Case("an answer as a request", "3.6", plain(BodyType.KUP, b"\x30\x00"), ERROR, FailInfo.BAD_REQUEST),
     Case("nothing asked", "4.3", plain(BodyType.GENM, b"\x30\x00"), ERROR, FailInfo.BAD_REQUEST),
     Case("not told", "4.3", plain(BodyType.GENM, write_general([Info("1.2.3")])), ERROR, FailInfo.BAD_REQUEST),

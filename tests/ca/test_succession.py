@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from kiosk.ca.schema import REFUSED_TRANSACTIONS, TRANSACTIONS, CertificateState
+from kiosk.ca.schema import ENDED_TRANSACTIONS, TRANSACTIONS, CertificateState
 from kiosk.clock import one_year_after, renewable_from
 from kiosk.cmp.envelope import read_message
 from kiosk.cmp.errors import Refused
@@ -372,7 +372,5 @@ def standing_of(bank: Bank, issued: Issued) -> tuple[CertificateState, str | Non
 def remembered(bank: Bank) -> tuple[int, int]:
     """Transactions that were granted, and that were refused."""
     with bank.book.read() as connection:
-        granted, refused = (
-            connection.execute(select(each.c.id)).all() for each in (TRANSACTIONS, REFUSED_TRANSACTIONS)
-        )
+        granted, refused = (connection.execute(select(each.c.id)).all() for each in (TRANSACTIONS, ENDED_TRANSACTIONS))
     return len(granted), len(refused)

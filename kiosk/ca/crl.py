@@ -1,0 +1,77 @@
+"""The list of what is revoked, made from the ledger and signed by the issuing CA (RFC 5280 §5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import Connection, delete, insert, select
+
+from kiosk.ca.authority import Authority
+from kiosk.ca.ledger import REVOKED_STATES
+from kiosk.ca.policy import Policy
+from kiosk.ca.schema import CERTIFICATES, CRLS
+
+_UNSPECIFIED = x509.ReasonFlags.unspecified
+
+
+@dataclass(frozen=True, slots=True)
+class Crl:
+    """One CRL."""
+
+    number: int
+    this_update: datetime
+    next_update: datetime
+    der: bytes
+
+
+def current(connection: Connection, authority: Authority, policy: Policy, now: datetime) -> Crl:
+    """The newest one; made anew after a revocation, and after half its time. The connection must be one that writes."""
+    row = connection.execute(select(CRLS).order_by(CRLS.c.number.desc()).limit(1)).one_or_none()
+    if row is not None and not row.outdated and row.this_update <= now < row.this_update + policy.crl_life / 2:
+        return Crl(row.number, row.this_update, row.next_update, row.der)
+    made = _make(connection, authority, policy, 1 if row is None else row.number + 1, now.replace(microsecond=0))
+    connection.execute(delete(CRLS))
+    connection.execute(
+        insert(CRLS).values(
+            number=made.number,
+            outdated=False,
+            this_update=made.this_update,
+            next_update=made.next_update,
+            der=made.der,
+        )
+    )
+    return made
+
+
+def _make(connection: Connection, authority: Authority, policy: Policy, number: int, now: datetime) -> Crl:
+    next_update = now + policy.crl_life
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(authority.issuing.x509.subject)
+        .last_update(now)
+        .next_update(next_update)
+        .add_extension(x509.CRLNumber(number), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.issuing_key.public_key()), critical=False
+        )
+    )
+    # An entry has to be on one list that was made after the certificate's end (RFC 5280 §3.3).
+    wanted = (CERTIFICATES.c.state.in_(REVOKED_STATES), CERTIFICATES.c.not_after >= now - policy.crl_life)
+    columns = (CERTIFICATES.c.serial, CERTIFICATES.c.reason, CERTIFICATES.c.changed_at)
+    for serial, reason, revoked_at in connection.execute(select(*columns).where(*wanted).order_by(CERTIFICATES.c.id)):
+        builder = builder.add_revoked_certificate(_entry(int(serial, 16), reason, revoked_at))
+    signed = builder.sign(authority.issuing_key, hashes.SHA256())
+    return Crl(number, now, next_update, signed.public_bytes(Encoding.DER))
+
+
+def _entry(serial: int, reason: str | None, revoked_at: datetime) -> x509.RevokedCertificate:
+    builder = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(revoked_at.replace(microsecond=0))
+    flag = _UNSPECIFIED if reason is None else x509.ReasonFlags(reason)
+    # One that says nothing is left out (RFC 5280 §5.3.1).
+    if flag is not _UNSPECIFIED:
+        builder = builder.add_extension(x509.CRLReason(flag), critical=False)
+    return builder.build()

@@ -1,0 +1,173 @@
+"""Promises: one for each asker and new key, and how far it has come (design decision 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from sqlalchemy import Connection, Row, insert, select
+
+from kiosk.ca.ledger import key_hash
+from kiosk.ca.schema import PROMISES, PromiseKind, PromiseState
+from kiosk.certificates import PublicKey, public_key_of
+from kiosk.cmp.requests import public_key_der
+
+PENDING = (PromiseState.WAITING, PromiseState.ISSUED)
+"""States out of which time alone leads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Whoever can be promised a certificate: an old certificate, a one-time code, or a certificate that stays."""
+
+    kind: PromiseKind
+    number: int
+    """Of the certificate or code in the ledger."""
+    holder: str
+    subject: x509.Name
+    last_second: datetime | None = None
+    """Of the certificate that is replaced, where one is."""
+
+    @property
+    def columns(self) -> dict[str, int]:
+        """Where the number stands in a row."""
+        return {"by_code" if self.kind is PromiseKind.CODE else "by_certificate": self.number}
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """One row."""
+
+    id: int
+    kind: PromiseKind
+    by_certificate: int | None
+    by_code: int | None
+    key_hash: bytes
+    key_der: bytes
+    new: int | None
+    """The certificate issued last, if any was."""
+    state: PromiseState
+    approved: bool
+    """Whether a teller has said yes to this key, once and for all."""
+    deadline: datetime
+    made_at: datetime
+
+    @property
+    def key(self) -> PublicKey:
+        """The key that is to be certified."""
+        return public_key_of(self.key_der)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether something is still waited for."""
+        return self.state in PENDING
+
+    def is_for(self, asker: Asker) -> bool:
+        """Whether this asker was promised it."""
+        number = self.by_code if self.kind is PromiseKind.CODE else self.by_certificate
+        return (self.kind, number) == (asker.kind, asker.number)
+
+
+def read_promise(row: Row[tuple[object, ...]]) -> Promise:
+    """A row of the table."""
+    return Promise(
+        id=row.id,
+        kind=PromiseKind(row.kind),
+        by_certificate=row.by_certificate,
+        by_code=row.by_code,
+        key_hash=row.key_hash,
+        key_der=row.key,
+        new=row.new,
+        state=PromiseState(row.state),
+        approved=row.approved,
+        deadline=row.deadline,
+        made_at=row.made_at,
+    )
+
+
+def get(connection: Connection, number: int) -> Promise:
+    """The promise that other rows refer to by this number."""
+    return read_promise(connection.execute(select(PROMISES).where(PROMISES.c.id == number)).one())
+
+
+def find(connection: Connection, number: int) -> Promise | None:
+    """The promise with this number, if there is one."""
+    row = connection.execute(select(PROMISES).where(PROMISES.c.id == number)).one_or_none()
+    return None if row is None else read_promise(row)
+
+
+def find_by_key(connection: Connection, wanted: bytes) -> Promise | None:
+    """The one promise for the key with this hash, whoever has asked with it."""
+    row = connection.execute(select(PROMISES).where(PROMISES.c.key_hash == wanted)).one_or_none()
+    return None if row is None else read_promise(row)
+
+
+def updates_of(connection: Connection, old: int) -> tuple[Promise, ...]:
+    """Every promise to replace this certificate."""
+    return _select(connection, PROMISES.c.by_certificate == old, PROMISES.c.kind == PromiseKind.UPDATE)
+
+
+def promises_of(connection: Connection, asker: Asker) -> tuple[Promise, ...]:
+    """Every promise to this asker."""
+    return _select(
+        connection,
+        PROMISES.c.kind == asker.kind,
+        *(PROMISES.c[name] == number for name, number in asker.columns.items()),
+    )
+
+
+def of_code(connection: Connection, code: int) -> Promise | None:
+    """The one promise to a one-time code."""
+    return next(iter(_select(connection, PROMISES.c.by_code == code)), None)
+
+
+def waiting(connection: Connection) -> tuple[Promise, ...]:
+    """Those about which a teller has not decided."""
+    return _select(connection, PROMISES.c.state == PromiseState.WAITING, ~PROMISES.c.approved)
+
+
+def enter(
+    connection: Connection,
+    asker: Asker,
+    key: PublicKey,
+    *,
+    state: PromiseState,
+    deadline: datetime,
+    now: datetime,
+    new: int | None = None,
+) -> int:
+    """A new row; answers with its number."""
+    row = {
+        **asker.columns,
+        "kind": asker.kind,
+        "key_hash": key_hash(key),
+        "key": public_key_der(key),
+        "new": new,
+        "state": state,
+        "approved": False,
+        "deadline": deadline,
+        "made_at": now,
+        "changed_at": now,
+    }
+    number: int = connection.execute(insert(PROMISES).values(row).returning(PROMISES.c.id)).scalar_one()
+    return number
+
+
+def move(connection: Connection, promise: Promise, state: PromiseState, now: datetime, **values: object) -> bool:
+    """Change a row as long as it still is as `promise` has it; answers whether it was.
+
+    The one place where a state changes: one UPDATE, so that of two who want different things one finds nothing.
+    """
+    still = (
+        PROMISES.c.id == promise.id,
+        PROMISES.c.state == promise.state,
+        PROMISES.c.new.is_not_distinct_from(promise.new),
+    )
+    change = PROMISES.update().where(*still).values(state=state, changed_at=now, **values)
+    return connection.execute(change).rowcount == 1
+
+
+def _select(connection: Connection, *conditions: object) -> tuple[Promise, ...]:
+    wanted = select(PROMISES).where(*conditions).order_by(PROMISES.c.id)  # type: ignore[arg-type]
+    return tuple(read_promise(row) for row in connection.execute(wanted))

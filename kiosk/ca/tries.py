@@ -1,0 +1,49 @@
+"""How often somebody may try a one-time code: counted before the MAC is computed, so that no crash gives a try back.
+
+References that nobody has are counted like those that somebody has: who is known here cannot be found out by trying.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, or_, select
+from sqlalchemy.dialects.sqlite import insert
+
+from kiosk.ca.policy import Policy
+from kiosk.ca.refusals import Refusal
+from kiosk.ca.schema import TRIES
+from kiosk.cmp.vocabulary import FailInfo
+
+
+def count(connection: Connection, reference: bytes, policy: Policy, now: datetime) -> None:
+    """Count one try as failed; `forgive` takes it back. The last one that is allowed begins the pause.
+
+    Raises:
+        Refusal: the reference pauses; nothing was counted.
+    """
+    _forget_old(connection, policy, now)
+    row = connection.execute(select(TRIES).where(TRIES.c.reference == reference)).one_or_none()
+    if row is not None and row.paused_until is not None and row.paused_until > now:
+        minutes = int(policy.pause.total_seconds() // 60)
+        raise Refusal(FailInfo.NOT_AUTHORIZED, f"too many failed tries: this reference pauses for {minutes} minutes")
+    paused = row is not None and row.paused_until is not None
+    failures = 1 if row is None or paused else row.failures + 1
+    values = {
+        "failures": failures,
+        "paused_until": now + policy.pause if failures >= policy.most_tries else None,
+        "tried_at": now,
+    }
+    entered = insert(TRIES).values(reference=reference, **values)
+    connection.execute(entered.on_conflict_do_update(index_elements=[TRIES.c.reference], set_=values))
+
+
+def forgive(connection: Connection, reference: bytes) -> None:
+    """A good MAC: nothing has been tried in vain."""
+    connection.execute(delete(TRIES).where(TRIES.c.reference == reference))
+
+
+def _forget_old(connection: Connection, policy: Policy, now: datetime) -> None:
+    """What has been counted for nobody in particular does not stay: a day after the last try it is forgotten."""
+    over = or_(TRIES.c.paused_until.is_(None), TRIES.c.paused_until < now)
+    connection.execute(delete(TRIES).where(TRIES.c.tried_at < now - policy.tries_kept, over))
