@@ -6,14 +6,13 @@ from pathlib import Path
 
 import click
 
-from kiosk.ca.authority import AuthorityDamaged, create_authority, load_authority
-from kiosk.ca.ledger import Ledger, LedgerDamaged, LedgerInUse
+from kiosk.ca import office
+from kiosk.ca.authority import create_authority, load_authority
+from kiosk.ca.ledger import Ledger, LedgerInUse
+from kiosk.ca.office import DIRECTORY
+from kiosk.ca.policy import load_policy
 from kiosk.ca.responder import Responder
 from kiosk.ca.server import serve as serve_forever
-
-_DIRECTORY = click.option(
-    "--directory", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where the CA lives."
-)
 
 
 @click.group()
@@ -21,28 +20,33 @@ def ca() -> None:
     """The issuing CA that ships with the kiosk."""
 
 
+for each in office.COMMANDS:
+    ca.add_command(each)
+
+
 @ca.command()
-@_DIRECTORY
+@DIRECTORY
 def init(directory: Path) -> None:
     """Make a root, an issuing CA, a signer of CMP answers and a TLS certificate, once."""
     try:
         authority = create_authority(directory.absolute())
-    except (AuthorityDamaged, OSError) as error:
+    except office.FAULTS as error:
         raise click.ClickException(str(error)) from error
     click.echo(authority.directory / "chain.pem")
 
 
 @ca.command()
-@_DIRECTORY
+@DIRECTORY
 @click.option("--port", default=0, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--http", is_flag=True, help="Without TLS; only this machine is listened to in any case.")
 @click.option("--until-stdin-closes", is_flag=True, help="End with whoever started this.")
 def serve(directory: Path, port: int, http: bool, until_stdin_closes: bool) -> None:
-    """Answer CMP over HTTPS on 127.0.0.1 until told to stop."""
+    """Answer CMP over HTTPS on 127.0.0.1 until told to stop, by the rules of policy.toml in the directory."""
     try:
         authority = load_authority(directory.absolute())
+        policy = load_policy(authority.directory)
         with Ledger.open(authority.directory) as ledger:
-            responder = Responder(authority, ledger)
+            responder = Responder(authority, ledger, policy)
             serve_forever(responder, authority, port, http=http, until_stdin_closes=until_stdin_closes)
-    except (AuthorityDamaged, LedgerDamaged, LedgerInUse, OSError) as error:
+    except (*office.FAULTS, LedgerInUse) as error:
         raise click.ClickException(str(error)) from error
