@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -13,22 +13,29 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from sqlalchemy import select
 
-from kiosk.ca import ledger
+from kiosk.ca import codes, holders, ledger, promises, succession
 from kiosk.ca.authority import Authority
 from kiosk.ca.enrolment import enter
 from kiosk.ca.ledger import Entry, Ledger
 from kiosk.ca.policy import Policy
 from kiosk.ca.responder import Responder
-from kiosk.ca.schema import CERTIFICATES, PROMISES, CertificateState
+from kiosk.ca.schema import CERTIFICATES, PROMISES, CertificateState, PromiseKind, PromiseState
 from kiosk.ca.server import create_app
-from kiosk.certificates import Certificate
+from kiosk.ca.vault import Vault
+from kiosk.certificates import Certificate, read_certificate
+from kiosk.cmp.algorithms import NULL
 from kiosk.cmp.answers import Trust
 from kiosk.cmp.client import CmpClient
-from kiosk.cmp.envelope import Header, Message, read_message, write_protected
-from kiosk.cmp.responses import read_responses
+from kiosk.cmp.envelope import Header, Message, Protector, read_message, write_protected
+from kiosk.cmp.infos import Info
+from kiosk.cmp.mac import MacKind, SharedSecret
+from kiosk.cmp.requests import write_request
+from kiosk.cmp.responses import Confirmation, certificate_hash, read_responses, write_confirmation
+from kiosk.cmp.revocations import read_revocation_answer
 from kiosk.cmp.signing import Signer, SoftwareKey
 from kiosk.cmp.status import StatusInfo, read_error
-from kiosk.cmp.vocabulary import BodyType, FailInfo
+from kiosk.cmp.vocabulary import IMPLICIT_CONFIRM, BodyType, FailInfo
+from kiosk.credentials import HolderKind
 
 Spoil = Callable[[Header], Header]
 START = datetime(2026, 3, 1, 3, 4, 5, tzinfo=UTC)
@@ -64,7 +71,7 @@ class Bank:
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
         self._holders = itertools.count(1)
-        self.responder = Responder(self.authority, self.book, self.policy, clock=lambda: self.now)
+        self.obey(self.policy)
         transport = httpx.ASGITransport(app=create_app(self.responder))
         self.http = httpx.AsyncClient(transport=transport)
         self.client = CmpClient(
@@ -74,6 +81,11 @@ class Bank:
             clock=lambda: self.now,
             random=self.random,
         )
+
+    def obey(self, policy: Policy) -> None:
+        """Go on under another policy, as after a restart of the server."""
+        self.policy = policy
+        self.responder = Responder(self.authority, self.book, policy, clock=lambda: self.now)
 
     def random(self, length: int) -> bytes:
         return next(self._numbers).to_bytes(length, "big")
@@ -115,7 +127,37 @@ class Bank:
         with self.book.begin() as connection:
             return len(connection.execute(select(PROMISES.c.id)).all())
 
-    async def write(self, signer: Signer, kind: int, body: bytes, spoil: Spoil = as_it_is) -> bytes:
+    def newcomer(self, holder: str = "TKYM1408054", kind: HolderKind = HolderKind.USER) -> SharedSecret:
+        """A holder without a certificate, with a code that a teller has just made."""
+        name = holders.manual_subject(self.authority.issuing, self.policy, holder, kind, "1403")
+        with self.book.begin() as connection:
+            holders.ensure(connection, holder, kind, name)
+        return self.code(holder)
+
+    def code(self, holder: str, mac: MacKind = MacKind.PBM) -> SharedSecret:
+        """What a teller hands out, in place of the code made before."""
+        vault = Vault.of(self.authority.directory, self.authority.random)
+        with self.book.begin() as connection:
+            made, replaced = codes.make(
+                connection, vault, holder, self.policy.code_life, self.authority.random, self.now
+            )
+            if replaced is not None:
+                succession.withdraw_code(connection, replaced, self.now)
+        return SharedSecret(reference=holder.encode(), secret=made.secret, kind=mac, iterations=100)
+
+    def decide(self, *, approve: bool) -> int:
+        """A teller's word on all that waits; answers with how many that were."""
+        with self.book.begin() as connection:
+            waiting = promises.waiting(connection)
+            decided = [succession.decide(connection, each.id, approve=approve, now=self.now) for each in waiting]
+        return sum(decided)
+
+    def promises(self) -> list[tuple[PromiseKind, PromiseState]]:
+        with self.book.read() as connection:
+            rows = connection.execute(select(PROMISES).order_by(PROMISES.c.id)).all()
+        return [(PromiseKind(row.kind), PromiseState(row.state)) for row in rows]
+
+    async def write(self, signer: Protector, kind: int, body: bytes, spoil: Spoil = as_it_is) -> bytes:
         header = Header(
             sender=None,
             recipient=self.authority.issuing.subject_der,
@@ -125,17 +167,64 @@ class Bank:
         )
         return await write_protected(spoil(header), kind, body, signer)
 
-    async def ask(self, signer: Signer, kind: int, body: bytes, spoil: Spoil = as_it_is) -> Message:
+    async def ask(self, signer: Protector, kind: int, body: bytes, spoil: Spoil = as_it_is) -> Message:
         return await self.send(await self.write(signer, kind, body, spoil))
 
     async def send(self, request: bytes) -> Message:
         return read_message(await self.responder.answer(request))
 
 
+@dataclass
+class Talk:
+    """One transaction: remembers what the next message has to return."""
+
+    bank: Bank
+    protector: Protector
+    pvno: int = 2
+    implicit: bool = False
+    last: Message | None = None
+
+    async def say(self, kind: int, body: bytes, spoil: Spoil = as_it_is) -> Message:
+        self.last = await self.bank.send(await self.write(kind, body, spoil))
+        return self.last
+
+    async def write(self, kind: int, body: bytes, spoil: Spoil = as_it_is) -> bytes:
+        last = self.last
+
+        def continued(sent: Header) -> Header:
+            info = (Info(IMPLICIT_CONFIRM, NULL),) if self.implicit else ()
+            sent = replace(sent, pvno=self.pvno, general_info=info)
+            if last is not None:
+                sent = replace(
+                    sent, transaction_id=last.header.transaction_id, recipient_nonce=last.header.sender_nonce
+                )
+            return spoil(sent)
+
+        return await self.bank.write(self.protector, kind, body, continued)
+
+    async def request(self, kind: int, key: SoftwareKey, subject_der: bytes | None = None) -> Message:
+        return await self.say(kind, await write_request(key, subject_der=subject_der))
+
+    async def confirm(self, request_id: int = 0, **changes: object) -> Message:
+        assert self.last is not None
+        confirmation = Confirmation(cert_hash=certificate_hash(certificate_of(self.last)), request_id=request_id)
+        return await self.say(
+            BodyType.CERTCONF,
+            write_confirmation(replace(confirmation, **changes)),  # type: ignore[arg-type]
+        )
+
+
+def certificate_of(answer: Message) -> Certificate:
+    """That which an `ip`, `cp` or `kup` brings."""
+    return read_certificate(read_responses(answer.body).responses[0].certificate or b"")
+
+
 def status_of(answer: Message) -> StatusInfo:
-    """Of an `error`, or of a `kup`."""
+    """Of an `error`, `rp`, `ip`, `cp` or `kup`."""
     if answer.body_type == BodyType.ERROR:
         return read_error(answer.body)
+    if answer.body_type == BodyType.RP:
+        return read_revocation_answer(answer.body)[0]
     return read_responses(answer.body).responses[0].status
 
 

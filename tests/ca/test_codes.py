@@ -1,0 +1,458 @@
+"""One-time codes: what the CA promises to who has one, how it counts tries, and what it does not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+from sqlalchemy import select
+
+from kiosk.ca.admission import Admission
+from kiosk.ca.policy import Policy
+from kiosk.ca.schema import CODES, TRIES, CertificateState, CodeState, PromiseKind, PromiseState
+from kiosk.ca.vault import Vault
+from kiosk.clock import one_year_after
+from kiosk.cmp import der
+from kiosk.cmp.algorithms import Algorithm
+from kiosk.cmp.envelope import Message, Protector, read_message
+from kiosk.cmp.general import write_general
+from kiosk.cmp.infos import Info
+from kiosk.cmp.mac import MacKind, SharedSecret
+from kiosk.cmp.requests import write_pkcs10, write_request
+from kiosk.cmp.responses import read_responses
+from kiosk.cmp.signing import SoftwareKey
+from kiosk.cmp.status import rejection
+from kiosk.cmp.vocabulary import CA_CERTIFICATES, BodyType, FailInfo, Status
+from kiosk.credentials import HolderKind, HolderRule
+from tests.ca.bank import START, Bank, Talk, certificate_of, new_key, refusal, status_of, subject
+
+IR, IP, ERROR, PKICONF = BodyType.IR, BodyType.IP, BodyType.ERROR, BodyType.PKICONF
+QUESTION = write_general([Info(CA_CERTIFICATES)])
+DAY = timedelta(days=1)
+
+
+def code_states(bank: Bank) -> list[str]:
+    with bank.book.read() as connection:
+        return list(connection.execute(select(CODES.c.state).order_by(CODES.c.id)).scalars())
+
+
+def failures(bank: Bank) -> list[int]:
+    with bank.book.read() as connection:
+        return list(connection.execute(select(TRIES.c.failures)).scalars())
+
+
+@pytest.mark.parametrize("mac", MacKind)
+@pytest.mark.parametrize("pvno", [2, 3])
+@pytest.mark.parametrize("kind", HolderKind)
+async def test_a_code_gets_a_certificate_and_is_used_up(bank: Bank, mac: MacKind, pvno: int, kind: HolderKind) -> None:
+    code = replace(bank.newcomer(kind=kind), kind=mac)
+    talk = Talk(bank, code, pvno)
+    answer = await talk.request(IR, new_key())
+    certificate = certificate_of(answer)
+    answer.verify_mac(code.secret)
+    assert (answer.header.pvno, answer.header.sender_key_id, answer.body_type) == (pvno, code.reference, IP)
+    assert read_responses(answer.body).ca_pubs == (bank.authority.root.der,)
+    assert answer.extra_certificates == (bank.authority.issuing.der,)
+    assert certificate.not_after == one_year_after(START)
+    holder = HolderRule().holder_of(certificate)
+    assert (holder.id, holder.kind) == ("TKYM1408054", kind)
+    assert certificate.common_name == "TKYM1408054 1403"
+    assert bank.state(certificate) is CertificateState.UNCONFIRMED
+    closing = await talk.confirm()
+    closing.verify_mac(code.secret)
+    assert closing.body_type == PKICONF
+    assert bank.state(certificate) is CertificateState.VALID
+    assert code_states(bank) == [CodeState.USED]
+    assert bank.promises() == [(PromiseKind.CODE, PromiseState.CONFIRMED)]
+
+
+async def test_a_request_in_pkcs10_by_a_code(bank: Bank) -> None:
+    code, key = bank.newcomer(), new_key()
+    talk = Talk(bank, code)
+    answer = await talk.say(BodyType.P10CR, await write_pkcs10(key, der.EMPTY_SEQUENCE))
+    assert (answer.body_type, status_of(answer).status) == (BodyType.CP, Status.ACCEPTED)
+    assert read_responses(answer.body).responses[0].request_id == -1
+    assert read_responses(answer.body).ca_pubs == (bank.authority.root.der,)
+    assert (await talk.confirm(request_id=-1)).body_type == PKICONF
+
+
+# --- design decision 7 for codes, cell by cell ------------------------------------------------------------------------
+
+
+@dataclass
+class Enrolment:
+    """A code that has got as far as a cell of the table says."""
+
+    bank: Bank
+    code: SharedSecret
+    key: SoftwareKey = field(default_factory=new_key)
+    talk: Talk | None = None
+
+    async def ask(self, *, same_key: bool) -> Message:
+        self.talk = Talk(self.bank, self.code)
+        return await self.talk.request(IR, self.key if same_key else new_key())
+
+
+async def none(_: Enrolment) -> None:
+    pass
+
+
+async def issued(enrolment: Enrolment) -> None:
+    assert status_of(await enrolment.ask(same_key=True)).status == Status.ACCEPTED
+
+
+async def waits(enrolment: Enrolment) -> None:
+    enrolment.bank.obey(Policy(approval=frozenset({PromiseKind.CODE})))
+    assert status_of(await enrolment.ask(same_key=True)).status == Status.WAITING
+
+
+async def approved(enrolment: Enrolment) -> None:
+    await waits(enrolment)
+    assert enrolment.bank.decide(approve=True) == 1
+
+
+async def refused(enrolment: Enrolment) -> None:
+    await waits(enrolment)
+    assert enrolment.bank.decide(approve=False) == 1
+
+
+async def rejected(enrolment: Enrolment) -> None:
+    await issued(enrolment)
+    assert enrolment.talk is not None
+    assert (await enrolment.talk.confirm(status=rejection((), "no"))).body_type == PKICONF
+
+
+async def lapsed(enrolment: Enrolment) -> None:
+    await issued(enrolment)
+    enrolment.bank.now += enrolment.bank.policy.confirmation + timedelta(seconds=1)
+
+
+async def confirmed(enrolment: Enrolment) -> None:
+    await issued(enrolment)
+    assert enrolment.talk is not None
+    assert (await enrolment.talk.confirm()).body_type == PKICONF
+
+
+async def expired(enrolment: Enrolment) -> None:
+    enrolment.bank.now += enrolment.bank.policy.code_life + timedelta(seconds=1)
+
+
+async def issued_and_expired(enrolment: Enrolment) -> None:
+    enrolment.bank.now += enrolment.bank.policy.code_life - timedelta(hours=1)
+    await issued(enrolment)
+    enrolment.bank.now += timedelta(hours=2)
+
+
+async def replaced(enrolment: Enrolment) -> None:
+    await issued(enrolment)
+    enrolment.bank.code("TKYM1408054")
+
+
+FRESH, SAME, WAITS = "a fresh certificate", "the same certificate", "waits"
+UNKNOWN = (ERROR, FailInfo.BAD_MESSAGE_CHECK)
+BOUND, EXPIRED = (IP, FailInfo.NOT_AUTHORIZED), (IP, FailInfo.NOT_AUTHORIZED)
+TABLE: dict[str, tuple[Callable[[Enrolment], Awaitable[None]], object, object]] = {
+    # what has been : with the same key, with another
+    "nothing yet": (none, FRESH, FRESH),
+    "waits for a teller": (waits, WAITS, BOUND),
+    "approved": (approved, FRESH, BOUND),
+    "refused by a teller": (refused, WAITS, BOUND),
+    "issued, unconfirmed": (issued, SAME, BOUND),
+    "rejected by the client": (rejected, FRESH, BOUND),
+    "not confirmed in time": (lapsed, FRESH, BOUND),
+    "confirmed": (confirmed, UNKNOWN, UNKNOWN),
+    "expired": (expired, EXPIRED, EXPIRED),
+    "issued, then expired": (issued_and_expired, EXPIRED, EXPIRED),
+    "replaced by a newer code": (replaced, UNKNOWN, UNKNOWN),
+}
+CELLS = [(name, same_key) for name in TABLE for same_key in (True, False)]
+
+
+@pytest.mark.parametrize(("row", "same_key"), CELLS)
+async def test_every_cell(bank: Bank, row: str, same_key: bool) -> None:
+    reach, with_the_same, with_another = TABLE[row]
+    expected = with_the_same if same_key else with_another
+    enrolment = Enrolment(bank, bank.newcomer())
+    await reach(enrolment)
+    count = bank.issued()
+    before = None if enrolment.talk is None or enrolment.talk.last is None else enrolment.talk.last
+    answer = await enrolment.ask(same_key=same_key)
+    if isinstance(expected, tuple):
+        assert refusal(answer) == (expected[0], {expected[1]})
+        assert bank.issued() == count
+    elif expected == WAITS:
+        assert status_of(answer).status == Status.WAITING
+        assert bank.issued() == count
+    else:
+        assert status_of(answer).status == Status.ACCEPTED
+        assert bank.issued() == count + (expected == FRESH)
+        if expected == SAME:
+            assert before is not None
+            assert certificate_of(answer) == certificate_of(before)
+        assert enrolment.talk is not None
+        assert (await enrolment.talk.confirm()).body_type == PKICONF
+
+
+def test_the_table_says_how_many_cells_it_has() -> None:
+    print(f"{len(CELLS)} cells for one-time codes")
+    assert len(CELLS) == 2 * len(TABLE)
+
+
+async def test_what_was_issued_in_time_can_be_confirmed_after_the_code_has_expired(bank: Bank) -> None:
+    enrolment = Enrolment(bank, bank.newcomer())
+    await issued_and_expired(enrolment)
+    assert enrolment.talk is not None
+    assert (await enrolment.talk.confirm()).body_type == PKICONF
+
+
+async def test_a_replaced_code_takes_what_it_began_along(bank: Bank) -> None:
+    enrolment = Enrolment(bank, bank.newcomer())
+    await issued(enrolment)
+    assert enrolment.talk is not None
+    assert enrolment.talk.last is not None
+    certificate = certificate_of(enrolment.talk.last)
+    newer = bank.code("TKYM1408054")
+    assert bank.state(certificate) is CertificateState.REVOKED
+    assert refusal(await enrolment.talk.confirm()) == (ERROR, {FailInfo.BAD_MESSAGE_CHECK})
+    answer = await Talk(bank, newer).request(IR, new_key())
+    assert status_of(answer).status == Status.ACCEPTED
+    assert code_states(bank) == [CodeState.REPLACED, CodeState.OPEN]
+
+
+async def test_a_key_belongs_to_the_first_who_brought_it(bank: Bank) -> None:
+    first, second, key = bank.newcomer("FIRST"), bank.newcomer("SECOND"), new_key()
+    await Talk(bank, first).request(IR, key)
+    answer = await Talk(bank, second).request(IR, key)
+    assert refusal(answer) == (IP, {FailInfo.DUPLICATE_CERT_REQ})
+
+
+# --- what is named ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        (None, Status.ACCEPTED),
+        (der.EMPTY_SEQUENCE, Status.ACCEPTED),
+        ("the whole subject", Status.ACCEPTED),
+        ("the ID", Status.GRANTED_WITH_MODS),
+        ("another ID", Status.REJECTION),
+        ("another bank's subject", Status.REJECTION),
+    ],
+    ids=str,
+)
+async def test_a_template_is_empty_or_names_the_holder(bank: Bank, name: bytes | str | None, status: Status) -> None:
+    def common(value: str) -> bytes:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, value)]).public_bytes()
+
+    names = {
+        "the whole subject": subject().public_bytes(),
+        "the ID": common("TKYM1408054"),
+        "another ID": common("TKYM1408055"),
+        "another bank's subject": subject("TKYM1408054 1404").public_bytes(),
+    }
+    wanted = names[name] if isinstance(name, str) else name
+    answer = await Talk(bank, bank.newcomer()).request(IR, new_key(), wanted)
+    assert status_of(answer).status == status
+    if status == Status.REJECTION:
+        assert status_of(answer).failures == {FailInfo.BAD_CERT_TEMPLATE}
+    else:
+        assert certificate_of(answer).subject_der == subject().public_bytes()
+
+
+@pytest.mark.parametrize("sender", ["TKYM1408054", "TKYM1408054 1403"])
+async def test_the_sender_may_be_the_holders_name(bank: Bank, sender: str) -> None:
+    code = replace(bank.newcomer(), sender=subject(sender).public_bytes())
+    assert (await bank.ask(code, BodyType.GENM, QUESTION)).body_type == BodyType.GENP
+
+
+# --- what a code protects ---------------------------------------------------------------------------------------------
+
+
+async def test_a_question_by_a_code_is_answered_by_it(bank: Bank) -> None:
+    code = bank.newcomer()
+    answer = await bank.ask(code, BodyType.GENM, QUESTION)
+    assert answer.body_type == BodyType.GENP
+    answer.verify_mac(code.secret)
+
+
+async def test_an_error_is_protected_by_the_code_only_once_that_was_verified(bank: Bank) -> None:
+    code = bank.newcomer()
+    nothing_asked = await bank.ask(code, BodyType.GENM, b"\x30\x00")
+    assert nothing_asked.body_type == ERROR
+    nothing_asked.verify_mac(code.secret)
+    wrong = await bank.ask(replace(code, secret=b"0" * 17), BodyType.GENM, QUESTION)
+    assert wrong.body_type == ERROR
+    wrong.verify_protection(bank.authority.signer.certificate.public_key)
+
+
+async def test_an_expired_code_is_told_to_whoever_has_it(bank: Bank) -> None:
+    code = bank.newcomer()
+    bank.now += bank.policy.code_life + timedelta(seconds=1)
+    answer = await bank.ask(code, BodyType.GENM, QUESTION)
+    assert refusal(answer) == (ERROR, {FailInfo.NOT_AUTHORIZED})
+    assert "expired" in "".join(status_of(answer).text)
+    answer.verify_mac(code.secret)
+
+
+async def test_nobody_confirms_for_another(bank: Bank) -> None:
+    first, second = bank.newcomer("FIRST"), bank.newcomer("SECOND")
+    talk = Talk(bank, first)
+    certificate = certificate_of(await talk.request(IR, new_key()))
+    for other in (second, bank.holder()):
+        talk.protector, kept = other, talk.last
+        assert refusal(await talk.confirm()) == (ERROR, {FailInfo.NOT_AUTHORIZED})
+        talk.last = kept
+    assert bank.state(certificate) is CertificateState.UNCONFIRMED
+
+
+# --- guessing ---------------------------------------------------------------------------------------------------------
+
+
+async def test_eleven_wrong_codes_pause_the_id_and_the_right_one_works_afterwards(bank: Bank) -> None:
+    code = bank.newcomer()
+    wrong = replace(code, secret=b"0" * 17)
+    for _ in range(bank.policy.most_tries):
+        assert refusal(await bank.ask(wrong, BodyType.GENM, QUESTION)) == (ERROR, {FailInfo.BAD_MESSAGE_CHECK})
+    for each in (wrong, code):
+        answer = await bank.ask(each, BodyType.GENM, QUESTION)
+        assert refusal(answer) == (ERROR, {FailInfo.NOT_AUTHORIZED})
+        answer.verify_protection(bank.authority.signer.certificate.public_key)
+    bank.now += bank.policy.pause
+    assert status_of(await Talk(bank, code).request(IR, new_key())).status == Status.ACCEPTED
+    assert failures(bank) == []
+
+
+async def test_after_a_pause_there_are_all_tries_again(bank: Bank) -> None:
+    wrong = replace(bank.newcomer(), secret=b"0" * 17)
+    for _ in range(3):
+        for _ in range(bank.policy.most_tries):
+            assert refusal(await bank.ask(wrong, BodyType.GENM, QUESTION))[1] == {FailInfo.BAD_MESSAGE_CHECK}
+        assert refusal(await bank.ask(wrong, BodyType.GENM, QUESTION))[1] == {FailInfo.NOT_AUTHORIZED}
+        bank.now += bank.policy.pause
+
+
+async def test_a_good_code_takes_failed_tries_back(bank: Bank) -> None:
+    code = bank.newcomer()
+    wrong = replace(code, secret=b"0" * 17)
+    for _ in range(3):
+        for _ in range(bank.policy.most_tries - 1):
+            await bank.ask(wrong, BodyType.GENM, QUESTION)
+        assert (await bank.ask(code, BodyType.GENM, QUESTION)).body_type == BodyType.GENP
+
+
+async def test_the_pause_of_one_is_nobody_elses(bank: Bank) -> None:
+    first, second = bank.newcomer("FIRST"), bank.newcomer("SECOND")
+    for _ in range(bank.policy.most_tries):
+        await bank.ask(replace(first, secret=b"0" * 17), BodyType.GENM, QUESTION)
+    assert (await bank.ask(second, BodyType.GENM, QUESTION)).body_type == BodyType.GENP
+
+
+async def test_who_is_known_cannot_be_found_out(bank: Bank) -> None:
+    """No holder, no code, a used code, a wrong code: the same answers in the same order, the pause included."""
+    bank.newcomer("WRONG")
+    used = bank.newcomer("USED")
+    talk = Talk(bank, used)
+    await talk.request(IR, new_key())
+    await talk.confirm()
+    bank.holder()  # holder-1 has a certificate and never had a code
+    told = []
+    for reference in (b"WRONG", b"USED", b"holder-1", b"NOBODY"):
+        stranger = SharedSecret(reference=reference, secret=b"0" * 17, iterations=100)
+        answers = [await bank.ask(stranger, IR, await write_request(new_key())) for _ in range(12)]
+        told.append([(each.body_type, status_of(each)) for each in answers])
+        assert all(each.header.protection_algorithm == bank.authority.signer.algorithm for each in answers)
+    assert told[0] == told[1] == told[2] == told[3]
+
+
+class PowerCut(Exception):
+    pass
+
+
+class CutMessage(Message):
+    """One at whose MAC the power fails."""
+
+    def verify_mac(self, secret: bytes) -> None:  # noqa: ARG002
+        raise PowerCut
+
+
+async def test_a_try_is_counted_before_the_mac_is_computed(bank: Bank) -> None:
+    message = read_message(await bank.write(bank.newcomer(), BodyType.GENM, QUESTION))
+    cut = CutMessage(**{each.name: getattr(message, each.name) for each in fields(Message)})
+    vault = Vault.of(bank.authority.directory, bank.authority.random)
+    admission = Admission(bank.book, vault, bank.policy, bank.authority.random)
+    with pytest.raises(PowerCut):
+        admission.admit(cut, bank.now)
+    assert failures(bank) == [1]
+    admission.admit(message, bank.now)
+    assert failures(bank) == []
+
+
+@dataclass(frozen=True)
+class Greedy:
+    """Claims parameters by which nobody has worked."""
+
+    claimed: SharedSecret
+    sender: bytes = der.EMPTY_SEQUENCE
+    extra_certificates: tuple[bytes, ...] = ()
+
+    @property
+    def key_id(self) -> bytes:
+        return self.claimed.reference
+
+    @property
+    def algorithm(self) -> Algorithm:
+        return self.claimed.algorithm
+
+    async def protect(self, _: bytes) -> bytes:
+        return b"m" * 32
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"iterations": 99}, {"iterations": 100_001}, {"iterations": 2**31}, {"salt": b"s" * 7}, {"salt": b"s" * 65}],
+    ids=str,
+)
+@pytest.mark.parametrize("mac", MacKind)
+async def test_what_asks_for_too_much_costs_nothing_and_is_no_try(
+    bank: Bank, asked: dict[str, object], mac: MacKind
+) -> None:
+    code = bank.newcomer()
+
+    greedy: Protector = Greedy(replace(code, kind=mac, **asked))  # type: ignore[arg-type]
+    answer = await bank.ask(greedy, BodyType.GENM, QUESTION)
+    assert refusal(answer) == (ERROR, {FailInfo.BAD_ALG})
+    assert failures(bank) == []
+
+
+async def test_nothing_secret_is_in_the_ledger_or_in_a_log(
+    bank: Bank, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    code = bank.newcomer()
+    caplog.set_level(0)
+    talk = Talk(bank, code)
+    await talk.request(IR, new_key())
+    await talk.confirm()
+    await bank.ask(replace(code, secret=b"0" * 17), IR, b"\x30\x00")
+    files = [*bank.authority.directory.iterdir(), *tmp_path.glob("ledger*")]
+    assert {"codes.key", "ledger.sqlite", "ledger.sqlite-wal"} <= {path.name for path in files}
+    stored = b"".join(path.read_bytes() for path in files)
+    assert code.secret not in stored
+    assert code.secret.decode() not in caplog.text
+    assert code.secret.decode() not in repr(code)
+
+
+async def test_a_code_that_was_altered_in_the_ledger_is_a_fault_of_ours(bank: Bank) -> None:
+    code = bank.newcomer("FIRST")
+    bank.newcomer("SECOND")
+    with bank.book.begin() as connection:
+        sealed = connection.execute(select(CODES.c.sealed).where(CODES.c.holder == "SECOND")).scalar_one()
+        connection.execute(CODES.update().where(CODES.c.holder == "FIRST").values(sealed=sealed))
+    answer = await bank.ask(code, BodyType.GENM, QUESTION)
+    assert refusal(answer) == (ERROR, {FailInfo.SYSTEM_FAILURE})
+    answer.verify_protection(bank.authority.signer.certificate.public_key)
