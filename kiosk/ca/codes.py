@@ -73,6 +73,7 @@ def _replace_open(connection: Connection, holder: str, now: datetime) -> int | N
 
 
 def _move(connection: Connection, number: int, state: CodeState, now: datetime) -> bool:
+    """Out of `open`; what is no longer good is not kept either."""
     still_open = (CODES.c.id == number, CODES.c.state == CodeState.OPEN)
-    change = CODES.update().where(*still_open).values(state=state, changed_at=now)
+    change = CODES.update().where(*still_open).values(state=state, sealed=b"", changed_at=now)
     return connection.execute(change).rowcount == 1

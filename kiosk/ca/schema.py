@@ -134,7 +134,7 @@ CODES = Table(
     Column("changed_at", Moment, nullable=False),
     _one_of("state", CodeState),
 )
-"""One-time codes, encrypted under a key that is not in here."""
+"""One-time codes, `sealed` under a key that is not in here, and empty once they are not open any more."""
 
 _CODE_OPEN = text("state = 'open'")
 Index("one_open_code", CODES.c.holder, unique=True, sqlite_where=_CODE_OPEN, postgresql_where=_CODE_OPEN)

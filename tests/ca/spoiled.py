@@ -10,32 +10,37 @@ from cryptography import x509
 from cryptography.hazmat import asn1
 
 from kiosk.ca import holders, ledger, profile
+from kiosk.ca.policy import Policy
 from kiosk.ca.profile import Issuer, Validity
-from kiosk.ca.schema import CertificateState
+from kiosk.ca.schema import CertificateState, PromiseKind
 from kiosk.certificates import Certificate, read_certificate
 from kiosk.cmp import der
-from kiosk.cmp.algorithms import Algorithm, scheme_of_key
-from kiosk.cmp.envelope import Header, write_name
+from kiosk.cmp.algorithms import PBM, Algorithm, scheme_of_key
+from kiosk.cmp.envelope import Header, Protector, write_name
 from kiosk.cmp.general import write_general
 from kiosk.cmp.infos import Info
+from kiosk.cmp.mac import SharedSecret
 from kiosk.cmp.messages import (
     CertId,
+    CertificationRequest,
     CertReqMsg,
     CertRequest,
     CertTemplate,
+    PbmParameters,
     PkiHeader,
     PkiMessage,
     PopSigningKey,
     SubjectPublicKeyInfo,
     TypeAndValue,
 )
-from kiosk.cmp.requests import public_key_der, write_requests_with_proof, write_update
+from kiosk.cmp.polling import write_poll_request
+from kiosk.cmp.requests import public_key_der, write_pkcs10, write_request, write_requests_with_proof, write_update
 from kiosk.cmp.responses import Confirmation, certificate_hash, read_responses, write_confirmation
 from kiosk.cmp.signing import Signer, SoftwareKey
 from kiosk.cmp.status import StatusInfo
 from kiosk.cmp.vocabulary import CA_CERTIFICATES, OLD_CERT_ID, BodyType, Status
 from kiosk.credentials import HolderKind
-from tests.ca.bank import Bank, Spoil, as_it_is, new_key, subject
+from tests.ca.bank import Bank, Spoil, Talk, as_it_is, new_key, subject
 
 Send = Callable[[Bank], Coroutine[None, None, bytes]]
 
@@ -171,6 +176,10 @@ def number_one(_: Bank, drafted: Draft) -> None:
     drafted.request_id = 1
 
 
+def number_of_pkcs10(_: Bank, drafted: Draft) -> None:
+    drafted.request_id = -1
+
+
 def another_subject(_: Bank, drafted: Draft) -> None:
     drafted.template.subject = der.read_items(subject("Other").public_bytes())
 
@@ -298,3 +307,116 @@ def confirming(
 
 def waiting(confirmation: Confirmation) -> Confirmation:
     return replace(confirmation, status=StatusInfo(Status.WAITING))
+
+
+# --- by a one-time code, and by certificates of whoever wants one more ------------------------------------------------
+
+
+def by_code(
+    kind: int = BodyType.IR,
+    body: bytes | None = None,
+    *,
+    claim: Callable[[SharedSecret], Protector] = lambda code: code,
+    spoil: Spoil = as_it_is,
+) -> Send:
+    """A message by a code that is good; by default an `ir`."""
+
+    async def send(bank: Bank) -> bytes:
+        content = await write_request(new_key()) if body is None else body
+        return await bank.write(claim(bank.newcomer()), kind, content, spoil)
+
+    return send
+
+
+@dataclass(frozen=True)
+class Otherwise:
+    """A code that says something else of itself than it is."""
+
+    code: SharedSecret
+    sender: bytes
+    key_id: bytes | None
+    algorithm: Algorithm
+    extra_certificates: tuple[bytes, ...] = ()
+
+    @classmethod
+    def of(cls, **changes: object) -> Callable[[SharedSecret], Protector]:
+        def claim(code: SharedSecret) -> Protector:
+            honest = {"sender": code.sender, "key_id": code.key_id, "algorithm": code.algorithm}
+            return cls(code, **(honest | changes))  # type: ignore[arg-type]
+
+        return claim
+
+    async def protect(self, data: bytes) -> bytes:
+        return await self.code.protect(data)
+
+
+def pbm(*, one_way: str = "2.16.840.1.101.3.4.2.1", mac: str = "1.2.840.113549.2.9") -> Algorithm:
+    """PBM with hashes of one's choice."""
+    parameters = PbmParameters(
+        salt=b"s" * 16, one_way=Algorithm(one_way).items(), iterations=100, mac=Algorithm(mac).items()
+    )
+    return Algorithm(PBM, der.encode(parameters))
+
+
+def asking(kind: int, change: Callable[[Bank, Draft], None], *, count: int = 1, code: bool = False) -> Send:
+    """An `ir` or `cr` that is wrong inside, by a certificate or a code."""
+
+    async def send(bank: Bank) -> bytes:
+        holder = bank.holder()
+        drafted = Draft(holder.certificate, new_key())
+        drafted.named = None
+        change(bank, drafted)
+        message = der.encode(await signed(drafted.write(), drafted.key))
+        protector: Protector = bank.newcomer() if code else holder
+        return await bank.write(protector, kind, der.sequence_of([message] * count))
+
+    return send
+
+
+def as_it_was(_: Bank, __: Draft) -> None:
+    pass
+
+
+def names_the_old(_: Bank, drafted: Draft) -> None:
+    drafted.named = drafted.old
+
+
+def pkcs10(name: bytes = der.EMPTY_SEQUENCE, *, proven: bool = True, key: SoftwareKey | None = None) -> Send:
+    async def send(bank: Bank) -> bytes:
+        written = der.decode(CertificationRequest, await write_pkcs10(key or new_key(), name))
+        if not proven:
+            written.signature = asn1.BitString(await new_key().sign(b"something else"), 0)
+        return await bank.write(bank.holder(), BodyType.P10CR, der.encode(written))
+
+    return send
+
+
+def general_info(*infos: Info) -> Send:
+    return header(general_info=infos)
+
+
+async def of_a_waiting_transaction(bank: Bank) -> bytes:
+    """`certConf` where nothing has been issued yet."""
+    bank.obey(Policy(approval=frozenset({PromiseKind.ADDITIONAL})))
+    talk = Talk(bank, bank.holder())
+    await talk.request(BodyType.CR, new_key())
+    return await talk.write(BodyType.CERTCONF, b"\x30\x00")
+
+
+async def polling_what_is_issued(bank: Bank) -> bytes:
+    talk = Talk(bank, bank.holder())
+    await talk.request(BodyType.CR, new_key())
+    return await talk.write(BodyType.POLLREQ, write_poll_request([0]))
+
+
+async def paused(bank: Bank) -> bytes:
+    code = bank.newcomer()
+    for _ in range(bank.policy.most_tries):
+        await bank.ask(replace(code, secret=b"0" * 17), BodyType.IR, b"\x30\x00")
+    return await bank.write(code, BodyType.IR, await write_request(new_key()))
+
+
+async def expired(bank: Bank) -> bytes:
+    code = bank.newcomer()
+    bank.now += bank.policy.code_life + timedelta(seconds=1)
+    return await bank.write(code, BodyType.IR, await write_request(new_key()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
@@ -456,3 +457,40 @@ async def test_a_code_that_was_altered_in_the_ledger_is_a_fault_of_ours(bank: Ba
     answer = await bank.ask(code, BodyType.GENM, QUESTION)
     assert refusal(answer) == (ERROR, {FailInfo.SYSTEM_FAILURE})
     answer.verify_protection(bank.authority.signer.certificate.public_key)
+
+
+# --- at the same time -------------------------------------------------------------------------------------------------
+
+
+async def test_the_same_key_from_many_sides_gets_one_certificate(bank: Bank) -> None:
+    code, key = bank.newcomer(), new_key()
+    answers = await asyncio.gather(*(Talk(bank, code).request(IR, key) for _ in range(8)))
+    assert len({certificate_of(answer).fingerprint for answer in answers}) == 1
+    assert (bank.issued(), bank.rows()) == (1, 1)
+
+
+async def test_of_many_keys_one_gets_the_certificate(bank: Bank) -> None:
+    code = bank.newcomer()
+    answers = await asyncio.gather(*(Talk(bank, code).request(IR, new_key()) for _ in range(8)))
+    statuses = sorted(status_of(answer).status for answer in answers)
+    assert statuses == [Status.ACCEPTED] + [Status.REJECTION] * 7
+    assert (bank.issued(), bank.rows()) == (1, 1)
+
+
+async def test_confirmed_from_two_sides_it_is_used_once(bank: Bank) -> None:
+    code, key = bank.newcomer(), new_key()
+    talks = [Talk(bank, code) for _ in range(2)]
+    for talk in talks:
+        await talk.request(IR, key)
+    closed = await asyncio.gather(*(talk.confirm() for talk in talks))
+    kinds = sorted(answer.body_type for answer in closed)
+    assert PKICONF in kinds
+    assert bank.promises() == [(PromiseKind.CODE, PromiseState.CONFIRMED)]
+    assert code_states(bank) == [CodeState.USED]
+
+
+async def test_parallel_guesses_are_all_counted(bank: Bank) -> None:
+    wrong = replace(bank.newcomer(), secret=b"0" * 17)
+    answers = await asyncio.gather(*(bank.ask(wrong, BodyType.GENM, QUESTION) for _ in range(25)))
+    tried = [each for each in answers if status_of(each).failures == {FailInfo.BAD_MESSAGE_CHECK}]
+    assert len(tried) == bank.policy.most_tries

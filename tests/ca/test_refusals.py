@@ -12,38 +12,56 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from kiosk.ca import codes
 from kiosk.ca.policy import KNOWN_KEY_KINDS, Policy, key_kind
 from kiosk.ca.schema import CERTIFICATES
+from kiosk.ca.vault import Vault
 from kiosk.cmp import der
-from kiosk.cmp.envelope import Header, read_message
+from kiosk.cmp.algorithms import NULL, PBM, Algorithm
+from kiosk.cmp.envelope import Header, Message, read_message
 from kiosk.cmp.general import read_template, write_general, write_template
 from kiosk.cmp.infos import Info
+from kiosk.cmp.mac import is_mac
+from kiosk.cmp.polling import write_poll_request
 from kiosk.cmp.responses import PKICONF_BODY, Confirmation, write_confirmation
 from kiosk.cmp.signing import SoftwareKey
-from kiosk.cmp.vocabulary import CA_CERTIFICATES, BodyType, FailInfo, Status
-from tests.ca.bank import Bank, new_key, refusal, status_of
+from kiosk.cmp.vocabulary import CA_CERTIFICATES, CONFIRM_WAIT_TIME, IMPLICIT_CONFIRM, BodyType, FailInfo, Status
+from tests.ca.bank import START, Bank, new_key, refusal, status_of, subject
 from tests.ca.spoiled import (
     Draft,
+    Otherwise,
     Send,
     another_issuer,
     another_subject,
+    as_it_was,
+    asking,
     bare,
     by_a_mute_signer,
+    by_code,
     by_sha_1,
     ca_signer,
     confirming,
     draft,
+    expired,
     flipped,
     garbled,
+    general_info,
     header,
     late,
     names_another,
     names_none,
+    names_the_old,
     no_key,
     not_yet_valid,
+    number_of_pkcs10,
     number_one,
+    of_a_waiting_transaction,
     own_serial,
+    paused,
+    pbm,
+    pkcs10,
     plain,
+    polling_what_is_issued,
     proven,
     rekeyed,
     renamed,
@@ -60,7 +78,13 @@ from tests.ca.spoiled import (
     waiting,
 )
 
-ERROR, KUP = BodyType.ERROR, BodyType.KUP
+ERROR, KUP, IP, CP = BodyType.ERROR, BodyType.KUP, BodyType.IP, BodyType.CP
+WRONG = FailInfo.BAD_MESSAGE_CHECK
+POLL = write_poll_request([0])
+IMPLICIT, IMPLICIT_5 = Info(IMPLICIT_CONFIRM, NULL), Info(IMPLICIT_CONFIRM, der.encode(5))
+WAIT, WAIT_NOT = Info(CONFIRM_WAIT_TIME, der.write_time(START)), Info(CONFIRM_WAIT_TIME, der.write_octets(b"soon"))
+HMAC, NO_PBM = Algorithm("1.2.840.113549.2.9"), Algorithm(PBM)
+SHA_1, HMAC_1 = "1.3.14.3.2.26", "1.3.6.1.5.5.8.1.2"
 
 
 @dataclass(frozen=True)
@@ -155,8 +179,56 @@ CASES = (
         FailInfo.BAD_REQUEST,
     ),
     Case("neither yes nor no", "4.1.1", confirming(change=waiting), ERROR, FailInfo.BAD_REQUEST),
+    Case("confirming what waits", "4.4", of_a_waiting_transaction, ERROR, FailInfo.BAD_REQUEST),
     Case("confirming twice", "4.1.1", confirming(times=2), ERROR, FailInfo.BAD_REQUEST),
     Case("confirming too late", "4.1.1", confirming(lapsed=True), ERROR, FailInfo.CERT_REVOKED),
+    Case("polling without a request", "4.4", plain(BodyType.POLLREQ, POLL), ERROR, FailInfo.BAD_REQUEST),
+    Case("polling what is issued", "4.4", polling_what_is_issued, ERROR, FailInfo.BAD_REQUEST),
+    Case("no pollReq in pollReq", "3.6", plain(BodyType.POLLREQ, PKICONF_BODY), ERROR, FailInfo.BAD_DATA_FORMAT),
+    # --- general information ------------------------------------------------------------------------------------------
+    Case("a recipient nonce at first", "3.5", header(recipient_nonce=b"r" * 16), ERROR, FailInfo.BAD_RECIPIENT_NONCE),
+    Case("implicitConfirm of something", "3.1", general_info(IMPLICIT_5), ERROR, FailInfo.BAD_REQUEST),
+    Case("implicitConfirm of nothing", "3.1", general_info(Info(IMPLICIT_CONFIRM)), ERROR, FailInfo.BAD_REQUEST),
+    Case("implicitConfirm with a time", "3.1", general_info(IMPLICIT, WAIT), ERROR, FailInfo.BAD_REQUEST),
+    Case("confirmWaitTime of no time", "3.1", general_info(WAIT_NOT), ERROR, FailInfo.BAD_DATA_FORMAT),
+    # --- by a one-time code -------------------------------------------------------------------------------------------
+    Case("wrong code", "3.5", by_code(claim=lambda code: replace(code, secret=b"0" * 17)), ERROR, WRONG),
+    Case("no reference", "3.1", by_code(claim=Otherwise.of(key_id=None)), ERROR, WRONG),
+    Case("a reference that is no text", "3.1", by_code(claim=Otherwise.of(key_id=b"\xff")), ERROR, WRONG),
+    Case("a huge reference", "3.1", by_code(claim=Otherwise.of(key_id=b"r" * 65)), ERROR, WRONG),
+    Case("nobody's reference", "3.5", by_code(claim=Otherwise.of(key_id=b"NOBODY")), ERROR, WRONG),
+    Case(
+        "another sender than the reference",
+        "3.1",
+        by_code(claim=lambda code: replace(code, sender=subject("TKYM1408055 1403").public_bytes())),
+        ERROR,
+        WRONG,
+    ),
+    Case("a bare HMAC", "3.5", by_code(claim=Otherwise.of(algorithm=HMAC)), ERROR, FailInfo.BAD_ALG),
+    Case("PBM over SHA-1", "3.5", by_code(claim=Otherwise.of(algorithm=pbm(one_way=SHA_1))), ERROR, FailInfo.BAD_ALG),
+    Case("PBM with HMAC-SHA1", "3.5", by_code(claim=Otherwise.of(algorithm=pbm(mac=HMAC_1))), ERROR, FailInfo.BAD_ALG),
+    Case("PBM without parameters", "3.5", by_code(claim=Otherwise.of(algorithm=NO_PBM)), ERROR, FailInfo.BAD_ALG),
+    Case("paused", "3.5", paused, ERROR, FailInfo.NOT_AUTHORIZED),
+    Case("expired code", "4.1.5", expired, IP, FailInfo.NOT_AUTHORIZED),
+    Case("cr by a code", "4.1.2", by_code(BodyType.CR), ERROR, FailInfo.WRONG_INTEGRITY),
+    Case("kur by a code", "4.1.3", by_code(BodyType.KUR), ERROR, FailInfo.WRONG_INTEGRITY),
+    Case("rr by a code", "4.2", by_code(BodyType.RR), ERROR, FailInfo.WRONG_INTEGRITY),
+    Case("no ir in ir", "3.6", by_code(BodyType.IR, PKICONF_BODY), ERROR, FailInfo.BAD_DATA_FORMAT),
+    # --- for a first or an additional certificate ---------------------------------------------------------------------
+    Case("ir for nothing", "4.1.1", by_code(BodyType.IR, b"\x30\x00"), IP, FailInfo.BAD_REQUEST),
+    Case("ir for two", "4.1.1", asking(BodyType.IR, as_it_was, count=2), IP, FailInfo.BAD_REQUEST),
+    Case("ir for two by a code", "4.1.5", asking(BodyType.IR, as_it_was, count=2, code=True), IP, FailInfo.BAD_REQUEST),
+    Case("ir numbered 1", "4.1.1", asking(BodyType.IR, number_one), IP, FailInfo.BAD_REQUEST),
+    Case("cr numbered -1", "4.1.2", asking(BodyType.CR, number_of_pkcs10), CP, FailInfo.BAD_REQUEST),
+    Case("ir with an old certificate", "4.1.1", asking(BodyType.IR, names_the_old), IP, FailInfo.BAD_CERT_ID),
+    Case("cr for another", "4.1.2", asking(BodyType.CR, another_subject), CP, FailInfo.BAD_CERT_TEMPLATE),
+    Case("ir for another", "4.1.5", asking(BodyType.IR, another_subject, code=True), IP, FailInfo.BAD_CERT_TEMPLATE),
+    Case("cr from another CA", "4.1.2", asking(BodyType.CR, another_issuer), CP, FailInfo.BAD_CERT_TEMPLATE),
+    Case("ir without a key", "4.1.1", asking(BodyType.IR, no_key), IP, FailInfo.BAD_CERT_TEMPLATE),
+    Case("p10cr for another", "4.1.4", pkcs10(subject("Other").public_bytes()), CP, FailInfo.BAD_CERT_TEMPLATE),
+    Case("p10cr unproven", "4.1.4", pkcs10(proven=False), CP, FailInfo.BAD_POP),
+    Case("p10cr with P-384", "4.1.4", pkcs10(key=CURVE), CP, FailInfo.BAD_CERT_TEMPLATE),
+    Case("no p10cr in p10cr", "3.6", plain(BodyType.P10CR, PKICONF_BODY), ERROR, FailInfo.BAD_DATA_FORMAT),
 )
 
 
@@ -168,7 +240,21 @@ async def test_it_is_refused(case: Case, bank: Bank) -> None:
     assert refusal(answer) == (case.body_type, {case.failure})
     assert status_of(answer).status == Status.REJECTION
     assert (bank.issued(), bank.rows()) == (count, rows)
-    answer.verify_protection(bank.authority.signer.certificate.public_key)
+    check_protection(bank, answer)
+
+
+def check_protection(bank: Bank, answer: Message) -> None:
+    """By the signer; by the code only what could not be told without knowing it."""
+    algorithm = answer.header.protection_algorithm
+    assert algorithm is not None
+    if not is_mac(algorithm):
+        answer.verify_protection(bank.authority.signer.certificate.public_key)
+        return
+    with bank.book.read() as connection:
+        code = codes.find_open(connection, Vault.of(bank.authority.directory, bank.random), "TKYM1408054")
+    assert code is not None
+    answer.verify_mac(code.secret)
+    assert not status_of(answer).failures & {WRONG, FailInfo.BAD_ALG, FailInfo.WRONG_INTEGRITY}
 
 
 def test_the_table_says_how_long_it_is() -> None:
