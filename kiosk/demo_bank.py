@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from kiosk.ca.authority import create_authority
 from kiosk.ca.enrolment import enrol
-from kiosk.ca.ledger import LedgerInUse
+from kiosk.ca.ledger import LedgerInUse, discard_outdated
 from kiosk.clock import JAPAN, one_year_before, system_clock
 from kiosk.credentials import HolderKind, HolderRule
 from kiosk.pin import Pin
@@ -164,6 +164,7 @@ async def prepare(directory: Path, customers: Sequence[Customer], *, keep: bool)
     _whole_mark(directory).unlink(missing_ok=True)
     make_software_token(directory, module)
     try:
+        discard_outdated(directory / "ca")
         await issue_onto_token(directory / "ca", module, customers, Pin(bytearray(DEMO_PIN, "ascii")))
     except LedgerInUse as error:
         raise DemoError(f"the CA of an earlier demo in {directory} is still ending; please try again") from error

@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from kiosk.ca import profile
 from kiosk.ca.profile import Issuer, Validity
+from kiosk.ca.vault import Vault
 from kiosk.certificates import Certificate, PublicKey, UnreadableCertificate, read_certificate
 from kiosk.clock import Clock, one_year_after, system_clock
 from kiosk.cmp.randomness import RandomBytes
@@ -195,6 +196,7 @@ def _write_authority(directory: Path, names: Names, now: datetime, random: Rando
         _write(directory / f"{name}.pem", pem, mode=0o644)
     for name, key in keys.items():
         _write(directory / f"{name}.key", _pem(key), mode=0o600)
+    Vault.of(directory, random)
     _sync(directory)
 
 

@@ -42,13 +42,15 @@ class Holder:
 
     def is_named_by(self, name_der: bytes) -> bool:
         """Whether a name means this holder: the whole subject, or a common name alone that is the ID."""
-        if name_der == self.subject_der:
-            return True
         try:
-            attributes = list(der.decode(x509.Name, name_der))
+            name = der.decode(x509.Name, name_der)
         except MalformedMessage:
             return False
-        return len(attributes) == 1 and (attributes[0].oid, attributes[0].value) == (NameOID.COMMON_NAME, self.id)
+        attributes = list(name)
+        # By value: which kind of string somebody writes a name in is nobody's business (RFC 5280 §7.1).
+        return name == self.subject or (
+            len(attributes) == 1 and (attributes[0].oid, attributes[0].value) == (NameOID.COMMON_NAME, self.id)
+        )
 
 
 def manual_subject(

@@ -42,6 +42,10 @@ class LedgerDamaged(Exception):
     """The ledger's file cannot be used."""
 
 
+class LedgerOutdated(LedgerDamaged):
+    """The ledger was made by another version of this program."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One certificate as the ledger knows it."""
@@ -110,6 +114,21 @@ class Ledger:
         """One consistent look at it, which neither waits for whoever writes nor keeps anybody from writing."""
         with self._reading.begin() as connection:
             yield connection
+
+
+def discard_outdated(directory: Path) -> None:
+    """Remove a ledger that another version has made: for a demo, whose ledger nobody misses.
+
+    Raises:
+        LedgerInUse: a server has it.
+        LedgerDamaged: it cannot be used for another reason.
+        OSError: it cannot be removed.
+    """
+    try:
+        Ledger.open(directory).close()
+    except LedgerOutdated:
+        for path in directory.glob("ledger.sqlite*"):
+            path.unlink()
 
 
 def key_hash(key: PublicKey) -> bytes:
@@ -218,7 +237,7 @@ def _check_version(connection: Connection, path: Path) -> None:
     if version == _VERSION:
         return
     if connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one():
-        raise LedgerDamaged(f"{path} was made by another version of this program")
+        raise LedgerOutdated(f"{path} was made by another version of this program")
     connection.exec_driver_sql(f"PRAGMA user_version = {_VERSION}")
 
 

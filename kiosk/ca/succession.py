@@ -164,7 +164,9 @@ def _wait(
 ) -> int:
     if mine is None:
         return promises.enter(connection, asker, key, state=PromiseState.WAITING, deadline=deadline, now=now)
-    promises.move(connection, mine, PromiseState.WAITING, now, deadline=deadline)
+    # Who asks again and again waits no longer for that.
+    if mine.state is not PromiseState.WAITING:
+        promises.move(connection, mine, PromiseState.WAITING, now, deadline=deadline)
     return mine.id
 
 

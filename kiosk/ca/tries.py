@@ -26,7 +26,7 @@ def count(connection: Connection, reference: bytes, policy: Policy, now: datetim
     row = connection.execute(select(TRIES).where(TRIES.c.reference == reference)).one_or_none()
     if row is not None and row.paused_until is not None and row.paused_until > now:
         minutes = int(policy.pause.total_seconds() // 60)
-        raise Refusal(FailInfo.NOT_AUTHORIZED, f"too many failed tries: this reference pauses for {minutes} minutes")
+        raise Refusal(FailInfo.SYSTEM_UNAVAIL, f"too many failed tries: this reference pauses for {minutes} minutes")
     paused = row is not None and row.paused_until is not None
     failures = 1 if row is None or paused else row.failures + 1
     values = {

@@ -31,7 +31,7 @@ class Vault:
 
     @classmethod
     def of(cls, directory: Path, random: RandomBytes) -> Self:
-        """The vault of the authority in a directory; its key is made when it is first needed.
+        """The vault of the authority in a directory; its key is made where there is none.
 
         Raises:
             VaultDamaged: the key file is not what it must be.

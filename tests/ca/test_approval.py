@@ -89,9 +89,13 @@ async def test_refused_by_the_teller(careful: Bank) -> None:
     assert status_of(again.last).status == Status.WAITING, "asked anew, it is for a teller anew"
 
 
-async def test_nobody_decides_in_time(careful: Bank) -> None:
-    talk = await ask(careful, careful.holder(days_left=30), new_key())
-    careful.now += careful.policy.approval_time + timedelta(seconds=1)
+async def test_nobody_decides_in_time_however_often_somebody_asks(careful: Bank) -> None:
+    holder, key = careful.holder(days_left=30), new_key()
+    talk = await ask(careful, holder, key)
+    careful.now += careful.policy.approval_time
+    assert (await poll(talk)).body_type == BodyType.POLLREP
+    await ask(careful, holder, key)
+    careful.now += timedelta(seconds=1)
     assert refusal(await poll(talk)) == (BodyType.KUP, {FailInfo.BAD_REQUEST})
     assert careful.decide(approve=True) == 0
 

@@ -35,7 +35,7 @@ def test_keys_are_private(authority: Authority) -> None:
 
     assert mode(authority.directory) == 0o700
     keys = list(authority.directory.glob("*.key"))
-    assert {key.name for key in keys} == {"root.key", "issuing.key", "signer.key", "tls.key"}
+    assert {key.name for key in keys} == {"root.key", "issuing.key", "signer.key", "tls.key", "codes.key"}
     assert {mode(key) for key in keys} == {0o600}
 
 

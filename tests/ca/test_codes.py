@@ -241,6 +241,7 @@ async def test_a_key_belongs_to_the_first_who_brought_it(bank: Bank) -> None:
         (None, Status.ACCEPTED),
         (der.EMPTY_SEQUENCE, Status.ACCEPTED),
         ("the whole subject", Status.ACCEPTED),
+        ("the whole subject in other strings", Status.GRANTED_WITH_MODS),
         ("the ID", Status.GRANTED_WITH_MODS),
         ("another ID", Status.REJECTION),
         ("another bank's subject", Status.REJECTION),
@@ -251,8 +252,14 @@ async def test_a_template_is_empty_or_names_the_holder(bank: Bank, name: bytes |
     def common(value: str) -> bytes:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, value)]).public_bytes()
 
+    def printable(name: x509.Name) -> bytes:
+        utf8, other = (bytes([tag, len("TKYM1408054 1403")]) + b"TKYM1408054 1403" for tag in (0x0C, 0x13))
+        assert utf8 in name.public_bytes()
+        return name.public_bytes().replace(utf8, other)
+
     names = {
         "the whole subject": subject().public_bytes(),
+        "the whole subject in other strings": printable(subject()),
         "the ID": common("TKYM1408054"),
         "another ID": common("TKYM1408055"),
         "another bank's subject": subject("TKYM1408054 1404").public_bytes(),
@@ -322,7 +329,7 @@ async def test_eleven_wrong_codes_pause_the_id_and_the_right_one_works_afterward
         assert refusal(await bank.ask(wrong, BodyType.GENM, QUESTION)) == (ERROR, {FailInfo.BAD_MESSAGE_CHECK})
     for each in (wrong, code):
         answer = await bank.ask(each, BodyType.GENM, QUESTION)
-        assert refusal(answer) == (ERROR, {FailInfo.NOT_AUTHORIZED})
+        assert refusal(answer) == (ERROR, {FailInfo.SYSTEM_UNAVAIL})
         answer.verify_protection(bank.authority.signer.certificate.public_key)
     bank.now += bank.policy.pause
     assert status_of(await Talk(bank, code).request(IR, new_key())).status == Status.ACCEPTED
@@ -334,7 +341,7 @@ async def test_after_a_pause_there_are_all_tries_again(bank: Bank) -> None:
     for _ in range(3):
         for _ in range(bank.policy.most_tries):
             assert refusal(await bank.ask(wrong, BodyType.GENM, QUESTION))[1] == {FailInfo.BAD_MESSAGE_CHECK}
-        assert refusal(await bank.ask(wrong, BodyType.GENM, QUESTION))[1] == {FailInfo.NOT_AUTHORIZED}
+        assert refusal(await bank.ask(wrong, BodyType.GENM, QUESTION))[1] == {FailInfo.SYSTEM_UNAVAIL}
         bank.now += bank.policy.pause
 
 

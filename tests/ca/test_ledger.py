@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from kiosk.ca import holders, ledger
 from kiosk.ca.authority import Authority
 from kiosk.ca.enrolment import enrol
-from kiosk.ca.ledger import Ledger, LedgerDamaged, LedgerInUse
+from kiosk.ca.ledger import Ledger, LedgerDamaged, LedgerInUse, LedgerOutdated
 from kiosk.ca.schema import CERTIFICATES, PROMISES, CertificateState, PromiseKind, PromiseState
 from kiosk.credentials import HolderKind
 from tests.ca.bank import START, Bank, new_key, subject
@@ -100,6 +100,20 @@ def test_times_come_back_in_utc(bank: Bank) -> None:
         moment = connection.execute(CERTIFICATES.select()).one().made_at
     assert moment == START
     assert moment.utcoffset() == timedelta()
+
+
+def test_a_demo_begins_anew_where_another_version_was(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path) as book, book.begin() as connection:
+        holders.ensure(connection, "somebody", HolderKind.USER, subject())
+    ledger.discard_outdated(tmp_path)
+    with Ledger.open(tmp_path) as book, book.begin() as connection:
+        assert holders.find(connection, "somebody") is not None
+        connection.exec_driver_sql("PRAGMA user_version = 1")
+    with pytest.raises(LedgerOutdated, match="another version"):
+        Ledger.open(tmp_path)
+    ledger.discard_outdated(tmp_path)
+    with Ledger.open(tmp_path) as book, book.begin() as connection:
+        assert holders.find(connection, "somebody") is None
 
 
 def test_it_is_readable_for_its_owner_alone(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ CASES = (
     Case("PBM over SHA-1", "3.5", by_code(claim=Otherwise.of(algorithm=pbm(one_way=SHA_1))), ERROR, FailInfo.BAD_ALG),
     Case("PBM with HMAC-SHA1", "3.5", by_code(claim=Otherwise.of(algorithm=pbm(mac=HMAC_1))), ERROR, FailInfo.BAD_ALG),
     Case("PBM without parameters", "3.5", by_code(claim=Otherwise.of(algorithm=NO_PBM)), ERROR, FailInfo.BAD_ALG),
-    Case("paused", "3.5", paused, ERROR, FailInfo.NOT_AUTHORIZED),
+    Case("paused", "3.5", paused, ERROR, FailInfo.SYSTEM_UNAVAIL),
     Case("expired code", "4.1.5", expired, IP, FailInfo.NOT_AUTHORIZED),
     Case("cr by a code", "4.1.2", by_code(BodyType.CR), ERROR, FailInfo.WRONG_INTEGRITY),
     Case("kur by a code", "4.1.3", by_code(BodyType.KUR), ERROR, FailInfo.WRONG_INTEGRITY),
