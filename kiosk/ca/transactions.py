@@ -38,7 +38,7 @@ class Transaction:
 
     @property
     def request_ids(self) -> frozenset[int]:
-        """Those that a client may name: 0 as well where it has asked in PKCS #10, as OpenSSL before 3.2 does."""
+        """Those that a client may name: 0 as well where it has asked in PKCS #10, as older OpenSSL does."""
         return frozenset({self.request_id, 0})
 
 

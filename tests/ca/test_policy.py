@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kiosk.ca.policy import Policy, PolicyError, load_policy
@@ -37,6 +38,12 @@ def test_what_differs_between_banks_is_data(tmp_path: Path) -> None:
         additional_certificates=False,
         user_units=("USERS",),
     )
+
+
+def test_the_documented_rules_are_those_that_hold() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "ca.md").read_text(encoding="utf-8")
+    rules = page.partition("```toml\n")[2].partition("```")[0]
+    assert msgspec.toml.decode(rules, type=Policy) == Policy()
 
 
 @pytest.mark.parametrize(
