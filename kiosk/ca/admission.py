@@ -40,9 +40,9 @@ LONGEST_NONCE = 64
 _LONGEST_REFERENCE = 64
 """Bytes of a reference; stored too, also where nobody has it."""
 
-_FOLLOWING = frozenset({BodyType.CERTCONF, BodyType.POLLREQ})
+_FOLLOWING = frozenset({BodyType.CERTCONF, BodyType.POLLREQ, BodyType.ERROR})
 """Messages that go on with a transaction; all others begin one."""
-_BY_CODE = frozenset({BodyType.IR, BodyType.P10CR, BodyType.GENM, BodyType.CERTCONF, BodyType.POLLREQ})
+_BY_CODE = frozenset({BodyType.IR, BodyType.P10CR, BodyType.GENM, *_FOLLOWING})
 """What a one-time code may protect; the rest is for certificates (RFC 9483 §4.1.2, §4.1.3, §4.2)."""
 
 

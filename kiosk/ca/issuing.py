@@ -26,6 +26,7 @@ from kiosk.cmp.algorithms import UnsupportedSignature
 from kiosk.cmp.polling import read_poll_request
 from kiosk.cmp.requests import CertificateRequest, read_pkcs10, read_requests
 from kiosk.cmp.responses import Confirmation, certificate_hash, read_confirmations
+from kiosk.cmp.status import read_error
 from kiosk.cmp.vocabulary import PVNO_2021, BodyType, FailInfo, Status
 
 
@@ -108,6 +109,24 @@ class Issuing:
             if _accepts(confirmations, certificate, transaction, admitted.message.header.pvno):
                 succession.confirm(connection, promise.id, transaction.certificate, now)
             else:
+                succession.reject(connection, promise.id, transaction.certificate, now)
+            transactions.close(connection, transaction.id)
+        return replies.CONFIRMED
+
+    def abort(self, admitted: Admitted, now: datetime) -> Reply:
+        """Answer an `error`: the client cannot go on, and does not take what was issued (RFC 9483 §3.6).
+
+        A request that waits for a teller goes on waiting for whoever asks anew.
+
+        Raises:
+            Refusal: it does not go with what was asked, or comes after the certificate was confirmed.
+            MalformedMessage: the body cannot be read.
+        """
+        read_error(admitted.message.body)
+        self._lapse(now)
+        with self._book.begin() as connection:
+            transaction, promise = self._go_on(connection, admitted, now)
+            if transaction.certificate is not None:
                 succession.reject(connection, promise.id, transaction.certificate, now)
             transactions.close(connection, transaction.id)
         return replies.CONFIRMED

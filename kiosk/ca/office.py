@@ -116,7 +116,10 @@ def approve(only_list: bool, numbers: Sequence[int], as_json: bool, directory: P
     with opened(directory) as office:
         if only_list or not numbers:
             with office.book.read() as connection:
-                _print([_waiting_record(connection, each) for each in promises.waiting(connection)], as_json=as_json)
+                _print(
+                    [_waiting_record(connection, each) for each in promises.waiting(connection, office.now)],
+                    as_json=as_json,
+                )
             return
         _decide(office, numbers, approve=True)
 

@@ -122,9 +122,10 @@ def of_code(connection: Connection, code: int) -> Promise | None:
     return next(iter(_select(connection, PROMISES.c.by_code == code)), None)
 
 
-def waiting(connection: Connection) -> tuple[Promise, ...]:
-    """Those about which a teller has not decided."""
-    return _select(connection, PROMISES.c.state == PromiseState.WAITING, ~PROMISES.c.approved)
+def waiting(connection: Connection, now: datetime) -> tuple[Promise, ...]:
+    """Those about which a teller has not decided, and still can."""
+    undecided = (PROMISES.c.state == PromiseState.WAITING, ~PROMISES.c.approved)
+    return _select(connection, *undecided, PROMISES.c.deadline >= now)
 
 
 def enter(

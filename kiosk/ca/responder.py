@@ -94,6 +94,8 @@ class Responder:
                 return self._issuing.poll(admitted, nonce, now)
             case BodyType.CERTCONF:
                 return self._issuing.close(admitted, now)
+            case BodyType.ERROR:
+                return self._issuing.abort(admitted, now)
             case BodyType.RR:
                 return self._revoking.revoke(admitted, now)
         raise Refusal(FailInfo.BAD_REQUEST, "messages of this type are not answered here")

@@ -148,7 +148,7 @@ class Bank:
     def decide(self, *, approve: bool) -> int:
         """A teller's word on all that waits; answers with how many that were."""
         with self.book.begin() as connection:
-            waiting = promises.waiting(connection)
+            waiting = promises.waiting(connection, self.now)
             decided = [succession.decide(connection, each.id, approve=approve, now=self.now) for each in waiting]
         return sum(decided)
 

@@ -19,7 +19,8 @@ from kiosk.cmp.polling import write_poll_request
 from kiosk.cmp.requests import write_pkcs10, write_request, write_update
 from kiosk.cmp.responses import Confirmation, write_confirmation
 from kiosk.cmp.revocations import RevocationRequest, write_revocations
-from kiosk.cmp.vocabulary import CRL_STATUS_LIST, BodyType
+from kiosk.cmp.status import rejection, write_error
+from kiosk.cmp.vocabulary import CRL_STATUS_LIST, BodyType, FailInfo
 from tests.ca.bank import Bank, Talk, new_key
 
 Write = Callable[[Bank], Coroutine[None, None, bytes]]
@@ -65,6 +66,12 @@ async def certconf(bank: Bank) -> bytes:
     return await talk.write(BodyType.CERTCONF, write_confirmation(Confirmation(cert_hash=b"h" * 32)))
 
 
+async def error(bank: Bank) -> bytes:
+    talk = Talk(bank, bank.holder())
+    await talk.request(BodyType.CR, new_key())
+    return await talk.write(BodyType.ERROR, write_error(rejection((FailInfo.BAD_DATA_FORMAT,), "no")))
+
+
 MESSAGES: dict[str, Write] = {
     "ir by PBM": lambda bank: ir(bank, MacKind.PBM),
     "ir by PBMAC1": lambda bank: ir(bank, MacKind.PBMAC1),
@@ -75,6 +82,7 @@ MESSAGES: dict[str, Write] = {
     "genm": genm,
     "pollReq": pollreq,
     "certConf": certconf,
+    "error": error,
 }
 
 
