@@ -214,7 +214,7 @@ class Issuing:
     def _tidy(self, now: datetime) -> None:
         with self._book.begin() as connection:
             succession.lapse(connection, now)
-            transactions.forget(connection, now - 2 * self._policy.time_window)
+            transactions.forget(connection, self._policy, now)
 
 
 def _told_to_wait_in_vain(promise: Promise) -> Refusal:

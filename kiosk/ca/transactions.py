@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert, or_, select
 
+from kiosk.ca.policy import Policy
 from kiosk.ca.promises import PENDING
 from kiosk.ca.refusals import Refusal
 from kiosk.ca.schema import ENDED_TRANSACTIONS, PROMISES, TRANSACTIONS
@@ -82,13 +83,16 @@ def remember_ended(connection: Connection, transaction_id: bytes, now: datetime)
     connection.execute(insert(ENDED_TRANSACTIONS).values(id=transaction_id, ended_at=now))
 
 
-def forget(connection: Connection, before: datetime) -> None:
-    """Forget what began before this moment, twice the time window ago, and waits for nothing.
+def forget(connection: Connection, policy: Policy, now: datetime) -> None:
+    """Forget what began twice the time window ago and waits for nothing.
 
-    A recording of it is stopped by its message time from now on.
+    A recording of it is stopped by its message time from now on. Who was told to wait hears the decision, however late,
+    for as long again as it may have taken.
     """
+    before, long_before = now - 2 * policy.time_window, now - 2 * policy.approval_time
     awaited = select(PROMISES.c.id).where(PROMISES.c.id == TRANSACTIONS.c.promise, PROMISES.c.state.in_(PENDING))
-    connection.execute(delete(TRANSACTIONS).where(TRANSACTIONS.c.opened_at < before, ~awaited.exists()))
+    told = or_(TRANSACTIONS.c.closed, TRANSACTIONS.c.certificate.is_not(None), TRANSACTIONS.c.opened_at < long_before)
+    connection.execute(delete(TRANSACTIONS).where(TRANSACTIONS.c.opened_at < before, ~awaited.exists(), told))
     connection.execute(delete(ENDED_TRANSACTIONS).where(ENDED_TRANSACTIONS.c.ended_at < before))
 
 

@@ -89,6 +89,14 @@ async def test_refused_by_the_teller(careful: Bank) -> None:
     assert status_of(again.last).status == Status.WAITING, "asked anew, it is for a teller anew"
 
 
+async def test_the_decision_is_heard_however_late(careful: Bank) -> None:
+    talk = await ask(careful, careful.holder(days_left=30), new_key())
+    careful.decide(approve=False)
+    careful.now += timedelta(days=7)
+    await ask(careful, careful.holder(), new_key())
+    assert refusal(await poll(talk)) == (BodyType.KUP, {FailInfo.NOT_AUTHORIZED})
+
+
 async def test_nobody_decides_in_time_however_often_somebody_asks(careful: Bank) -> None:
     holder, key = careful.holder(days_left=30), new_key()
     talk = await ask(careful, holder, key)
