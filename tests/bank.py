@@ -82,9 +82,9 @@ class Bank:
             return credential
 
     def ledger(self) -> dict[str, list[tuple[object, ...]]]:
-        """Certificates and updates, as the CA has them."""
+        """Certificates, promises and codes, as the CA has them."""
         with closing(sqlite3.connect(f"file:{self.directory / 'ca' / 'ledger.sqlite'}?mode=ro", uri=True)) as database:
-            tables = ("certificates", "updates")
+            tables = ("certificates", "promises", "codes")
             return {table: database.execute(f"SELECT * FROM {table} ORDER BY id").fetchall() for table in tables}  # noqa: S608
 
     def states(self) -> dict[str, str]:

@@ -52,17 +52,13 @@ def request_of(connection: Connection, admitted: Admitted, body_type: BodyType) 
         Refusal: the code was used or replaced a moment ago.
     """
     speaker = read_again(connection, admitted.speaker)
-    holder = holders.get(connection, speaker.holder)
-    if isinstance(speaker, Code):
-        asker = Asker(PromiseKind.CODE, speaker.id, holder.id, holder.subject)
-    elif body_type is BodyType.KUR:
+    if body_type is BodyType.KUR and isinstance(speaker, Entry):
         certificate = speaker.certificate
-        asker = Asker(
-            PromiseKind.UPDATE, speaker.id, holder.id, certificate.x509.subject, last_second=certificate.not_after
-        )
-    else:
-        asker = Asker(PromiseKind.ADDITIONAL, speaker.id, holder.id, holder.subject)
-    return Request(asker, speaker)
+        subject, end = certificate.x509.subject, certificate.not_after
+        return Request(Asker(PromiseKind.UPDATE, speaker.id, speaker.holder, subject, last_second=end), speaker)
+    kind = PromiseKind.CODE if isinstance(speaker, Code) else PromiseKind.ADDITIONAL
+    holder = holders.get(connection, speaker.holder)
+    return Request(Asker(kind, speaker.id, holder.id, holder.subject), speaker)
 
 
 def read_again(connection: Connection, speaker: Entry | Code) -> Entry | Code:

@@ -61,14 +61,14 @@ class Issuing:
             transaction = Transaction(
                 id=admitted.transaction_id,
                 promise=outcome.promise,
-                certificate=None,
+                certificate=outcome.certificate_id if isinstance(outcome, Grant) else None,
                 body_type=body_type,
                 modified=is_modified(wanted, request.asker.subject.public_bytes()),
                 implicit=admitted.asks_implicit_confirm and self._policy.implicit_confirm,
                 nonce=nonce,
             )
             transactions.enter(connection, transaction, now)
-            return self._tell(connection, transaction, admitted, outcome, nonce, now)
+            return self._tell(connection, transaction, admitted, outcome, now)
 
     def poll(self, admitted: Admitted, nonce: bytes, now: datetime) -> Reply:
         """Answer `pollReq`: not yet, or what the first message would have been answered with.
@@ -90,7 +90,11 @@ class Issuing:
                 return replies.rejected(transaction.body_type, _told_to_wait_in_vain(promise))
             request = askers.request_of(connection, admitted, transaction.body_type)
             outcome = self._grant(connection, request, promise.key, now, closes=promise.id)
-            return self._tell(connection, transaction, admitted, outcome, nonce, now, polled=True)
+            certificate = outcome.certificate_id if isinstance(outcome, Grant) else None
+            transactions.go_on(connection, transaction.id, nonce, certificate)
+            if isinstance(outcome, Waits):
+                return replies.waits_still(transaction, self._policy.check_after)
+            return self._tell(connection, transaction, admitted, outcome, now)
 
     def close(self, admitted: Admitted, now: datetime) -> Reply:
         """Answer a `certConf`: the client has stored the certificate, or does not take it.
@@ -107,9 +111,9 @@ class Issuing:
                 raise Refusal(FailInfo.BAD_REQUEST, "nothing has been issued in this transaction")
             certificate = ledger.get(connection, transaction.certificate).certificate
             if _accepts(confirmations, certificate, transaction, admitted.message.header.pvno):
-                succession.confirm(connection, promise.id, transaction.certificate, now)
+                succession.confirm(connection, promise, transaction.certificate, now)
             else:
-                succession.reject(connection, promise.id, transaction.certificate, now)
+                succession.reject(connection, promise, transaction.certificate, now)
             transactions.close(connection, transaction.id)
         return replies.CONFIRMED
 
@@ -127,7 +131,7 @@ class Issuing:
         with self._book.begin() as connection:
             transaction, promise = self._go_on(connection, admitted, now)
             if transaction.certificate is not None:
-                succession.reject(connection, promise.id, transaction.certificate, now)
+                succession.reject(connection, promise, transaction.certificate, now)
             transactions.close(connection, transaction.id)
         return replies.CONFIRMED
 
@@ -137,20 +141,14 @@ class Issuing:
         transaction: Transaction,
         admitted: Admitted,
         outcome: Grant | Waits,
-        nonce: bytes,
         now: datetime,
-        *,
-        polled: bool = False,
     ) -> Reply:
-        """Note what goes out, and confirm at once what needs no confirmation; in one transaction of the database."""
+        """What goes out; what needs no confirmation is confirmed at once, in the same transaction of the database."""
         if isinstance(outcome, Waits):
-            transactions.go_on(connection, transaction.id, nonce)
-            return replies.waits_still(transaction, self._policy.check_after) if polled else replies.waits(transaction)
+            return replies.waits(transaction)
         if transaction.implicit:
-            succession.confirm(connection, outcome.promise, outcome.certificate_id, now)
-        transactions.go_on(
-            connection, transaction.id, nonce, certificate=outcome.certificate_id, closed=transaction.implicit
-        )
+            succession.confirm(connection, promises.get(connection, outcome.promise), outcome.certificate_id, now)
+            transactions.close(connection, transaction.id)
         # To whoever has only a code the root may be news; a signed answer must not carry any (RFC 9483 §4.1.1).
         ca_pubs = () if isinstance(admitted.speaker, Entry) else (self._authority.root,)
         return replies.granted(transaction, outcome, ca_pubs)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -201,8 +202,14 @@ def change_state(
     return changed
 
 
+@lru_cache(maxsize=256)
+def _read_own(data: bytes) -> Certificate:
+    """A certificate of the ledger; in one renewal the same two are read again and again."""
+    return read_certificate(data)
+
+
 def _entry(row: Row[tuple[object, ...]]) -> Entry:
-    return Entry(row.id, read_certificate(row.der), row.holder, CertificateState(row.state), row.reason)
+    return Entry(row.id, _read_own(row.der), row.holder, CertificateState(row.state), row.reason)
 
 
 def _take_lock(path: Path) -> int:

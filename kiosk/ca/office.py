@@ -25,6 +25,7 @@ from kiosk.ca.vault import Vault, VaultDamaged
 from kiosk.certificates import read_certificate
 from kiosk.clock import JAPAN, system_clock
 from kiosk.credentials import HolderKind
+from kiosk.one_time_code import OneTimeCode
 
 FAULTS = (AuthorityDamaged, LedgerDamaged, PolicyError, VaultDamaged, HolderRefused, OSError)
 """What a command tells in one line."""
@@ -91,19 +92,30 @@ def add_holder(holder_id: str, kind: str, name: str | None, directory: Path) -> 
 def code(holder_id: str, directory: Path) -> None:
     """Make a one-time code for a holder; it is shown once, the last line is the bare code."""
     with opened(directory) as office:
-        vault = Vault.of(office.authority.directory, office.authority.random)
-        life = office.policy.code_life
-        with office.book.begin() as connection:
-            if holders.find(connection, holder_id) is None:
-                raise click.ClickException(f"there is no holder {holder_id}; kiosk ca holder add enters one")
-            made, replaced = codes.make(connection, vault, holder_id, life, office.authority.random, office.now)
-            if replaced is not None:
-                succession.withdraw_code(connection, replaced, office.now)
-    if replaced is not None:
+        made, has_replaced = make_code(office, holder_id)
+    if has_replaced:
         click.echo("The code made before is no longer good.")
-    click.echo(f"One-time code of {holder_id}, good until {_time(office.now + life)}:")
+    click.echo(f"One-time code of {holder_id}, good until {_time(office.now + office.policy.code_life)}:")
     click.echo(made.grouped)
     click.echo(made.secret.decode("ascii"))
+
+
+def make_code(office: Office, holder_id: str) -> tuple[OneTimeCode, bool]:
+    """A new one-time code for a known holder, and whether it replaces one.
+
+    Raises:
+        ClickException: there is no such holder.
+    """
+    vault = Vault.of(office.authority.directory, office.authority.random)
+    with office.book.begin() as connection:
+        if holders.find(connection, holder_id) is None:
+            raise click.ClickException(f"there is no holder {holder_id}; kiosk ca holder add enters one")
+        made, replaced = codes.make(
+            connection, vault, holder_id, office.policy.code_life, office.authority.random, office.now
+        )
+        if replaced is not None:
+            succession.withdraw_code(connection, replaced, office.now)
+    return made, replaced is not None
 
 
 @click.command()

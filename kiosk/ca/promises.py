@@ -63,11 +63,6 @@ class Promise:
         """Whether something is still waited for."""
         return self.state in PENDING
 
-    def is_for(self, asker: Asker) -> bool:
-        """Whether this asker was promised it."""
-        number = self.by_code if self.kind is PromiseKind.CODE else self.by_certificate
-        return (self.kind, number) == (asker.kind, asker.number)
-
 
 def read_promise(row: Row[tuple[object, ...]]) -> Promise:
     """A row of the table."""

@@ -62,11 +62,12 @@ def grant(
         Refusal: there can be none.
     """
     known = promises.promises_of(connection, asker)
-    mine = _mine(connection, asker, key)
+    wanted = key_hash(key)
+    mine = next((each for each in known if each.key_hash == wanted), None)
     check(known, mine)
     others = [each for each in known if mine is None or each.id != mine.id]
     if mine is None:
-        _check_new_key(connection, asker, key, others, policy)
+        _check_new_key(connection, asker, wanted, others, policy)
     elif mine.state in (PromiseState.ISSUED, PromiseState.CONFIRMED):
         return _same_again(connection, mine, _deadline(asker, policy, now), now)
     if asker.kind in policy.approval and (mine is None or not mine.approved):
@@ -77,30 +78,28 @@ def grant(
     return _issue(connection, asker, mine, certificate, _deadline(asker, policy, now), now)
 
 
-def confirm(connection: Connection, number: int, certificate: int, now: datetime) -> None:
+def confirm(connection: Connection, promise: Promise, certificate: int, now: datetime) -> None:
     """The client has stored the certificate: it is valid from now on, and what it was given for is used up.
 
-    Saying so again changes nothing.
+    Saying so again changes nothing. `promise` is as this transaction of the database has read it.
 
     Raises:
         Refusal: it was revoked meanwhile, or replaced.
     """
-    promise = promises.get(connection, number)
     if _close(connection, promise, certificate, PromiseState.CONFIRMED, now):
         _use_up(connection, promise, now)
     elif not _is_confirmed(connection, promise, certificate):
         raise Refusal(FailInfo.CERT_REVOKED, "the certificate was revoked, not confirmed in time, or replaced")
 
 
-def reject(connection: Connection, number: int, certificate: int, now: datetime) -> None:
+def reject(connection: Connection, promise: Promise, certificate: int, now: datetime) -> None:
     """The client does not take the certificate: it is revoked.
 
-    Saying so again changes nothing.
+    Saying so again changes nothing. `promise` is as this transaction of the database has read it.
 
     Raises:
         Refusal: it has been confirmed.
     """
-    promise = promises.get(connection, number)
     closed = _close(connection, promise, certificate, PromiseState.REVOKED, now)
     if not closed and _is_confirmed(connection, promise, certificate):
         raise Refusal(FailInfo.CERT_CONFIRMED, "the certificate has been confirmed")
@@ -131,15 +130,9 @@ def withdraw_code(connection: Connection, code: int, now: datetime) -> None:
     _withdraw(connection, [] if begun is None else [begun], now)
 
 
-def _mine(connection: Connection, asker: Asker, key: PublicKey) -> Promise | None:
-    promise = promises.find_by_key(connection, key_hash(key))
-    return promise if promise is not None and promise.is_for(asker) else None
-
-
 def _check_new_key(
-    connection: Connection, asker: Asker, key: PublicKey, others: Sequence[Promise], policy: Policy
+    connection: Connection, asker: Asker, wanted: bytes, others: Sequence[Promise], policy: Policy
 ) -> None:
-    wanted = key_hash(key)
     taken = select(CERTIFICATES.c.id).where(CERTIFICATES.c.key_hash == wanted).limit(1)
     if promises.find_by_key(connection, wanted) is not None or connection.execute(taken).one_or_none() is not None:
         raise Refusal(FailInfo.DUPLICATE_CERT_REQ, "this key has been brought before")

@@ -70,12 +70,10 @@ def enter(connection: Connection, transaction: Transaction, now: datetime) -> No
     connection.execute(insert(TRANSACTIONS).values(row))
 
 
-def go_on(
-    connection: Connection, transaction_id: bytes, nonce: bytes, *, certificate: int | None = None, closed: bool = False
-) -> None:
-    """An answer went out that another message follows, or, if `closed`, none."""
+def go_on(connection: Connection, transaction_id: bytes, nonce: bytes, certificate: int | None) -> None:
+    """An answer went out that another message may follow, with this certificate, if any."""
     change = TRANSACTIONS.update().where(TRANSACTIONS.c.id == transaction_id)
-    connection.execute(change.values(nonce=nonce, certificate=certificate, closed=closed))
+    connection.execute(change.values(nonce=nonce, certificate=certificate))
 
 
 def remember_ended(connection: Connection, transaction_id: bytes, now: datetime) -> None:
