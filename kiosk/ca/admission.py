@@ -126,10 +126,7 @@ class Admission:
 
     def _check_mac(self, message: Message, algorithm: Algorithm, now: datetime) -> Code:
         """Whether anybody has this ID, whether it has a code, and whether that is the right one, are one answer."""
-        try:
-            read_mac_parameters(algorithm)
-        except UnsupportedMac as error:
-            raise Refusal(FailInfo.BAD_ALG, "the MAC's parameters are not accepted") from error
+        self._check_parameters(algorithm)
         if message.body_type not in _BY_CODE:
             raise Refusal(FailInfo.WRONG_INTEGRITY, "messages of this type are to be signed")
         reference = message.header.sender_key_id or b""
@@ -148,6 +145,15 @@ class Admission:
         with self._book.begin() as connection:
             tries.forgive(connection, reference)
         return code
+
+    def _check_parameters(self, algorithm: Algorithm) -> None:
+        refusal = Refusal(FailInfo.BAD_ALG, "the MAC's parameters are not accepted")
+        try:
+            parameters = read_mac_parameters(algorithm)
+        except UnsupportedMac as error:
+            raise refusal from error
+        if parameters.iterations > self._policy.most_iterations:
+            raise refusal
 
 
 def check_header(message: Message, policy: Policy, now: datetime) -> tuple[bytes, bytes]:

@@ -16,6 +16,7 @@ from msgspec import Meta
 from kiosk.ca.schema import PromiseKind
 from kiosk.certificates import PublicKey
 from kiosk.cmp.algorithms import Family
+from kiosk.cmp.mac import FEWEST_ITERATIONS, MOST_ITERATIONS
 
 POLICY_FILE = "policy.toml"
 """Its name in the CA's directory; where there is none the rules are those below."""
@@ -66,6 +67,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """After so many MACs in a row that do not verify an ID pauses."""
     pause: timedelta = timedelta(minutes=15)
     """For so long."""
+    most_iterations: Annotated[int, Meta(ge=FEWEST_ITERATIONS, le=MOST_ITERATIONS)] = MOST_ITERATIONS
+    """Of its hash that a MAC may ask for; also whoever knows no code can make the CA do them."""
     tries_kept: timedelta = timedelta(days=1)
     """How long after the last of them failed tries are remembered."""
     crl_life: timedelta = timedelta(days=7)

@@ -14,13 +14,14 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import select
 
 from kiosk.ca.admission import Admission
+from kiosk.ca.issuing import Issuing
 from kiosk.ca.policy import Policy
 from kiosk.ca.schema import CODES, TRIES, CertificateState, CodeState, PromiseKind, PromiseState
 from kiosk.ca.vault import Vault
 from kiosk.clock import one_year_after
 from kiosk.cmp import der
 from kiosk.cmp.algorithms import Algorithm
-from kiosk.cmp.envelope import Message, Protector, read_message
+from kiosk.cmp.envelope import Header, Message, Protector, read_message
 from kiosk.cmp.general import write_general
 from kiosk.cmp.infos import Info
 from kiosk.cmp.mac import MacKind, SharedSecret
@@ -28,7 +29,7 @@ from kiosk.cmp.requests import write_pkcs10, write_request
 from kiosk.cmp.responses import read_responses
 from kiosk.cmp.signing import SoftwareKey
 from kiosk.cmp.status import rejection
-from kiosk.cmp.vocabulary import CA_CERTIFICATES, BodyType, FailInfo, Status
+from kiosk.cmp.vocabulary import CA_CERTIFICATES, IMPLICIT_CONFIRM, BodyType, FailInfo, Status
 from kiosk.credentials import HolderKind, HolderRule
 from tests.ca.bank import START, Bank, Talk, certificate_of, new_key, refusal, status_of, subject
 
@@ -464,6 +465,53 @@ async def test_a_code_that_was_altered_in_the_ledger_is_a_fault_of_ours(bank: Ba
     answer = await bank.ask(code, BodyType.GENM, QUESTION)
     assert refusal(answer) == (ERROR, {FailInfo.SYSTEM_FAILURE})
     answer.verify_protection(bank.authority.signer.certificate.public_key)
+
+
+async def test_a_bank_may_want_less_work(bank: Bank) -> None:
+    code = bank.newcomer()
+    bank.obey(Policy(most_iterations=100))
+    assert (await bank.ask(code, BodyType.GENM, QUESTION)).body_type == BodyType.GENP
+    answer = await bank.ask(replace(code, iterations=101), BodyType.GENM, QUESTION)
+    assert refusal(answer) == (ERROR, {FailInfo.BAD_ALG})
+    assert failures(bank) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pvno": 1},
+        {"transaction_id": None},
+        {"sender_nonce": b"short"},
+        {"recipient_nonce": b"r" * 16},
+        {"message_time": None},
+        {"message_time": START + DAY},
+        {"general_info": (Info(IMPLICIT_CONFIRM),)},
+    ],
+    ids=str,
+)
+async def test_a_header_that_is_wrong_is_no_try(bank: Bank, changes: dict[str, object]) -> None:
+    wrong = replace(bank.newcomer(), secret=b"0" * 17)
+
+    def spoil(sent: Header) -> Header:
+        return replace(sent, **changes)  # type: ignore[arg-type]
+
+    answer = await bank.ask(wrong, BodyType.GENM, QUESTION, spoil)
+    assert answer.body_type == ERROR
+    assert FailInfo.BAD_MESSAGE_CHECK not in status_of(answer).failures
+    assert failures(bank) == []
+
+
+async def test_a_code_replaced_while_its_message_is_read_gets_nothing(bank: Bank) -> None:
+    code = bank.newcomer()
+    message = read_message(await bank.write(code, IR, await write_request(new_key())))
+    vault = Vault.of(bank.authority.directory, bank.authority.random)
+    admitted = Admission(bank.book, vault, bank.policy, bank.authority.random).admit(message, bank.now)
+    bank.code("TKYM1408054")
+    reply = Issuing(bank.authority, bank.book, bank.policy).ask(admitted, IR, b"n" * 16, bank.now)
+    (response,) = read_responses(reply.body).responses
+    assert response.status.failures == {FailInfo.NOT_AUTHORIZED}
+    assert response.certificate is None
+    assert (bank.issued(), bank.rows()) == (0, 0)
 
 
 # --- at the same time -------------------------------------------------------------------------------------------------

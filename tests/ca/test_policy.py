@@ -60,6 +60,8 @@ def test_the_documented_rules_are_those_that_hold() -> None:
         ('key_kinds = ["rsa-1024"]', "key_kinds"),
         ("key_kinds = []", "key_kinds"),
         ("most_tries = 0", "most_tries"),
+        ("most_iterations = 99", "most_iterations"),
+        ("most_iterations = 100001", "most_iterations"),
         ('crl_life = "PT1S"', "crl_life"),
         ("this is no TOML", "policy.toml"),
     ],
