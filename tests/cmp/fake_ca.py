@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Protocol
 
 import httpx
 
 from kiosk.certificates import Certificate, PublicKey
+from kiosk.clock import Clock
 from kiosk.cmp.algorithms import NULL
 from kiosk.cmp.der import write_time
 from kiosk.cmp.envelope import Header, Message, Protector, read_message, write_protected
@@ -26,6 +28,7 @@ from kiosk.cmp.responses import (
     write_responses,
 )
 from kiosk.cmp.revocations import RevocationRequest, read_revocations, write_revocation_answer
+from kiosk.cmp.signing import Signer
 from kiosk.cmp.status import StatusInfo, write_error
 from kiosk.cmp.vocabulary import (
     ANSWERS,
@@ -40,14 +43,27 @@ from kiosk.cmp.vocabulary import (
     BodyType,
     Status,
 )
-from tests.cmp.pki import NOW, Pki
+from tests.cmp.pki import NOW, Identity
 
 WITH_CERTIFICATE = (BodyType.IR, BodyType.CR, BodyType.P10CR, BodyType.KUR)
 
 
+class House(Protocol):
+    """Whose CA it is."""
+
+    @property
+    def issuing(self) -> Identity: ...
+
+    @property
+    def ca_signer(self) -> Signer: ...
+
+    def successor(self, key: PublicKey) -> Certificate: ...
+
+
 @dataclass
 class FakeCa:
-    pki: Pki
+    pki: House
+    clock: Clock = lambda: NOW
     signer: Protector | None = None
     secret: SharedSecret | None = None
     """With which messages that come under a MAC are answered; by a signature, if None."""
@@ -62,6 +78,8 @@ class FakeCa:
     """The one type of request whose answer is spoiled; all, if None."""
     polls: int = 0
     """How often an answer that is not ready is to be asked for."""
+    waits: BodyType | None = None
+    """The one type of request whose answer is not ready; the first of all, if None."""
     not_yet: Callable[[PollAnswer], list[PollAnswer]] = lambda answer: [answer]
     check_after: int = 7
     implicit: bool = False
@@ -71,6 +89,7 @@ class FakeCa:
     """Questions of a `genm` that are answered by an error."""
     crl: bytes | None = None
     asked: list[Message] = field(default_factory=list)
+    kinds: list[BodyType] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
     confirmations: list[Confirmation] = field(default_factory=list)
     revocations: list[RevocationRequest] = field(default_factory=list)
@@ -84,17 +103,18 @@ class FakeCa:
     async def answer(self, request: bytes) -> bytes:
         message = read_message(request)
         self.asked.append(message)
+        self.kinds.append(BodyType(message.body_type))
         spoiling = self.only_for in (None, message.body_type)
         by_mac = self.secret if message.header.sender_key_id == getattr(self.secret, "reference", b"") else None
         protector = (self.signer if spoiling else None) or by_mac or self.pki.ca_signer
         kind, body = self._content(message)
         implicit = self.implicit and any(each.kind == IMPLICIT_CONFIRM for each in message.header.general_info)
-        infos = [Info(CONFIRM_WAIT_TIME, write_time(NOW + timedelta(days=14)))]
+        infos = [Info(CONFIRM_WAIT_TIME, write_time(self.clock() + timedelta(days=14)))]
         header = Header(
             pvno=message.header.pvno,
             sender=self.pki.ca_signer.sender,
             recipient=message.header.sender,
-            message_time=NOW,
+            message_time=self.clock(),
             transaction_id=message.header.transaction_id,
             sender_nonce=bytes([ord("a") + len(self.asked)]) * 16,
             recipient_nonce=message.header.sender_nonce,
@@ -113,8 +133,9 @@ class FakeCa:
                 self.polls -= 1
                 answers = self.not_yet(PollAnswer(request_id, self.check_after))
                 return BodyType.POLLREP, write_poll_answer(answers)
-            return self._granted(self._waiting)
-        if self.polls and self._waiting is None:
+            waiting, self._waiting = self._waiting, None
+            return self._granted(waiting)
+        if self.polls and self._waiting is None and self.waits in (None, message.body_type):
             self._waiting = message
             return self._not_ready(message)
         return self._granted(message)

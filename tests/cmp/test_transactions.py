@@ -65,10 +65,6 @@ def talking_to(
     return CmpClient(http, URL, trust, peer=peer, clock=lambda: NOW, sleep=watch.sleep, monotonic=lambda: watch.now)
 
 
-def types(ca: FakeCa) -> list[BodyType]:
-    return [BodyType(message.body_type) for message in ca.asked]
-
-
 @pytest.mark.parametrize("code", [CODE, MAC1], ids=["PBM", "PBMAC1"])
 @pytest.mark.parametrize("by_mac", [True, False], ids=["answered by MAC", "answered by signature"])
 async def test_a_code_enrols(pki: Pki, client_of: ClientOf, code: SharedSecret, by_mac: bool) -> None:
@@ -77,7 +73,7 @@ async def test_a_code_enrols(pki: Pki, client_of: ClientOf, code: SharedSecret, 
     issued = await client.enrol(code, key)
     await client.confirm(issued)
 
-    assert types(ca) == [BodyType.IR, BodyType.CERTCONF]
+    assert ca.kinds == [BodyType.IR, BodyType.CERTCONF]
     for message in ca.asked:
         message.verify_mac(code.secret)
         assert (message.header.sender_key_id, message.header.sender) == (code.reference, b"\x30\x00")
@@ -119,7 +115,7 @@ async def test_a_holder_asks_for_a_further_certificate(pki: Pki, client_of: Clie
     ca, key = FakeCa(pki), SoftwareKey(new_key())
     client = client_of(ca)
     await client.confirm(await client.certify(pki.customer, key))
-    assert types(ca) == [BodyType.CR, BodyType.CERTCONF]
+    assert ca.kinds == [BodyType.CR, BodyType.CERTCONF]
     read_requests(ca.asked[0].body)[0].verify_proof(key.public_key)
 
 
@@ -178,7 +174,7 @@ async def test_an_answer_that_waits_is_asked_for(pki: Pki, trust: Trust) -> None
     issued = await client.update(pki.customer, SoftwareKey(new_key()))
     await client.confirm(issued)
 
-    assert types(ca) == [BodyType.KUR, *[BodyType.POLLREQ] * 4, BodyType.CERTCONF]
+    assert ca.kinds == [BodyType.KUR, *[BodyType.POLLREQ] * 4, BodyType.CERTCONF]
     assert watch.slept == [7.0, 7.0, 7.0], "the CA's checkAfter"
     headers = [message.header for message in ca.asked]
     assert len({header.transaction_id for header in headers}) == 1
@@ -208,7 +204,7 @@ async def test_a_ca_that_is_not_polled(pki: Pki, trust: Trust) -> None:
     ca = FakeCa(pki, polls=1)
     with pytest.raises(AnswerWaits):
         await talking_to(ca, trust, Peer(polls=False)).update(pki.customer, SoftwareKey(new_key()))
-    assert types(ca) == [BodyType.KUR]
+    assert ca.kinds == [BodyType.KUR]
 
 
 async def test_everything_can_wait(pki: Pki, trust: Trust) -> None:
@@ -284,7 +280,7 @@ async def test_an_implicit_confirmation_is_asked_for_and_then_nothing_is_said(pk
     assert issued.implicitly_confirmed
     assert Info(IMPLICIT_CONFIRM, b"\x05\x00") in ca.asked[0].header.general_info
     await client.confirm(issued)
-    assert types(ca) == [BodyType.KUR]
+    assert ca.kinds == [BodyType.KUR]
     with pytest.raises(NotRejectable):
         await client.reject(issued, "no")
 
@@ -293,7 +289,7 @@ async def test_where_it_is_not_granted_the_client_confirms(pki: Pki, trust: Trus
     ca = FakeCa(pki)
     client = talking_to(ca, trust, Peer(confirming=Confirming.IMPLICIT))
     await client.confirm(await client.update(pki.customer, SoftwareKey(new_key())))
-    assert types(ca) == [BodyType.KUR, BodyType.CERTCONF]
+    assert ca.kinds == [BodyType.KUR, BodyType.CERTCONF]
 
 
 async def test_what_was_not_asked_for_is_no_confirmation(pki: Pki, trust: Trust) -> None:
@@ -303,7 +299,7 @@ async def test_what_was_not_asked_for_is_no_confirmation(pki: Pki, trust: Trust)
     ca = FakeCa(pki, header=granting)  # type: ignore[arg-type]
     client = talking_to(ca, trust)
     await client.confirm(await client.update(pki.customer, SoftwareKey(new_key())))
-    assert types(ca) == [BodyType.KUR, BodyType.CERTCONF]
+    assert ca.kinds == [BodyType.KUR, BodyType.CERTCONF]
     assert asks_for_none(ca)
 
 
@@ -314,7 +310,7 @@ async def test_a_ca_that_knows_no_confirmation_hears_none(pki: Pki, trust: Trust
     await client.confirm(issued)
     with pytest.raises(NotRejectable):
         await client.reject(issued, "no")
-    assert types(ca) == [BodyType.KUR]
+    assert ca.kinds == [BodyType.KUR]
     assert asks_for_none(ca)
 
 
@@ -507,7 +503,7 @@ async def test_a_renewal_with_a_ca_like_ejbca() -> None:
     told = await client.general(pki.customer)
     assert (told.proven, told.offset, told.template) == (False, timedelta(minutes=1), None)
     await client.confirm(await client.update(pki.customer, SoftwareKey(new_key())))
-    assert types(ejbca.ca) == [BodyType.KUR, BodyType.CERTCONF], "no genm"
+    assert ejbca.ca.kinds == [BodyType.KUR, BodyType.CERTCONF], "no genm"
 
 
 @pytest.mark.parametrize(("date", "offset"), [("", 0), ("yesterday", 0), ("Sun, 01 Mar 2026 03:04:05 -0000", 0)])
