@@ -83,7 +83,7 @@ def ca_problem(error: CmpError) -> KioskError:
         case AnswerWaits():
             return KioskError(Code.WAITS_FOR_APPROVAL)
         case Refused(proven=False):
-            return KioskError(Code.REFUSAL_NOT_PROVEN, str(error))
+            return KioskError(Code.REFUSAL_NOT_PROVEN, f"unproven: {error}")
         case Refused():
             codes = (_REFUSAL_CODES[name] for name in sorted(error.fail_info) if name in _REFUSAL_CODES)
             return KioskError(next(codes, Code.REFUSED_BY_CA), str(error))

@@ -2,7 +2,8 @@
 
 Each step is in the journal before it is taken, and each can be taken again: the successor's key is found by its ID
 (design decision 7), the CA answers the same key with the same certificate, and nothing is written twice. So a renewal
-that was cut goes on where it was, at any kiosk.
+that was cut goes on where it was, at any kiosk. With a CA that does not promise that (`Resume.NEW_KEY`), a key whose
+certificate never came is given up, and another is made.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from kiosk.certificates import Certificate
+from kiosk.certificates import Certificate, UntrustedCertificate, check_path
 from kiosk.clock import days_left
-from kiosk.cmp.errors import CmpError, Refused, TransferError
-from kiosk.cmp.issued import Issued, WrongCertificate
+from kiosk.cmp.errors import CmpError, Distrust, Refused, TransferError
+from kiosk.cmp.issued import Issued, Wanted, WrongCertificate, fault_of
+from kiosk.cmp.peer import Peer, Resume
 from kiosk.cmp.signing import Signer
 from kiosk.credentials import Credential, successor_key_id
 from kiosk.errors import Changed, Code, KioskError
@@ -22,7 +24,7 @@ from kiosk.journal import Event, VisitRecord
 from kiosk.problems import as_problems, ca_problem
 from kiosk.services import Services
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
-from kiosk.tokens.inventory import PENDING_LABEL
+from kiosk.tokens.inventory import PENDING_LABEL, Inventory
 from kiosk.tokens.token import Token, TokenKey
 from kiosk.tokens.wire import KeyKind
 
@@ -54,9 +56,15 @@ class Renewal:
     _made_here: bool = field(default=False, init=False)
     """Whether the new key was made in this visit, so that no earlier request can have gone out for it."""
     _issued: Issued | None = field(default=None, init=False)
+    _found: Certificate | None = field(default=None, init=False)
+    """The successor's certificate, where an earlier renewal has written it and nothing is left to ask the CA."""
+    _accepted: bool = field(default=False, init=False)
+    """Whether the CA has proven in this visit that it takes the old certificate."""
 
     async def prepare(self) -> None:
         """Ask the CA, with the old key, whether all is well; choose the kind of key. Changes nothing.
+
+        A CA that answers no `genm` is only knocked at: then the request is the first to prove anything.
 
         Raises:
             KioskError: the CA cannot be reached or does not accept the certificate, the clocks disagree, the
@@ -64,19 +72,22 @@ class Renewal:
         """
         with as_problems():
             answer = await self.services.ca.general(self._old_signer())
+        self._accepted = answer.proven
         await self._compare_clocks(abs(answer.offset))
         self._check_window(answer.message_time)
         with as_problems():
             self._kind = self._preferred_kind(
-                await self.token.key_kinds(), answer.template.key_kinds if answer.template else frozenset()
+                await self.token.key_kinds(), answer.template.key_kinds if answer.template else self._peer.key_kinds
             )
             self.token.warm_up()
-        await self.record.note(Event.PREPROCESSED, serial=self.old.certificate.serial)
+        detail = "" if answer.proven else "the CA was only knocked at"
+        await self.record.note(Event.PREPROCESSED, serial=self.old.certificate.serial, detail=detail)
 
     async def make_key(self) -> None:
         """Make the successor's key pair inside the token, or take the one that an earlier, cut renewal made.
 
-        A private key with the successor's ID is never removed here: the CA may have certified it.
+        Where the CA promises the same certificate for the same key, a private key with the successor's ID is never
+        removed here: the CA may have certified it.
 
         Raises:
             KioskError: the token could not, or does not tell the key that is there already.
@@ -86,11 +97,12 @@ class Renewal:
             inventory = await self.token.inventory()
         if inventory.has_successor_key(self.old):
             self.standing.changed = Changed.UNFINISHED
-            begun = inventory.successor_key(self.old)
-            if begun is None:
-                raise KioskError(Code.SUCCESSOR_NOT_READABLE)
-            self._key = TokenKey(self.token, key_id, begun)
-            return
+            if not await self._is_given_up(inventory):
+                begun = inventory.successor_key(self.old)
+                if begun is None:
+                    raise KioskError(Code.SUCCESSOR_NOT_READABLE)
+                self._key = TokenKey(self.token, key_id, begun)
+                return
         await self.record.note(Event.MAKING_KEY, serial=self.old.certificate.serial, detail=self._chosen_kind())
         self.standing.changed = Changed.UNFINISHED
         self._made_here = True
@@ -105,8 +117,12 @@ class Renewal:
         """Have the CA certify the new key. The answer is checked in full, and refused as a whole if anything is wrong.
 
         Raises:
-            KioskError: the CA refused, its answer does not count, or the network failed.
+            KioskError: the CA refused, its answer does not count, the network failed, or the request still waits for
+                approval (C-07): then the key stays for the next visit.
         """
+        if self._found is not None:
+            await self.record.note(Event.ISSUED, serial=self._found.serial, detail="found on the token")
+            return self._found
         await self.record.note(Event.REQUESTING, serial=self.old.certificate.serial)
         with as_problems():
             try:
@@ -150,15 +166,22 @@ class Renewal:
     async def confirm(self) -> None:
         """Tell the CA that the new certificate is safely stored; from now on it is the customer's.
 
+        A CA that does not wait for it is told nothing.
+
         Raises:
             KioskError: the CA did not acknowledge it; both credentials stay, and the renewal can be finished later.
         """
-        await self.record.note(Event.CONFIRMING, serial=self._new().serial)
+        serial = self._new().serial
+        if self._issued is None or not self._peer.waits_for(self._issued):
+            self.standing.changed = Changed.RENEWED
+            await self.record.note(Event.CONFIRMED, serial=serial, detail="the CA waits for no confirmation")
+            return
+        await self.record.note(Event.CONFIRMING, serial=serial)
         self.standing.changed = Changed.STORED
         with as_problems():
-            await self.services.ca.confirm(self._issued_now())
+            await self.services.ca.confirm(self._issued)
         self.standing.changed = Changed.RENEWED
-        await self.record.note(Event.CONFIRMED, serial=self._new().serial)
+        await self.record.note(Event.CONFIRMED, serial=serial)
 
     async def retire_old(self) -> None:
         """Remove the old credential: private key, public key, certificate, each read again just before.
@@ -213,10 +236,10 @@ class Renewal:
             raise KioskError(Code.NO_SUITABLE_KEY_KIND)
         return KeyKind(kind)
 
-    async def _remove_new_key(self) -> None:
+    async def _remove_new_key(self, why: str = "") -> bool:
         """Leave nothing of a key that nobody will certify; what cannot be removed is found at the next visit."""
         wanted = successor_key_id(self.old.certificate)
-        await self.record.note(Event.REMOVING_KEY, serial=self.old.certificate.serial)
+        await self.record.note(Event.REMOVING_KEY, serial=self.old.certificate.serial, detail=why)
         try:
             for stored in (await self.token.inventory()).objects:
                 if stored.key_id == wanted:
@@ -224,9 +247,41 @@ class Renewal:
             left = [each for each in (await self.token.inventory()).objects if each.key_id == wanted]
         except (TokenError, TokenHangs, TokenProcessDied) as error:
             await self.record.note(Event.PROBLEM, code=Code.TOKEN_FAILED, detail=f"new key not removed: {error}")
-            return
+            return False
         if not left:
             self.standing.changed = Changed.NOTHING
+        return not left
+
+    async def _is_given_up(self, inventory: Inventory) -> bool:
+        """Whether the key of an earlier renewal is to make room for another; then it has (`Resume.NEW_KEY`).
+
+        Not one whose certificate is on the token and may be the one that counts by now.
+        """
+        if self._peer.resume is Resume.SAME_KEY:
+            return False
+        written = inventory.successor(self.old)
+        if written is not None and not self._peer.unconfirmed_ends:
+            self._found = self._checked(written.certificate)
+            return False
+        if written is not None and not self._accepted:
+            raise KioskError(Code.SUCCESSOR_UNDECIDED, "confirmed or not, nobody here can tell")
+        if not await self._remove_new_key("asked for by an earlier visit; the CA is asked for another"):
+            raise KioskError(Code.TOKEN_FAILED, "the earlier key could not be removed")
+        return True
+
+    def _checked(self, certificate: Certificate) -> Certificate:
+        """The successor's certificate as an earlier visit has written it, if it still is what was asked for."""
+        old, now = self.old.certificate, self.services.clock()
+        wanted = Wanted(key=certificate.public_key, subject_der=old.subject_der, outlasting=old.not_after)
+        fault = fault_of(certificate, wanted, now)
+        if fault is not None:
+            raise KioskError(Code.NEW_CERTIFICATE_WRONG, fault.value)
+        anchors = self.services.anchors
+        try:
+            check_path(certificate, roots=anchors.roots, intermediates=anchors.intermediates, at=now)
+        except UntrustedCertificate as error:
+            raise KioskError(Code.NEW_CERTIFICATE_WRONG, Distrust.CERTIFICATE_PATH.value) from error
+        return certificate
 
     def _old_signer(self) -> Signer:
         chain = self.services.anchors.chain_of(self.old.certificate)
@@ -238,11 +293,12 @@ class Renewal:
     def _new_key(self) -> TokenKey:
         return _needed(self._key)
 
-    def _issued_now(self) -> Issued:
-        return _needed(self._issued)
-
     def _new(self) -> Certificate:
-        return self._issued_now().certificate
+        return self._found or _needed(self._issued).certificate
+
+    @property
+    def _peer(self) -> Peer:
+        return self.services.peer
 
 
 def _needed(value: T | None) -> T:

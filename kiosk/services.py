@@ -12,9 +12,10 @@ from kiosk.certificates import Certificate, UnreadableCertificate, chain_of, is_
 from kiosk.clock import Clock, system_clock
 from kiosk.cmp.answers import Trust
 from kiosk.cmp.client import CmpClient
+from kiosk.cmp.peer import KIOSK, Peer
 from kiosk.cmp.transfer import Limits, open_http_client
 from kiosk.journal import Journal
-from kiosk.settings import BranchSettings, Policy, Settings, SettingsError
+from kiosk.settings import BranchSettings, CaSettings, Policy, Settings, SettingsError
 from kiosk.staff_calls import TIME_LIMIT, StaffCalls
 
 
@@ -30,6 +31,8 @@ class Services:
     staff: StaffCalls
     help_page: str
     """Address of the page about tokens and their software."""
+    peer: Peer = KIOSK
+    """What the CA knows and promises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +56,18 @@ async def open_services(settings: Settings, clock: Clock = system_clock) -> Asyn
         KioskError: K-02, the journal cannot be written.
     """
     anchors = read_anchors(Path(settings.ca.roots))
+    trust = _trust(settings.ca, anchors)
     limits = Limits(total_seconds=settings.ca.time_limit)
     try:
         http = open_http_client(Path(settings.ca.tls_roots), limits)
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(f"ca.tls_roots: {settings.ca.tls_roots} holds no certificates") from error
     async with http:
-        trust = Trust(roots=anchors.roots, intermediates=anchors.intermediates)
-        ca = CmpClient(http, settings.ca.url, trust, clock=clock, limits=limits)
+        peer = settings.ca.peer
+        ca = CmpClient(http, settings.ca.url, trust, peer=peer, clock=clock, limits=limits)
         with Journal(Path(settings.journal), clock) as journal:
             async with _open_staff_calls(settings.branch, journal, clock) as staff:
-                yield Services(ca, anchors, settings.policy, journal, clock, staff, settings.branch.help_page)
+                yield Services(ca, anchors, settings.policy, journal, clock, staff, settings.branch.help_page, peer)
 
 
 @asynccontextmanager
@@ -76,6 +80,20 @@ async def _open_staff_calls(branch: BranchSettings, journal: Journal, clock: Clo
         raise SettingsError(f"branch.help_tls_roots: {roots} holds no certificates") from error
     async with http:
         yield StaffCalls(http, branch.help_url, f"{branch.branch} {branch.kiosk}".strip(), journal, clock)
+
+
+def _trust(ca: CaSettings, anchors: Anchors) -> Trust:
+    try:
+        pinned = read_certificate_file(Path(ca.pinned_signers)) if ca.pinned_signers else ()
+    except UnreadableCertificate as error:
+        raise SettingsError(f"ca.pinned_signers: {error}") from error
+    return Trust(
+        roots=anchors.roots,
+        intermediates=anchors.intermediates,
+        pinned_signers=pinned,
+        signer_purpose=ca.peer.signer_purpose,
+        signer_rule=ca.peer.signer_rule,
+    )
 
 
 def read_anchors(path: Path) -> Anchors:

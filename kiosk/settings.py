@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+from cryptography import x509
 from msgspec import Meta
 
+from kiosk.cmp.algorithms import Family
+from kiosk.cmp.mac import MacKind
+from kiosk.cmp.peer import PRESETS, Confirming, Peer, Resume, SignerRule
 from kiosk.credentials import ADMINISTRATOR_PATTERN, HOLDER_ID_PATTERN, HolderRule
 from kiosk.tokens.process import ModuleSettings
 from kiosk.tokens.wire import KeyKind
@@ -40,10 +47,25 @@ class BranchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether this is `kiosk demo`: its standby screen tells the PIN and how to leave."""
 
 
-class CaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The issuing CA the kiosk talks to."""
+class Preset(StrEnum):
+    """CAs that are known beforehand."""
 
-    url: str
+    KIOSK = "kiosk"
+    EJBCA = "ejbca"
+    RFC9483 = "rfc9483"
+
+
+class RequestProtection(StrEnum):
+    """The two ways in which an RSA key signs (RFC 9481 §3.1)."""
+
+    RSA_PKCS1 = Family.RSA_PKCS1.value
+    RSA_PSS = Family.RSA_PSS.value
+
+
+class CaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The issuing CA the kiosk talks to; what is left out of the last part is as the preset has it."""
+
+    url: Annotated[str, Meta(pattern=r"^https?://[!-~]+\Z", max_length=500)]
     """CMP over HTTP (RFC 9811), such as https://ca.example.jp/.well-known/cmp."""
     roots: str
     """PEM file: whom to trust for customers' certificates and for CMP answers. Roots and intermediates in one."""
@@ -51,6 +73,103 @@ class CaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """PEM file: whom to trust for HTTPS; nothing else is."""
     time_limit: Annotated[float, Meta(gt=0)] = 30.0
     """Seconds to wait for an answer."""
+    preset: Preset = Preset.KIOSK
+    """What CA it is: `kiosk` (the one that ships with it), `ejbca`, or `rfc9483` for any other."""
+    pinned_signers: str = ""
+    """PEM file: certificates whose answers count whatever `signer_rule` says."""
+
+    profile: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]*\Z", max_length=100)] | None = None
+    """The profile label, which becomes `…/p/<label>` in the address (RFC 9811 §3.4)."""
+    operation_labels: bool | None = None
+    """Whether the address ends with what is asked, such as `…/keyupdate` (RFC 9483 §6.1)."""
+    recipient: str | None = None
+    """The CA's name for the header, as RFC 4514 writes it: `CN=Issuing CA,O=Bank,C=JP`."""
+    signer_rule: SignerRule | None = None
+    """Whose signature counts: `purpose` (an extended key usage), `issuer` (a CA of `roots` itself), `pinned` only."""
+    signer_purpose: Annotated[str, Meta(pattern=r"^[0-2](\.[0-9]+)+\Z", max_length=100)] | None = None
+    """The extended key usage of `purpose`, as a dotted OID; id-kp-cmcCA by default."""
+    protections: Annotated[tuple[Family, ...], Meta(min_length=1)] | None = None
+    """What answers may be protected by: rsa-pkcs1, rsa-pss, ecdsa, ed25519, pbm, pbmac1."""
+    request_protection: RequestProtection | None = None
+    """How RSA keys sign requests: `rsa-pkcs1` or `rsa-pss`."""
+    code_protection: MacKind | None = None
+    """How a one-time code protects a request: `pbm` or `pbmac1`."""
+    newest_version: Literal[2, 3] | None = None
+    """The newest pvno the CA understands."""
+    confirming: Confirming | None = None
+    """How the CA learns that a certificate has arrived: `explicit`, `implicit`, `none`."""
+    unconfirmed_ends: bool | None = None
+    """Whether the CA revokes a certificate that nobody confirms."""
+    polls: bool | None = None
+    """Whether the CA knows pollReq."""
+    poll_seconds: Annotated[float, Meta(gt=0, le=3600)] | None = None
+    """How long a request that waits for approval is polled before the customer is told to come back."""
+    poll_longest_wait: Annotated[float, Meta(ge=1, le=600)] | None = None
+    """Seconds between two polls at most, whatever the CA says."""
+    answers_general: bool | None = None
+    """Whether the CA answers genm; where not, it is only knocked at before a key is made."""
+    subject_in_update: bool | None = None
+    """Whether a renewal names the subject."""
+    old_certificate_in_update: bool | None = None
+    """Whether a renewal names the certificate it replaces (oldCertId)."""
+    ca_pubs_ignored: bool | None = None
+    """Whether caPubs are overlooked where RFC 9483 has none, rather than refused. They are never trusted."""
+    key_kinds: tuple[KeyKind, ...] | None = None
+    """What kinds of key the CA certifies, where it does not say so itself; of these the policy prefers its first."""
+    time_window: Annotated[float, Meta(ge=1, le=3600)] | None = None
+    """Seconds by which the time of an answer may differ from the kiosk's."""
+    resume: Resume | None = None
+    """Of a renewal that was cut: `same-key` where the CA promises the same key the same certificate, else `new-key`."""
+
+    def __post_init__(self) -> None:
+        """Refuse what would only fail in front of a customer."""
+        if self.recipient is not None:
+            _name(self.recipient)
+        if self.signer_rule is SignerRule.PINNED and not self.pinned_signers:
+            raise ValueError("signer_rule is pinned, but pinned_signers names no file")
+
+    @property
+    def peer(self) -> Peer:
+        """The preset, with what the settings say otherwise."""
+        preset = PRESETS[self.preset]
+        told: dict[str, Any] = {name: getattr(self, name) for name in _AS_THEY_ARE}
+        told["recipient"] = None if self.recipient is None else _name(self.recipient)
+        told["protections"] = None if self.protections is None else frozenset(self.protections)
+        told["key_kinds"] = None if self.key_kinds is None else frozenset(self.key_kinds)
+        told["time_window"] = None if self.time_window is None else timedelta(seconds=self.time_window)
+        told["request_protection"] = None if self.request_protection is None else Family(self.request_protection)
+        told["polling"] = replace(
+            preset.polling,
+            total=self.poll_seconds or preset.polling.total,
+            longest_wait=self.poll_longest_wait or preset.polling.longest_wait,
+        )
+        return replace(preset, **{name: value for name, value in told.items() if value is not None})
+
+
+_AS_THEY_ARE = (
+    "profile",
+    "operation_labels",
+    "signer_rule",
+    "signer_purpose",
+    "code_protection",
+    "newest_version",
+    "confirming",
+    "unconfirmed_ends",
+    "polls",
+    "answers_general",
+    "subject_in_update",
+    "old_certificate_in_update",
+    "ca_pubs_ignored",
+    "resume",
+)
+"""The settings that a `Peer` has under the same name and in the same form."""
+
+
+def _name(text: str) -> bytes:
+    try:
+        return x509.Name.from_rfc4514_string(text).public_bytes()
+    except ValueError as error:
+        raise ValueError(f"recipient is no name: {error}") from error
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
-from kiosk.services import read_anchors
+from kiosk.cmp.algorithms import Family
+from kiosk.cmp.mac import MacKind
+from kiosk.cmp.peer import PRESETS, Confirming, Operation, Peer, Polling, Resume, SignerRule
+from kiosk.services import open_services, read_anchors
 from kiosk.settings import CaSettings, Settings, SettingsError, load_settings, save_settings
 from kiosk.tokens.process import Limits, ModuleSettings
+from kiosk.tokens.wire import KeyKind
+from tests.cmp.pki import Pki
 
 SETTINGS = Settings(
     token=ModuleSettings("/usr/lib/module.so", {"CONF": "/etc/x"}, Limits(look=1.0)),
@@ -94,3 +104,151 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_settings(tmp_path / "missing.toml")
     with pytest.raises(SettingsError, match=r"ca\.roots"):
         read_anchors(tmp_path / "missing.pem")
+
+
+def settings_with(tmp_path: Path, **told: object) -> Path:
+    """A settings file that says this of the CA."""
+    path = tmp_path / "kiosk.toml"
+    save_settings(SETTINGS, path)
+    settings = msgspec.toml.decode(path.read_bytes())
+    settings["ca"].update(told)
+    path.write_bytes(msgspec.toml.encode(settings))
+    return path
+
+
+BAD_CA_SETTINGS: dict[str, object] = {
+    "url": "ldap://ca.example.jp/",
+    "preset": "microsoft",
+    "profile": "a/b",
+    "operation_labels": "yes",
+    "recipient": "no name",
+    "signer_rule": "anybody",
+    "signer_purpose": "cmcCA",
+    "protections": [],
+    "request_protection": "ecdsa",
+    "code_protection": "hmac",
+    "newest_version": 1,
+    "confirming": "never",
+    "unconfirmed_ends": 1,
+    "polls": "no",
+    "poll_seconds": 0,
+    "poll_longest_wait": 0.5,
+    "answers_general": "no",
+    "subject_in_update": "no",
+    "old_certificate_in_update": "no",
+    "ca_pubs_ignored": "no",
+    "key_kinds": ["rsa-1024"],
+    "time_window": 0,
+    "time_limit": 0,
+    "resume": "maybe",
+    "roots": 1,
+    "tls_roots": 1,
+    "pinned_signers": 1,
+}
+"""A value that is not understood, for each setting of the CA."""
+
+
+def test_every_setting_of_the_ca_has_a_bad_value() -> None:
+    assert set(BAD_CA_SETTINGS) == {field.name for field in msgspec.structs.fields(CaSettings)}
+
+
+@pytest.mark.parametrize("name", BAD_CA_SETTINGS)
+def test_a_bad_setting_of_the_ca_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        load_settings(settings_with(tmp_path, **{name: BAD_CA_SETTINGS[name]}))
+
+
+def test_pinned_signers_alone_must_be_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="pinned_signers"):
+        load_settings(settings_with(tmp_path, signer_rule="pinned"))
+    load_settings(settings_with(tmp_path, signer_rule="pinned", pinned_signers="signers.pem"))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_alone_says_everything(tmp_path: Path, preset: str) -> None:
+    assert load_settings(settings_with(tmp_path, preset=preset)).ca.peer == PRESETS[preset]
+
+
+def test_what_is_told_stands_above_the_preset(tmp_path: Path) -> None:
+    told = {
+        "preset": "ejbca",
+        "profile": "customers",
+        "operation_labels": True,
+        "recipient": "CN=Issuing CA,O=Bank,C=JP",
+        "signer_rule": "purpose",
+        "signer_purpose": "1.3.6.1.5.5.7.3.28",
+        "protections": ["ecdsa", "pbmac1"],
+        "request_protection": "rsa-pss",
+        "code_protection": "pbmac1",
+        "newest_version": 3,
+        "confirming": "none",
+        "unconfirmed_ends": True,
+        "polls": True,
+        "poll_seconds": 90,
+        "poll_longest_wait": 30,
+        "answers_general": True,
+        "subject_in_update": False,
+        "old_certificate_in_update": False,
+        "ca_pubs_ignored": False,
+        "key_kinds": ["ec-p256"],
+        "time_window": 60,
+        "resume": "same-key",
+    }
+    path = settings_with(tmp_path, **told)
+    peer = load_settings(path).ca.peer
+    recipient = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COUNTRY_NAME, "JP"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Bank"),
+            x509.NameAttribute(NameOID.COMMON_NAME, "Issuing CA"),
+        ]
+    )
+    assert peer == Peer(
+        profile="customers",
+        operation_labels=True,
+        recipient=recipient.public_bytes(),
+        signer_rule=SignerRule.PURPOSE,
+        signer_purpose="1.3.6.1.5.5.7.3.28",
+        protections=frozenset({Family.ECDSA, Family.PBMAC1}),
+        request_protection=Family.RSA_PSS,
+        code_protection=MacKind.PBMAC1,
+        newest_version=3,
+        confirming=Confirming.NONE,
+        unconfirmed_ends=True,
+        polls=True,
+        polling=Polling(total=90, longest_wait=30),
+        answers_general=True,
+        subject_in_update=False,
+        old_certificate_in_update=False,
+        ca_pubs_ignored=False,
+        key_kinds=frozenset({KeyKind.EC_P256}),
+        time_window=timedelta(seconds=60),
+        resume=Resume.SAME_KEY,
+    )
+    assert {field.name for field in fields(Peer)} - {"polling"} <= set(told), "each can be told"
+    save_settings(load_settings(path), path)
+    assert load_settings(path).ca.peer == peer
+
+
+async def test_files_of_signers(tmp_path: Path) -> None:
+    root = Pki().root.certificate.x509.public_bytes(Encoding.PEM)
+    (tmp_path / "roots.pem").write_bytes(root)
+    (tmp_path / "none.pem").write_text("none")
+    roots = str(tmp_path / "roots.pem")
+    ca = CaSettings("https://ca/", roots, roots, pinned_signers=str(tmp_path / "none.pem"))
+    settings = msgspec.structs.replace(SETTINGS, ca=ca, journal=str(tmp_path / "journal.sqlite"))
+    with pytest.raises(SettingsError, match=r"ca\.pinned_signers"):
+        async with open_services(settings):
+            pass
+    (tmp_path / "none.pem").write_bytes(root)
+    async with open_services(settings) as services:
+        assert services.peer == services.ca.peer == PRESETS["kiosk"]
+
+
+def test_addresses_of_a_peer() -> None:
+    peer = Peer(profile="bank", operation_labels=True)
+    operation = Operation.KEY_UPDATE
+    assert Peer().address("http://ca/cmp/alias?x=1", operation) == "http://ca/cmp/alias?x=1"
+    assert Peer().address("http://ca/", operation) == "http://ca/"
+    assert peer.address("http://ca/.well-known/cmp", operation) == "http://ca/.well-known/cmp/p/bank/keyupdate"
+    assert peer.address("http://ca/cmp/?x=1", operation) == "http://ca/cmp/p/bank/keyupdate?x=1"

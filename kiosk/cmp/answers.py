@@ -1,13 +1,14 @@
-"""Whether an answer counts (RFC 9483 §3.5): who signed it, to which request, and when.
+"""Whether an answer counts (RFC 9483 §3.5): who protected it, to which request, and when.
 
 Every customer's certificate chains to the same CA, so a chain alone proves nothing: the signer must be authorised to
-answer for the CA, or be pinned, and must be who the header says.
+answer for the CA, or be pinned, and must be who the header says. A MAC counts only in answer to a message protected by
+the same secret; a signature counts there too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from kiosk.certificates import (
@@ -17,14 +18,16 @@ from kiosk.certificates import (
     check_path,
     read_certificate,
 )
-from kiosk.cmp.algorithms import UnsupportedSignature, WrongSignature
+from kiosk.cmp.algorithms import Family, UnsupportedSignature, WrongSignature, family_of
 from kiosk.cmp.envelope import Message
 from kiosk.cmp.errors import Distrust, Refused, UntrustedAnswer, bounded_text
+from kiosk.cmp.mac import SharedSecret, UnsupportedMac, WrongMac
+from kiosk.cmp.peer import SignerRule
 from kiosk.cmp.status import StatusInfo, read_error
-from kiosk.cmp.vocabulary import CMC_CA, NONCE_LENGTH, PVNO, BodyType
+from kiosk.cmp.vocabulary import CMC_CA, NONCE_LENGTH, VERSIONS, BodyType, Status
 
-_VERSIONS = (PVNO, PVNO + 1)
 _MOST_EXTRA_CERTIFICATES = 20
+_MAC_FAMILIES = frozenset({Family.PBM, Family.PBMAC1})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,29 @@ class Trust:
     pinned_signers: tuple[Certificate, ...] = ()
     """Signers that count without path and purpose, while they are in date."""
     signer_purpose: str = CMC_CA
-    """Extended key usage that authorises a signer."""
+    """Extended key usage that authorises a signer, by `SignerRule.PURPOSE`."""
+    signer_rule: SignerRule = SignerRule.PURPOSE
+
+    def authorises(self, signer: Certificate) -> bool:
+        """Whether a signer that is not pinned may answer for the CA, if it is what it seems to be."""
+        match self.signer_rule:
+            case SignerRule.PURPOSE:
+                return self.signer_purpose in signer.purposes
+            case SignerRule.ISSUER:
+                return signer.is_authority and any(signer.der == each.der for each in self.authorities)
+            case SignerRule.PINNED:
+                return False
+
+    @property
+    def authorities(self) -> tuple[Certificate, ...]:
+        """The trusted CA certificates."""
+        return (*self.intermediates, *self.roots)
+
+    @property
+    def known_signers(self) -> tuple[Certificate, ...]:
+        """Signers that need not send their certificate along."""
+        of_rule = self.authorities if self.signer_rule is SignerRule.ISSUER else ()
+        return (*self.pinned_signers, *of_rule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +71,13 @@ class Question:
 
     transaction_id: bytes
     nonce: bytes
-    answer_type: BodyType
+    answer_types: frozenset[BodyType]
     time_window: timedelta | None
     """How far the answer's time may be from ours; None where that is only reported."""
+    secret: SharedSecret | None = None
+    """That protected the question; None where a signature did."""
+    protections: frozenset[Family] = field(default=frozenset(Family))
+    """What the answer may be protected by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +85,8 @@ class ProvenAnswer:
     """An answer that counts."""
 
     message: Message
-    signer: Certificate
+    signer: Certificate | None
+    """None where it is protected by the secret."""
     message_time: datetime
     nonce: bytes
     """The CA's senderNonce, to be returned in the next message of the transaction."""
@@ -67,30 +97,43 @@ class ProvenAnswer:
 def check_answer(message: Message, question: Question, trust: Trust, now: datetime) -> ProvenAnswer:
     """Check everything about an answer but its content.
 
+    An `error` that says `waiting` is an answer like any other (RFC 9483 §4.4).
+
     Raises:
         UntrustedAnswer: with the first check that failed.
         Refused: it is an `error`; `proven` tells whether all other checks were passed.
     """
     if message.body_type == BodyType.ERROR and message.protection is None:
         raise _refusal(read_error(message.body), proven=False, message_time=None)
-    _require(message.header.pvno in _VERSIONS, Distrust.VERSION)
+    _require(message.header.pvno in VERSIONS, Distrust.VERSION)
     _require(message.protection is not None, Distrust.UNPROTECTED)
     others = _readable(message.extra_certificates)
-    signer = _signer(message, trust)
-    _check_signer(signer, message, trust, others, now)
-    _check_protection(message, signer)
+    signer = None
+    if _family(message, question) in _MAC_FAMILIES:
+        _check_mac(message, question.secret)
+    else:
+        signer = _signer(message, trust)
+        _check_signer(signer, message, trust, others, now)
+        _check_signature(message, signer)
     nonce = _check_nonces(message, question)
-    # An error without a time is still a proven no (RFC 9483 §3.6.2 asks for less than §3.1).
     if message.body_type == BodyType.ERROR:
-        raise _refusal(read_error(message.body), proven=True, message_time=message.header.message_time)
+        _raise_unless_waiting(message)
     moment = _check_time(message, question, now)
-    _require(message.body_type == question.answer_type, Distrust.BODY_TYPE, str(message.body_type))
+    expected = message.body_type in question.answer_types or message.body_type == BodyType.ERROR
+    _require(expected, Distrust.BODY_TYPE, str(message.body_type))
     return ProvenAnswer(message=message, signer=signer, message_time=moment, nonce=nonce, others=others)
 
 
 def refusal_of(status: StatusInfo, answer: ProvenAnswer, *, decided: bool) -> Refused:
     """The refusal that a proven answer carries in its content."""
     return _refusal(status, proven=True, decided=decided, message_time=answer.message_time)
+
+
+def _raise_unless_waiting(message: Message) -> None:
+    status = read_error(message.body)
+    if status.status != Status.WAITING:
+        # An error without a time is still a proven no (RFC 9483 §3.6.2 asks for less than §3.1).
+        raise _refusal(status, proven=True, message_time=message.header.message_time)
 
 
 def _refusal(status: StatusInfo, *, proven: bool, message_time: datetime | None, decided: bool = False) -> Refused:
@@ -114,16 +157,37 @@ def _readable(ders: Iterable[bytes]) -> tuple[Certificate, ...]:
     return tuple(found)
 
 
+def _family(message: Message, question: Question) -> Family:
+    algorithm = message.header.protection_algorithm
+    family = None if algorithm is None else family_of(algorithm)
+    if family is None or family not in question.protections:
+        raise UntrustedAnswer(Distrust.ALGORITHM, "" if algorithm is None else algorithm.identifier)
+    return family
+
+
+def _check_mac(message: Message, secret: SharedSecret | None) -> None:
+    """The same secret and the same reference as in the question (RFC 9483 §4.1.5, §3.1)."""
+    if secret is None:
+        raise UntrustedAnswer(Distrust.MAC_UNASKED)
+    _require(message.header.sender_key_id == secret.reference, Distrust.SENDER_KEY_ID)
+    try:
+        message.verify_mac(secret.secret)
+    except UnsupportedMac as error:
+        raise UntrustedAnswer(Distrust.ALGORITHM, str(error)) from error
+    except WrongMac as error:
+        raise UntrustedAnswer(Distrust.PROTECTION) from error
+
+
 def _signer(message: Message, trust: Trust) -> Certificate:
-    """The first of extraCerts (RFC 9483 §3.3), or else the pinned signer the header names."""
+    """The first of extraCerts (RFC 9483 §3.3), or else the known signer the header names."""
     if message.extra_certificates:
         try:
             return read_certificate(message.extra_certificates[0])
         except UnreadableCertificate as error:
             raise UntrustedAnswer(Distrust.SIGNER_MISSING, "unreadable") from error
-    for pinned in trust.pinned_signers:
-        if pinned.subject_der == message.header.sender:
-            return pinned
+    for known in trust.known_signers:
+        if known.subject_der == message.header.sender:
+            return known
     raise UntrustedAnswer(Distrust.SIGNER_MISSING)
 
 
@@ -138,14 +202,17 @@ def _check_signer(
     if any(signer.der == pinned.der for pinned in trust.pinned_signers):
         _require(signer.valid_at(now), Distrust.SIGNER_PATH, "pinned, but not in date")
         return
-    _require(trust.signer_purpose in signer.purposes, Distrust.SIGNER_PURPOSE)
+    _require(trust.authorises(signer), Distrust.SIGNER_PURPOSE)
+    if signer.is_authority and any(signer.der == root.der for root in trust.roots):
+        _require(signer.valid_at(now), Distrust.SIGNER_PATH, "a root, but not in date")
+        return
     try:
         check_path(signer, roots=trust.roots, intermediates=(*trust.intermediates, *others), at=now)
     except UntrustedCertificate as error:
         raise UntrustedAnswer(Distrust.SIGNER_PATH) from error
 
 
-def _check_protection(message: Message, signer: Certificate) -> None:
+def _check_signature(message: Message, signer: Certificate) -> None:
     try:
         message.verify_protection(signer.public_key)
     except UnsupportedSignature as error:

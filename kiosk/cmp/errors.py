@@ -49,6 +49,7 @@ class Distrust(Enum):
     VERSION = "version"
     UNPROTECTED = "unprotected"
     ALGORITHM = "algorithm"
+    MAC_UNASKED = "mac-unasked"
     SIGNER_MISSING = "signer-missing"
     SIGNER_PURPOSE = "signer-purpose"
     SIGNER_KEY_USAGE = "signer-key-usage"
@@ -62,6 +63,10 @@ class Distrust(Enum):
     TIME_MISSING = "time-missing"
     TIME = "time"
     BODY_TYPE = "body-type"
+    INFO = "info"
+    CRL = "crl"
+    STATUS = "status"
+    CHECK_AFTER = "check-after"
     REQUEST_ID = "request-id"
     CA_PUBS = "ca-pubs"
     CERTIFICATE_MISSING = "certificate-missing"
@@ -116,7 +121,19 @@ class Refused(CmpError):
 
 
 class AnswerWaits(CmpError):
-    """The CA took the request and wants to be asked again later (status `waiting`, RFC 9483 §4.4)."""
+    """The CA took the request, and has not decided in the time there was (status `waiting`, RFC 9483 §4.4).
+
+    Nothing is lost: the request stays with the CA.
+    """
+
+    def __init__(self, check_after: int | None = None) -> None:
+        super().__init__("waiting" if check_after is None else f"waiting, {check_after} s more")
+        self.check_after = check_after
+        """In how many seconds the CA wants to be asked again, if it says so."""
+
+
+class NotRejectable(CmpError):
+    """The CA cannot be told that a certificate is not taken: it is confirmed already, or no certConf is known."""
 
 
 def bounded_text(parts: Iterable[str]) -> str:

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import httpx
@@ -64,9 +68,36 @@ async def exchange(http: httpx.AsyncClient, url: str, request: bytes, limits: Li
         TransferError: anything but a 200 with a bounded body of the right type.
     """
     address = _address(url)
+    async with _failures(limits):
+        return await _post(http, address, request, limits.largest_answer)
+
+
+async def knock(http: httpx.AsyncClient, url: str, limits: Limits) -> datetime | None:
+    """Ask only whether somebody is there who may use the TLS name; the time in the answer's `Date`, where it has one.
+
+    What is said otherwise does not matter: a CA that knows CMP alone refuses a HEAD (RFC 9811 §3.2).
+
+    Raises:
+        TransferError: nobody answers, or only to say that the server does not work.
+    """
+    address = _address(url)
+    async with _failures(limits):
+        response = await http.head(address)
+    if response.is_server_error and response.status_code != httpx.codes.NOT_IMPLEMENTED:
+        raise TransferError(TransferFailure.STATUS, str(response.status_code))
+    try:
+        date = parsedate_to_datetime(response.headers.get("Date", ""))
+    except ValueError:
+        return None
+    return date.astimezone(UTC) if date.tzinfo else None
+
+
+@asynccontextmanager
+async def _failures(limits: Limits) -> AsyncIterator[None]:
+    """Within the time there is, and every way in which HTTP fails as a `TransferError`."""
     try:
         async with asyncio.timeout(limits.total_seconds):
-            return await _post(http, address, request, limits.largest_answer)
+            yield
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
         kind = TransferFailure.TLS if _is_tls(error) else TransferFailure.UNREACHABLE
         raise TransferError(kind, type(error).__name__, may_have_arrived=False) from error

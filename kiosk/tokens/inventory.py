@@ -56,6 +56,11 @@ class Inventory:
         told = next((half for half in halves if half is not None), None)
         return None if told is None else public_key_of(told)
 
+    def successor(self, credential: Credential) -> Credential | None:
+        """The successor of `credential`, where its certificate has been written already."""
+        wanted = successor_key_id(credential.certificate)
+        return next((each for each in self.credentials if each.key_id == wanted), None)
+
     def _successor_keys(self, credential: Credential) -> list[StoredObject]:
         wanted = successor_key_id(credential.certificate)
         return [each for each in self.objects if each.kind is ObjectKind.PRIVATE_KEY and each.key_id == wanted]

@@ -14,6 +14,10 @@ from tests.cmp.pki import NOW, Pki
 URL = "http://ca.invalid/.well-known/cmp"
 
 
+async def no_time(_: float) -> None:
+    """A sleep that nobody notices."""
+
+
 @pytest.fixture(scope="session")
 def pki() -> Pki:
     return Pki()
@@ -26,7 +30,7 @@ def foreign() -> Pki:
 
 @pytest.fixture
 def trust(pki: Pki) -> Trust:
-    return Trust((pki.root.certificate,))
+    return Trust((pki.root.certificate,), (pki.issuing.certificate,))
 
 
 @pytest.fixture
@@ -39,6 +43,6 @@ def random() -> Callable[[int], bytes]:
 def client_of(trust: Trust, random: Callable[[int], bytes]) -> Callable[[FakeCa], CmpClient]:
     def make(ca: FakeCa) -> CmpClient:
         http = httpx.AsyncClient(transport=httpx.MockTransport(ca))
-        return CmpClient(http, URL, trust, clock=lambda: NOW, random=random)
+        return CmpClient(http, URL, trust, clock=lambda: NOW, random=random, sleep=no_time, monotonic=lambda: 0.0)
 
     return make

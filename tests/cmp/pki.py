@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
@@ -20,9 +20,12 @@ NOW = datetime(2026, 3, 1, 3, 4, 5, tzinfo=UTC)
 LATER = NOW + timedelta(days=365)
 
 
+CaKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+
 @dataclass(frozen=True)
 class Identity:
-    key: ec.EllipticCurvePrivateKey
+    key: CaKey
     certificate: Certificate
 
 
@@ -67,7 +70,8 @@ def certificate(
         builder = builder.add_extension(
             x509.ExtendedKeyUsage([x509.ObjectIdentifier(each) for each in purposes]), critical=False
         )
-    return read_certificate(builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.DER))
+    digest = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return read_certificate(builder.sign(signer, digest).public_bytes(Encoding.DER))
 
 
 def _usage(*, signs: bool, authority: bool) -> x509.KeyUsage:
@@ -87,15 +91,16 @@ def _usage(*, signs: bool, authority: bool) -> x509.KeyUsage:
 class Pki:
     """A root, an issuing CA, its CMP signer, and two customers."""
 
-    def __init__(self, prefix: str = "") -> None:
-        root_key, issuing_key = new_key(), new_key()
+    def __init__(self, prefix: str = "", *, cas_sign: bool = False, issuing_key: CaKey | None = None) -> None:
+        """`cas_sign` where the CA certificates allow for signatures on messages."""
+        root_key, issuing_key = new_key(), issuing_key or new_key()
         self.root = Identity(
             root_key,
-            certificate(prefix + "Root", root_key.public_key(), signing_key=root_key, authority=True, signs=False),
+            certificate(prefix + "Root", root_key.public_key(), signing_key=root_key, authority=True, signs=cas_sign),
         )
         self.issuing = Identity(
             issuing_key,
-            certificate(prefix + "Issuing", issuing_key.public_key(), self.root, authority=True, signs=False),
+            certificate(prefix + "Issuing", issuing_key.public_key(), self.root, authority=True, signs=cas_sign),
         )
         self.ca_signer = self.signer("CMP Signer", purposes=[CMC_CA])
         self.customer = self.signer("Customer", purposes=[CLIENT_AUTH])

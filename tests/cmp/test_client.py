@@ -12,7 +12,7 @@ from kiosk.cmp import der
 from kiosk.cmp.answers import Trust
 from kiosk.cmp.client import CmpClient
 from kiosk.cmp.envelope import read_message
-from kiosk.cmp.errors import AnswerWaits, MalformedMessage, Refused
+from kiosk.cmp.errors import MalformedMessage, Refused
 from kiosk.cmp.general import read_general
 from kiosk.cmp.infos import Info
 from kiosk.cmp.issued import WrongCertificate
@@ -72,7 +72,7 @@ async def test_confirming_stays_in_the_transaction_and_returns_the_cas_nonce(pki
     await client.confirm(issued)
     update, confirmation = ca.asked
     assert confirmation.header.transaction_id == update.header.transaction_id
-    assert confirmation.header.recipient_nonce == b"c" * 16
+    assert confirmation.header.recipient_nonce == b"b" * 16
     assert confirmation.header.sender_nonce != update.header.sender_nonce
     assert [(each.cert_hash, each.status) for each in ca.confirmations] == [
         (certificate_hash(issued.certificate), None)
@@ -190,13 +190,6 @@ async def test_an_error_decides_nothing(pki: Pki, client_of: ClientOf) -> None:
             pki.customer, SoftwareKey(new_key())
         )
     assert (caught.value.proven, caught.value.decided) == (True, False)
-
-
-async def test_waiting_is_its_own_answer(pki: Pki, client_of: ClientOf) -> None:
-    with pytest.raises(AnswerWaits):
-        await client_of(FakeCa(pki, responses=with_status(StatusInfo(Status.WAITING)))).update(
-            pki.customer, SoftwareKey(new_key())
-        )
 
 
 async def test_a_pinned_signer_needs_no_purpose(pki: Pki, foreign: Pki) -> None:

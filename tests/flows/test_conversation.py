@@ -21,6 +21,7 @@ from kiosk.ca.authority import load_authority
 from kiosk.certificates import read_certificate
 from kiosk.clock import JAPAN, one_year_after, system_clock
 from kiosk.cmp.client import CmpClient, GeneralAnswer
+from kiosk.cmp.envelope import Protector
 from kiosk.cmp.errors import Distrust, TransferError, TransferFailure, UntrustedAnswer
 from kiosk.cmp.issued import Issued, WrongCertificate
 from kiosk.cmp.signing import Signer, SigningKey
@@ -286,8 +287,8 @@ class Counterfeit(CmpClient):
     def __init__(self, real: CmpClient) -> None:
         self._real = real
 
-    async def general(self, signer: Signer, *, about: Collection[str] = ()) -> GeneralAnswer:
-        return await (self._real.general(signer, about=about) if about else self._real.general(signer))
+    async def general(self, protector: Protector, *, about: Collection[str] = ()) -> GeneralAnswer:
+        return await (self._real.general(protector, about=about) if about else self._real.general(protector))
 
     async def update(self, signer: Signer, new_key: SigningKey) -> Issued:
         raise WrongCertificate(Distrust.CERTIFICATE_SUBJECT, await self._real.update(signer, new_key))
