@@ -72,8 +72,12 @@ class Bank:
         self._numbers = itertools.count(1)
         self._holders = itertools.count(1)
         self.obey(self.policy)
-        transport = httpx.ASGITransport(app=create_app(self.responder))
-        self.http = httpx.AsyncClient(transport=transport)
+
+    def obey(self, policy: Policy) -> None:
+        """Go on under another policy, as after a restart of the server."""
+        self.policy = policy
+        self.responder = Responder(self.authority, self.book, policy, clock=lambda: self.now)
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app=create_app(self.responder)))
         self.client = CmpClient(
             self.http,
             "http://ca.invalid/.well-known/cmp",
@@ -81,11 +85,6 @@ class Bank:
             clock=lambda: self.now,
             random=self.random,
         )
-
-    def obey(self, policy: Policy) -> None:
-        """Go on under another policy, as after a restart of the server."""
-        self.policy = policy
-        self.responder = Responder(self.authority, self.book, policy, clock=lambda: self.now)
 
     def random(self, length: int) -> bytes:
         return next(self._numbers).to_bytes(length, "big")
