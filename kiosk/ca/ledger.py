@@ -104,6 +104,15 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def check(self) -> None:
+        """Look into it.
+
+        Raises:
+            DatabaseError: it does not answer.
+        """
+        with self.read() as connection:
+            connection.execute(select(HOLDERS.c.id).limit(1)).all()
+
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction: all of it is durable at the end, or none of it has happened."""

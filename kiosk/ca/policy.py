@@ -25,6 +25,7 @@ KNOWN_KEY_KINDS = frozenset({"rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-
 """What a policy may allow: kinds that both sides sign with and that a request template can name."""
 
 _Count = Annotated[int, Meta(ge=1)]
+_Label = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]{1,64}$")]
 _Unit = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
@@ -79,6 +80,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Those of an administrator's."""
     time_window: timedelta = timedelta(minutes=5)
     """How far the clock of a request may be from ours."""
+    profiles: frozenset[_Label] = frozenset({"renewals"})
+    """The names after `/p/` in its paths that the CA goes by (RFC 9811 §3.6)."""
     largest_request: _Count = 32 * 1024
     """Bytes, checked before anything is parsed."""
     back_dating: timedelta = timedelta(minutes=5)

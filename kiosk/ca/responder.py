@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from kiosk.ca import replies
@@ -31,6 +32,7 @@ from kiosk.cmp.randomness import RandomBytes
 from kiosk.cmp.vocabulary import NONCE_LENGTH, PVNO, VERSIONS, BodyType, FailInfo
 
 _LOG = logging.getLogger(__name__)
+_LEDGER_SECONDS = 2.0
 
 
 class Responder:
@@ -47,6 +49,7 @@ class Responder:
     ) -> None:
         self.policy = policy or Policy()
         self._signer = authority.signer
+        self._ledger = ledger
         self._issuing_der = authority.issuing.der
         vault = Vault.of(authority.directory, random)
         self._admission = Admission(ledger, vault, self.policy, random)
@@ -56,16 +59,36 @@ class Responder:
         self._clock = clock
         self._random = random
 
-    async def answer(self, request: bytes) -> bytes:
-        """Answer one message. A refusal is an answer too."""
+    async def answer(self, request: bytes, accepted: Collection[int] | None = None) -> bytes:
+        """Answer one message. A refusal is an answer too.
+
+        Args:
+            request: A message, or whatever came in its place.
+            accepted: The body types taken where it came in; None for all of them.
+        """
         nonce = self._random(NONCE_LENGTH)
         try:
             message = read_message(request)
         except MalformedMessage:
             unreadable = replies.refused(Refusal(FailInfo.BAD_DATA_FORMAT, "this is no CMP message"))
             return await self._write(unreadable, None, nonce, self._signer)
+        # Before anything is remembered of it: what HTTP says must not change a transaction (RFC 9811 §5 item 2).
+        if accepted is not None and message.body_type not in accepted:
+            misplaced = Refusal(FailInfo.BAD_REQUEST, "messages of this type are not answered at this path")
+            return await self._write(replies.refused(misplaced), message.header, nonce, self._signer)
         reply, protector = await asyncio.to_thread(self._reply, message, nonce, self._now())
         return await self._write(reply, message.header, nonce, protector)
+
+    async def is_able(self) -> bool:
+        """Whether the ledger answers, and soon."""
+        try:
+            async with asyncio.timeout(_LEDGER_SECONDS):
+                await asyncio.to_thread(self._ledger.check)
+        # Whatever it is: who asks wants to know whether, and the log has why.
+        except Exception:
+            _LOG.exception("the ledger does not answer")
+            return False
+        return True
 
     def _reply(self, message: Message, nonce: bytes, now: datetime) -> tuple[Reply, Protector]:
         """What goes back, and by whom: by a code only after the request's own MAC was verified."""

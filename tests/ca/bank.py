@@ -20,8 +20,8 @@ from kiosk.ca.ledger import Entry, Ledger
 from kiosk.ca.policy import Policy
 from kiosk.ca.responder import Responder
 from kiosk.ca.schema import CERTIFICATES, PROMISES, CertificateState, PromiseKind, PromiseState
-from kiosk.ca.server import create_app
 from kiosk.ca.vault import Vault
+from kiosk.ca.web import create_app
 from kiosk.certificates import Certificate, read_certificate
 from kiosk.cmp.algorithms import NULL
 from kiosk.cmp.answers import Trust
