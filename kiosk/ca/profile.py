@@ -78,13 +78,12 @@ def signer_certificate(
 def loopback_certificate(
     issuer: Issuer, subject: x509.Name, key: PublicKey, validity: Validity, serial: int
 ) -> Certificate:
-    """A TLS server's certificate for this very machine."""
-    names = [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
+    """A TLS server's certificate for this very machine, by the one address at which it can be had."""
     extensions: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (_key_usage(digital_signature=True), True),
         (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
-        (x509.SubjectAlternativeName(names), False),
+        (x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), False),
     ]
     return _certificate(issuer, subject, key, validity, serial, extensions)
 
