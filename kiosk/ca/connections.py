@@ -34,6 +34,8 @@ class Limits:
     """Until an answer has gone out, from the request's head: for peers that do not read."""
     linger_seconds: float = 2.0
     """How long a peer whose request was refused may go on sending it: closing at once could destroy the refusal."""
+    farewell_seconds: float = 0.5
+    """How long the end of the server waits for peers to take leave, as TLS wants it."""
     keep_alive_seconds: int = 5
     """Until the next request begins, from the answer before."""
     graceful_seconds: int = 2
@@ -90,6 +92,12 @@ class BoundedConnection(H11Protocol):
             self._begin(self._limits.linger_seconds, self.transport.abort)
         else:
             self._begin(self._limits.head_seconds, self._give_up_head)
+
+    def shutdown(self) -> None:
+        """The server ends: let go of a peer that nothing is owed."""
+        super().shutdown()
+        if self.transport.is_closing():
+            self._begin(self._limits.farewell_seconds, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002, the parser has a better reason
         """Refuse what is no HTTP, by the reason of the parser: 431 for a head too large, 501 for an unknown coding."""

@@ -1,0 +1,266 @@
+"""How long `kiosk ca serve` takes for one whole renewal, `kur` and `certConf`, beside OpenSSL's mock server.
+
+    python -m tests.benchmarks.bench_ca [PAIRS]
+
+Wall time is what a client waits: from the first byte it sends to the last it hears, both messages together, without the
+making and checking of messages. It holds the transport, of which two empty exchanges are shown beside it; the
+difference is the server's own time. CPU time is what the kernel has counted for the server's process.
+
+Both servers check a P-256 signature and sign with P-256. OpenSSL's checks no ledger, keeps nothing and answers every
+request with one certificate made before; ours issues, and makes two durable commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import secrets
+import shutil
+import socket
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from kiosk.ca.authority import Authority, create_authority
+from kiosk.ca.enrolment import enter as enter_holder
+from kiosk.ca.ledger import Ledger
+from kiosk.certificates import read_certificate
+from kiosk.clock import system_clock
+from kiosk.cmp.envelope import Header, Message, read_message, write_protected
+from kiosk.cmp.requests import write_update
+from kiosk.cmp.responses import Confirmation, certificate_hash, read_responses, write_confirmation
+from kiosk.cmp.signing import Signer, SoftwareKey
+from kiosk.cmp.transfer import tls_context
+from kiosk.cmp.vocabulary import CONTENT_TYPE, BodyType
+from tests.benchmarks import namespace
+from tests.ca.bank import subject
+
+_PAIRS = 200
+_WARM_UP = 20
+_OPENSSL_PORT = 8318
+"""Any will do in a network of our own."""
+_PATIENCE = 20.0
+
+
+@dataclass(frozen=True)
+class Times:
+    """Milliseconds for one pair of messages on a connection that is there already."""
+
+    name: str
+    walls: Sequence[float]
+    cpu: float
+    bare: float | None
+    """Wall time of two exchanges in which the server has nothing to do."""
+
+    @property
+    def wall(self) -> float:
+        return statistics.median(self.walls)
+
+    def __str__(self) -> str:
+        tenths = statistics.quantiles(self.walls, n=10)
+        told = f"{self.name:18} wall {self.wall:6.2f} ms (10-90 %: {tenths[0]:.2f}-{tenths[-1]:.2f})"
+        if self.bare is not None:
+            told += f", of it transport {self.bare:5.2f}, server's own {self.wall - self.bare:6.2f}"
+        return f"{told}; CPU {self.cpu:5.2f} ms"
+
+
+@dataclass
+class Line:
+    """One connection to a server."""
+
+    url: str
+    pid: int
+    tls: ssl.SSLContext | None = None
+
+    def __post_init__(self) -> None:
+        self._connection = self._connect()
+
+    def connect_anew(self) -> None:
+        """As OpenSSL's server wants it, for each renewal."""
+        self._connection.close()
+        self._connection = self._connect()
+
+    def send(self, message: bytes, kind: str = CONTENT_TYPE) -> tuple[bytes, float]:
+        """The answer, and the milliseconds until it was here."""
+        begin = time.perf_counter()
+        path = urlsplit(self.url).path
+        self._connection.request("POST", path, body=message, headers={"Content-Type": kind})
+        # OpenSSL's server sends an answer in two parts, the second when the first has been acknowledged.
+        self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        answer = self._connection.getresponse().read()
+        return answer, (time.perf_counter() - begin) * 1000
+
+    def bare(self) -> float:
+        """Two exchanges as long as those of a renewal, refused for their type."""
+        return 2 * statistics.median(self.send(b"x" * 2000, "text/plain")[1] for _ in range(_WARM_UP))
+
+    def _connect(self) -> http.client.HTTPConnection:
+        where = urlsplit(self.url)
+        assert where.hostname is not None
+        if self.tls is not None:
+            line: http.client.HTTPConnection = http.client.HTTPSConnection(
+                where.hostname, where.port, timeout=_PATIENCE, context=self.tls
+            )
+        else:
+            line = http.client.HTTPConnection(where.hostname, where.port, timeout=_PATIENCE)
+        line.connect()
+        line.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return line
+
+
+async def measure(name: str, line: Line, holders: Sequence[Signer], *, has_bare: bool = True) -> Times:
+    """Renew each of these certificates."""
+    walls = []
+    for number, holder in enumerate(holders):
+        if number == _WARM_UP:
+            cpu = _cpu(line.pid)
+        line.connect_anew()
+        walls.append(await _renew(line, holder, _new_key()))
+    cpu = (_cpu(line.pid) - cpu) / (len(holders) - _WARM_UP)
+    return Times(name, walls[_WARM_UP:], cpu, line.bare() if has_bare else None)
+
+
+async def _renew(line: Line, holder: Signer, key: SoftwareKey) -> float:
+    transaction = secrets.token_bytes(16)
+    request = await _write(holder, transaction, None, BodyType.KUR, await write_update(holder.certificate, key))
+    content, first = line.send(request)
+    answer = _read(content, BodyType.KUP)
+    granted = read_responses(answer.body).responses[0].certificate
+    assert granted is not None
+    confirmation = write_confirmation(Confirmation(cert_hash=certificate_hash(read_certificate(granted))))
+    content, second = line.send(
+        await _write(holder, transaction, answer.header.sender_nonce, BodyType.CERTCONF, confirmation)
+    )
+    _read(content, BodyType.PKICONF)
+    return first + second
+
+
+async def _write(holder: Signer, transaction: bytes, nonce: bytes | None, kind: BodyType, body: bytes) -> bytes:
+    header = Header(
+        sender=None,
+        recipient=None,
+        message_time=system_clock(),
+        transaction_id=transaction,
+        sender_nonce=secrets.token_bytes(16),
+        recipient_nonce=nonce,
+    )
+    return await write_protected(header, kind, body, holder)
+
+
+def _read(answer: bytes, kind: BodyType) -> Message:
+    message = read_message(answer)
+    if message.body_type != kind:
+        raise SystemExit(f"{kind.name} was expected, and this came: {answer!r}")
+    return message
+
+
+def _cpu(pid: int) -> float:
+    """Milliseconds that all threads of a process have run (proc(5), schedstat)."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e6
+
+
+def _new_key() -> SoftwareKey:
+    return SoftwareKey(ec.generate_private_key(ec.SECP256R1()))
+
+
+def _enter_holders(authority: Authority, count: int) -> list[Signer]:
+    now, holders = system_clock(), []
+    with Ledger.open(authority.directory) as book:
+        for number in range(count):
+            key = _new_key()
+            certificate = enter_holder(
+                authority,
+                book,
+                subject=subject(f"HOLDER{number}"),
+                public_key=key.public_key,
+                not_before=now - timedelta(days=300),
+                not_after=now + timedelta(days=20),
+                holder_id=f"holder-{number}",
+                kind="user",
+            )
+            holders.append(Signer(key, certificate, (authority.issuing,)))
+    return holders
+
+
+@contextmanager
+def _ours(authority: Authority, *options: str) -> Iterator[tuple[str, int]]:
+    command = [sys.executable, "-P", "-m", "kiosk.ca", "serve", "--directory", str(authority.directory), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        told = json.loads(server.stdout.readline())
+        try:
+            yield told["url"], told["pid"]
+        finally:
+            server.terminate()
+
+
+@contextmanager
+def _openssl(authority: Authority, certificate: Path) -> Iterator[tuple[str, int]]:
+    files = authority.directory
+    own = ["-srv_cert", "signer.pem", "-srv_key", "signer.key", "-rsp_extracerts", "issuing.pem"]
+    theirs = ["-srv_trusted", "root.pem", "-srv_untrusted", "issuing.pem", "-rsp_cert", str(certificate)]
+    command = ["openssl", "cmp", "-config", "", "-port", str(_OPENSSL_PORT), *own, *theirs, "-verbosity", "3"]
+    with subprocess.Popen(command, cwd=files, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            _wait_for(_OPENSSL_PORT)
+            yield f"http://127.0.0.1:{_OPENSSL_PORT}/pkix/", server.pid
+        finally:
+            server.terminate()
+
+
+def _wait_for(port: int) -> None:
+    give_up = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            if time.monotonic() > give_up:
+                raise
+        else:
+            return
+
+
+async def run(pairs: int, *, beside_openssl: bool) -> None:
+    """Measure, and say."""
+    count = pairs + _WARM_UP
+    with tempfile.TemporaryDirectory() as directory:
+        authority = create_authority(Path(directory) / "ca")
+        holders = _enter_holders(authority, 2 * count)
+        with _ours(authority, "--http") as (url, pid):
+            ours = await measure("kiosk ca", Line(url, pid), holders[:count])
+        print(ours)
+        with _ours(authority) as (url, pid):
+            line = Line(url, pid, tls_context(authority.tls_root))
+            print(await measure("kiosk ca, TLS", line, holders[count:]))
+        if not beside_openssl:
+            print("openssl cmp -port: not measured, for it would listen on every address of this machine")
+            return
+        # The mock server takes a `kur` only for the certificate that it will answer with.
+        holder = holders[0]
+        path = authority.directory / "fixed.pem"
+        path.write_bytes(holder.certificate.x509.public_bytes(Encoding.PEM))
+        with _openssl(authority, path) as (url, pid):
+            theirs = await measure("openssl cmp -port", Line(url, pid), [holder] * count, has_bare=False)
+        print(theirs)
+        wall, cpu = ours.wall / theirs.wall, ours.cpu / theirs.cpu
+        print(f"kiosk ca : openssl cmp -port = {wall:.2f} : 1 wall, {cpu:.2f} : 1 CPU")
+
+
+if __name__ == "__main__":
+    isolated = namespace.enter("tests.benchmarks.bench_ca")
+    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else _PAIRS
+    asyncio.run(run(wanted, beside_openssl=isolated and shutil.which("openssl") is not None))
