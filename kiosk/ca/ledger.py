@@ -111,7 +111,7 @@ class Ledger:
             DatabaseError: it does not answer.
         """
         with self.read() as connection:
-            connection.execute(select(HOLDERS.c.id).limit(1)).all()
+            connection.execute(select(CERTIFICATES.c.id).limit(1)).all()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:

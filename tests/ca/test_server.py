@@ -237,7 +237,7 @@ async def test_health_is_that_of_the_ledger(bank: Bank) -> None:
     well = await bank.http.get("http://ca.invalid/health")
     assert (well.status_code, well.json()) == (200, {"status": "ok"})
     with bank.book.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE holders RENAME TO elsewhere")
+        connection.exec_driver_sql("ALTER TABLE certificates RENAME TO elsewhere")
     ill = await bank.http.get("http://ca.invalid/health")
     assert (ill.status_code, "Retry-After" in ill.headers) == (503, True)
 
