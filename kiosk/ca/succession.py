@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from kiosk.ca import codes, promises
-from kiosk.ca.ledger import change_state, get, key_hash, record
+from kiosk.ca.ledger import REVOKED_STATES, change_state, get, key_hash, record
 from kiosk.ca.policy import Policy
 from kiosk.ca.promises import Asker, Promise
 from kiosk.ca.refusals import Refusal
@@ -145,8 +145,8 @@ def _check_new_key(
 def _same_again(connection: Connection, mine: Promise, deadline: datetime, now: datetime) -> Grant:
     number = _issued(mine)
     entry = get(connection, number)
-    if entry.state is CertificateState.REVOKED:
-        raise Refusal(FailInfo.CERT_REVOKED, "the certificate issued for this key is revoked")
+    if entry.state in REVOKED_STATES:
+        raise Refusal(FailInfo.CERT_REVOKED, "the certificate issued for this key is revoked or superseded")
     if mine.state is PromiseState.ISSUED:
         promises.move(connection, mine, PromiseState.ISSUED, now, deadline=deadline)
     return Grant(mine.id, number, entry.certificate, deadline)

@@ -96,6 +96,15 @@ async def confirmed_and_revoked(asking: Asking) -> None:
     asking.bank.revoke(asking.issued)
 
 
+async def confirmed_and_succeeded(asking: Asking) -> None:
+    await confirmed(asking)
+    assert asking.issued is not None
+    asking.bank.obey(Policy(window_days=400))
+    asking.bank.now += DAY
+    renewed = await asking.bank.client.update(Signer(asking.key, asking.issued), new_key())
+    await asking.bank.client.confirm(renewed)
+
+
 async def issued_and_revoked(asking: Asking) -> None:
     await issued(asking)
     assert asking.issued is not None
@@ -137,6 +146,7 @@ TABLE: dict[str, Row] = {
     "never confirmed": (lapsed, FRESH, FRESH, FRESH, FRESH),
     "confirmed": (confirmed, SAME, REVOKED, SAME, FRESH),
     "confirmed and revoked": (confirmed_and_revoked, REVOKED, REVOKED, REVOKED, FRESH),
+    "confirmed and succeeded": (confirmed_and_succeeded, REVOKED, REVOKED, REVOKED, FRESH),
     "issued, the asker revoked": (asker_revoked, REVOKED, REVOKED, REVOKED, REVOKED),
     "issued, the asker has ended": (asker_ended, FRESH, FRESH, ENDED, ENDED),
     "confirmed, the asker has ended": (ended_after_confirmation, SAME, REVOKED, ENDED, ENDED),
