@@ -199,7 +199,7 @@ class Issuing:
         speaker = askers.read_again(connection, admitted.speaker)
         askers.check_goes_on(connection, speaker, promise, self._policy, now)
         if transaction.closed:
-            raise Refusal(FailInfo.BAD_REQUEST, "the transaction has ended")
+            raise _over(transaction, promise)
         if admitted.message.header.recipient_nonce != transaction.nonce:
             raise Refusal(FailInfo.BAD_RECIPIENT_NONCE, "the recipient nonce is not the last sender nonce")
         return transaction, promise
@@ -213,6 +213,13 @@ class Issuing:
         with self._book.begin() as connection:
             succession.lapse(connection, now)
             transactions.forget(connection, self._policy, now)
+
+
+def _over(transaction: Transaction, promise: Promise) -> Refusal:
+    """Why nothing more belongs to a transaction (RFC 9810 §5.2.3)."""
+    if promise.state is PromiseState.CONFIRMED and promise.new == transaction.certificate:
+        return Refusal(FailInfo.CERT_CONFIRMED, "the certificate has been confirmed")
+    return Refusal(FailInfo.BAD_REQUEST, "the transaction has ended")
 
 
 def _told_to_wait_in_vain(promise: Promise) -> Refusal:

@@ -71,6 +71,7 @@ class Bank:
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
         self._holders = itertools.count(1)
+        self.secrets: list[bytes] = []
         self.obey(self.policy)
 
     def obey(self, policy: Policy) -> None:
@@ -122,6 +123,11 @@ class Bank:
         with self.book.begin() as connection:
             return len(connection.execute(select(CERTIFICATES.c.id)).all())
 
+    def certificates(self) -> set[bytes]:
+        """The DER of every one that was ever issued."""
+        with self.book.begin() as connection:
+            return set(connection.execute(select(CERTIFICATES.c.der)).scalars())
+
     def rows(self) -> int:
         with self.book.begin() as connection:
             return len(connection.execute(select(PROMISES.c.id)).all())
@@ -142,6 +148,7 @@ class Bank:
             )
             if replaced is not None:
                 succession.withdraw_code(connection, replaced, self.now)
+        self.secrets.append(made.secret)
         return SharedSecret(reference=holder.encode(), secret=made.secret, kind=mac, iterations=100)
 
     def decide(self, *, approve: bool) -> int:

@@ -1,51 +1,70 @@
-"""Requests that are wrong in one way each, made from good ones."""
+"""Single messages that are wrong in one way each, made from good ones."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat import asn1
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from kiosk.ca import holders, ledger, profile
-from kiosk.ca.policy import Policy
 from kiosk.ca.profile import Issuer, Validity
-from kiosk.ca.schema import CertificateState, PromiseKind
-from kiosk.certificates import Certificate, read_certificate
+from kiosk.ca.schema import CertificateState
+from kiosk.certificates import Certificate
 from kiosk.cmp import der
-from kiosk.cmp.algorithms import PBM, Algorithm, scheme_of_key
+from kiosk.cmp.algorithms import NULL, Algorithm
 from kiosk.cmp.envelope import Header, Protector, write_name
 from kiosk.cmp.general import write_general
 from kiosk.cmp.infos import Info
-from kiosk.cmp.mac import SharedSecret
+from kiosk.cmp.mac import MacKind, SharedSecret
 from kiosk.cmp.messages import (
     CertId,
     CertificationRequest,
     CertReqMsg,
     CertRequest,
     CertTemplate,
-    PbmParameters,
     PkiHeader,
     PkiMessage,
     PopSigningKey,
     SubjectPublicKeyInfo,
     TypeAndValue,
 )
-from kiosk.cmp.polling import write_poll_request
-from kiosk.cmp.requests import public_key_der, write_pkcs10, write_request, write_requests_with_proof, write_update
-from kiosk.cmp.responses import Confirmation, certificate_hash, read_responses, write_confirmation
+from kiosk.cmp.requests import public_key_der, write_pkcs10, write_request, write_update
 from kiosk.cmp.signing import Signer, SoftwareKey
-from kiosk.cmp.status import StatusInfo
-from kiosk.cmp.vocabulary import CA_CERTIFICATES, OLD_CERT_ID, BodyType, Status
+from kiosk.cmp.vocabulary import CA_CERTIFICATES, OLD_CERT_ID, BodyType
 from kiosk.credentials import HolderKind
-from tests.ca.bank import Bank, Spoil, Talk, as_it_is, new_key, subject
+from tests.ca.bank import Bank, Spoil, as_it_is, new_key, subject
 
 Send = Callable[[Bank], Coroutine[None, None, bytes]]
+"""Prepares a bank, and writes the request that it is to refuse."""
+
+QUESTION = write_general([Info(CA_CERTIFICATES)])
 
 
-# --- messages spoiled outside -----------------------------------------------------------------------------------------
+def rule(bank: Bank, **changes: object) -> None:
+    """Have the bank obey its policy with these changes."""
+    bank.obey(msgspec.structs.replace(bank.policy, **changes))
+
+
+# --- any message, spoiled outside -------------------------------------------------------------------------------------
+
+
+def update(
+    *, spoil: Spoil = as_it_is, claim: Callable[[Bank, Signer], Signer] | None = None, days_left: float = 20
+) -> Send:
+    """A `kur`; `claim` makes of its holder somebody else."""
+
+    async def send(bank: Bank) -> bytes:
+        holder = bank.holder(days_left=days_left)
+        body = await write_update(holder.certificate, new_key())
+        return await bank.write(claim(bank, holder) if claim else holder, BodyType.KUR, body, spoil)
+
+    return send
 
 
 def header(**changes: object) -> Send:
@@ -57,24 +76,14 @@ def header(**changes: object) -> Send:
 
 def late(by: timedelta) -> Send:
     async def send(bank: Bank) -> bytes:
-        moment = bank.now + by
-        return await header(message_time=moment)(bank)
-
-    return send
-
-
-def update(
-    *, spoil: Spoil = as_it_is, claim: Callable[[Bank, Signer], Signer] | None = None, days_left: float = 20
-) -> Send:
-    async def send(bank: Bank) -> bytes:
-        holder = bank.holder(days_left=days_left)
-        body = await write_update(holder.certificate, new_key())
-        return await bank.write(claim(bank, holder) if claim else holder, BodyType.KUR, body, spoil)
+        return await header(message_time=bank.now + by)(bank)
 
     return send
 
 
 def rewritten(change: Callable[[PkiMessage], None]) -> Send:
+    """Changed after it was protected."""
+
     async def send(bank: Bank) -> bytes:
         message = der.decode(PkiMessage, await update()(bank))
         change(message)
@@ -83,8 +92,30 @@ def rewritten(change: Callable[[PkiMessage], None]) -> Send:
     return send
 
 
+def of_type(number: int, body: bytes = der.EMPTY_SEQUENCE) -> Send:
+    """By a holder, of this type, with this body."""
+
+    async def send(bank: Bank) -> bytes:
+        return await bank.write(bank.holder(), number, body)
+
+    return send
+
+
+def rubbish(content: bytes) -> Send:
+    async def send(_: Bank) -> bytes:
+        return content
+
+    return send
+
+
 def unprotected(message: PkiMessage) -> None:
     message.protection = None
+
+
+def without_algorithm(message: PkiMessage) -> None:
+    sent = der.decode(PkiHeader, der.value_bytes(message.header))
+    sent.protection_alg = None
+    message.header = der.any_value(der.encode(sent))
 
 
 def flipped(message: PkiMessage) -> None:
@@ -102,10 +133,38 @@ def garbled(message: PkiMessage) -> None:
     message.extra_certs = [der.any_value(b"\x30\x00")]
 
 
-def by_sha_1(message: PkiMessage) -> None:
-    sent = der.decode(PkiHeader, der.value_bytes(message.header))
-    sent.protection_alg = Algorithm("1.2.840.10045.4.1").items()
-    message.header = der.any_value(der.encode(sent))
+def turned_round(message: PkiMessage) -> None:
+    assert message.extra_certs is not None
+    message.extra_certs = message.extra_certs[::-1]
+
+
+def crowded(message: PkiMessage) -> None:
+    assert message.extra_certs is not None
+    message.extra_certs = message.extra_certs[:1] * 65
+
+
+def by_algorithm(identifier: str, parameters: bytes | None = None) -> Send:
+    """A signature that is called something else."""
+
+    def change(message: PkiMessage) -> None:
+        sent = der.decode(PkiHeader, der.value_bytes(message.header))
+        sent.protection_alg = Algorithm(identifier, parameters).items()
+        message.header = der.any_value(der.encode(sent))
+
+    return rewritten(change)
+
+
+def switched_off(*allowed: str) -> Send:
+    """A `kur` by ECDSA at a bank whose policy allows only other protections."""
+
+    async def send(bank: Bank) -> bytes:
+        rule(bank, protections=frozenset(allowed))
+        return await update()(bank)
+
+    return send
+
+
+# --- by whom ----------------------------------------------------------------------------------------------------------
 
 
 def renamed(_: Bank, holder: Signer) -> Signer:
@@ -116,6 +175,10 @@ def rekeyed(_: Bank, holder: Signer) -> Signer:
     return replace(holder, certificate=replace(holder.certificate, subject_key_identifier=b"k" * 20))
 
 
+def with_another_key(_: Bank, holder: Signer) -> Signer:
+    return replace(holder, key=new_key())
+
+
 def unknown(bank: Bank, _: Signer) -> Signer:
     """Issued by this CA, but not in its ledger."""
     key = new_key()
@@ -123,8 +186,226 @@ def unknown(bank: Bank, _: Signer) -> Signer:
     return Signer(key, bank.authority.issue(subject(), key.public_key, begin, end))
 
 
+def foreign(bank: Bank, holder: Signer) -> Signer:
+    """The same names and serial number from a CA that somebody else has made."""
+    forger, key, old = ec.generate_private_key(ec.SECP256R1()), new_key(), holder.certificate
+    issuer, validity = Issuer(forger, bank.authority.issuing), Validity(old.not_before, old.not_after)
+    forged = profile.holder_certificate(issuer, old.x509.subject, key.public_key, validity, old.serial_number)
+    return Signer(key, forged, (bank.authority.issuing,))
+
+
 def ca_signer(bank: Bank, _: Signer) -> Signer:
     return bank.authority.signer
+
+
+def asking(state: CertificateState, **facts: object) -> Send:
+    """A question by a certificate in this state."""
+
+    async def send(bank: Bank) -> bytes:
+        holder = bank.holder(**facts)  # type: ignore[arg-type]
+        put(bank, holder.certificate, state)
+        return await bank.write(holder, BodyType.GENM, QUESTION)
+
+    return send
+
+
+def put(bank: Bank, certificate: Certificate, state: CertificateState) -> None:
+    """Change the state of a certificate, as somebody else would meanwhile."""
+    number = bank.entry(certificate).id
+    with bank.book.begin() as connection:
+        ledger.change_state(connection, number, state, now=bank.now)
+
+
+async def by_a_mute_signer(bank: Bank) -> bytes:
+    """By a certificate in the ledger whose key usage allows no signatures."""
+    key, authority = new_key(), bank.authority
+    end = bank.now + timedelta(days=20)
+    certificate = profile.authority_certificate(
+        Issuer(authority.issuing_key, authority.issuing),
+        subject(),
+        key.public_key,
+        Validity(bank.now - timedelta(days=300), end),
+        profile.new_serial(bank.random),
+        path_length=0,
+    )
+    with bank.book.begin() as connection:
+        holders.ensure(connection, "mute", HolderKind.USER, subject())
+        ledger.record(connection, certificate, holder="mute", state=CertificateState.VALID, now=bank.now)
+    return await bank.write(Signer(key, certificate), BodyType.GENM, QUESTION)
+
+
+def at(moment: Callable[[Certificate], datetime], kind: BodyType = BodyType.GENM) -> Send:
+    """A question, or a request, by a certificate at this moment of its life."""
+
+    async def send(bank: Bank) -> bytes:
+        holder = bank.holder()
+        bank.now = moment(holder.certificate)
+        body = QUESTION if kind is BodyType.GENM else await write_request(new_key())
+        return await bank.write(holder, kind, body)
+
+    return send
+
+
+# --- by a one-time code -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ByMac:
+    """A protector whose algorithm, sender and reference are what a test wants."""
+
+    code: SharedSecret
+    algorithm: Algorithm
+    sender: bytes = der.EMPTY_SEQUENCE
+    key_id: bytes | None = None
+    extra_certificates: tuple[bytes, ...] = ()
+
+    async def protect(self, data: bytes) -> bytes:
+        return hashlib.sha256(data).digest()
+
+
+def mac_called(algorithm: Callable[[SharedSecret], Algorithm]) -> Send:
+    """A question protected by a MAC with parameters of its own; what it says is not even computed."""
+
+    async def send(bank: Bank) -> bytes:
+        code = bank.newcomer()
+        return await bank.write(ByMac(code, algorithm(code), key_id=code.reference), BodyType.GENM, QUESTION)
+
+    return send
+
+
+def with_parameters(**changes: object) -> Send:
+    """A PBM or PBMAC1 that asks for too much or too little."""
+
+    def algorithm(code: SharedSecret) -> Algorithm:
+        return replace(code, **changes).algorithm  # type: ignore[arg-type]
+
+    return mac_called(algorithm)
+
+
+def without_parameters(kind: MacKind) -> Send:
+    return mac_called(lambda code: Algorithm(replace(code, kind=kind).algorithm.identifier))
+
+
+def in_place_of(good: str, bad: str, kind: MacKind) -> Send:
+    """Parameters in which one object identifier stands for another of the same length, or of another."""
+
+    def algorithm(code: SharedSecret) -> Algorithm:
+        known = replace(code, kind=kind).algorithm
+        tree = der.decode(asn1.TLV, known.parameters or b"")
+        return Algorithm(known.identifier, _replaced(der.value_bytes(tree), _oid(good), _oid(bad)))
+
+    return mac_called(algorithm)
+
+
+def _oid(dotted: str) -> bytes:
+    return der.encode(x509.ObjectIdentifier(dotted))
+
+
+def _replaced(value: bytes, good: bytes, bad: bytes) -> bytes:
+    """Within any depth of SEQUENCEs, lengths put right."""
+    if value == good:
+        return bad
+    if value[0] != der.EMPTY_SEQUENCE[0]:
+        return value
+    return der.sequence_of(_replaced(der.value_bytes(item), good, bad) for item in der.read_items(value))
+
+
+def by_code(
+    change: Callable[[SharedSecret], Protector] = lambda code: code,
+    *,
+    kind: BodyType = BodyType.GENM,
+    body: bytes = QUESTION,
+    spoil: Spoil = as_it_is,
+    later: timedelta = timedelta(),
+) -> Send:
+    """A message by a code that a teller has just made, and a test changes."""
+
+    async def send(bank: Bank) -> bytes:
+        code = bank.newcomer()
+        bank.now += later
+        return await bank.write(change(code), kind, body, spoil)
+
+    return send
+
+
+def enrolling(later: timedelta = timedelta(), *, subject_der: bytes | None = None, count: int = 1) -> Send:
+    """An `ir` by a code."""
+
+    async def send(bank: Bank) -> bytes:
+        code = bank.newcomer()
+        bank.now += later
+        (request,) = der.read_items(await write_request(new_key(), subject_der=subject_der))
+        return await bank.write(code, BodyType.IR, der.write_items([request] * count))
+
+    return send
+
+
+@dataclass(frozen=True)
+class Unnamed:
+    """A code whose message gives no sender as a distinguished name, or no reference."""
+
+    code: SharedSecret
+    key_id: bytes | None
+
+    @property
+    def sender(self) -> bytes:
+        return self.code.sender
+
+    @property
+    def algorithm(self) -> Algorithm:
+        return self.code.algorithm
+
+    @property
+    def extra_certificates(self) -> tuple[bytes, ...]:
+        return ()
+
+    async def protect(self, data: bytes) -> bytes:
+        return await self.code.protect(data)
+
+
+def without_reference(code: SharedSecret) -> Protector:
+    return Unnamed(code, None)
+
+
+def with_reference(reference: bytes) -> Callable[[SharedSecret], Protector]:
+    return lambda code: replace(code, reference=reference)
+
+
+def with_sender(name: bytes) -> Callable[[SharedSecret], Protector]:
+    return lambda code: replace(code, sender=name)
+
+
+def mistyped(code: SharedSecret) -> Protector:
+    return replace(code, secret=b"1" * 17)
+
+
+async def without_a_directory_name(bank: Bank) -> bytes:
+    """By a sender that is an e-mail address."""
+    message = der.decode(PkiMessage, await by_code()(bank))
+    sent = der.decode(PkiHeader, der.value_bytes(message.header))
+    sent.sender = der.any_value(b"\x81\x03a@b")
+    message.header = der.any_value(der.encode(sent))
+    return der.encode(message)
+
+
+async def by_somebody_without_a_code(bank: Bank) -> bytes:
+    code = bank.newcomer()
+    bank.holder()
+    return await bank.write(replace(code, reference=b"holder-1"), BodyType.GENM, QUESTION)
+
+
+async def by_a_replaced_code(bank: Bank) -> bytes:
+    code = bank.newcomer()
+    bank.code(code.reference.decode())
+    return await bank.write(code, BodyType.GENM, QUESTION)
+
+
+async def while_pausing(bank: Bank) -> bytes:
+    """By the right code, after too many wrong ones."""
+    code = bank.newcomer()
+    for _ in range(bank.policy.most_tries):
+        await bank.ask(mistyped(code), BodyType.GENM, QUESTION)
+    return await bank.write(code, BodyType.GENM, QUESTION)
 
 
 # --- requests spoiled inside ------------------------------------------------------------------------------------------
@@ -134,50 +415,74 @@ def ca_signer(bank: Bank, _: Signer) -> Signer:
 class Draft:
     """A CertRequest that a test may change before it is signed."""
 
-    old: Certificate
     key: SoftwareKey
+    old: Certificate | None = None
+    """Named as the one to be replaced."""
     request_id: int = 0
     template: CertTemplate = field(default_factory=CertTemplate)
-    named: Certificate | None = None
+    times_named: int = 1
 
     def __post_init__(self) -> None:
-        self.named = self.old
         self.template.public_key = der.decode(SubjectPublicKeyInfo, public_key_der(self.key.public_key))
 
     def write(self) -> bytes:
         controls = None
-        if self.named is not None:
-            old_id = CertId(issuer=write_name(self.named.issuer_der), serial_number=self.named.serial_number)
+        if self.old is not None:
+            old_id = CertId(issuer=write_name(self.old.issuer_der), serial_number=self.old.serial_number)
             value = der.any_value(der.encode(old_id))
-            controls = [TypeAndValue(kind=x509.ObjectIdentifier(OLD_CERT_ID), value=value)]
+            controls = [TypeAndValue(kind=x509.ObjectIdentifier(OLD_CERT_ID), value=value)] * self.times_named
         return der.encode(CertRequest(request_id=self.request_id, template=self.template, controls=controls))
 
 
-def draft(change: Callable[[Bank, Draft], None] = lambda _, __: None, key: SoftwareKey | None = None) -> Send:
+Change = Callable[[Bank, Draft], None]
+Prove = Callable[[bytes, SoftwareKey], Awaitable[CertReqMsg]]
+
+
+async def signed(request: bytes, key: SoftwareKey, *, over: bytes | None = None) -> CertReqMsg:
+    signature = asn1.BitString(await key.sign(over or request), 0)
+    proof = PopSigningKey(algorithm=key.scheme.algorithm.items(), signature=signature)
+    return CertReqMsg(request=der.any_value(request), proof=asn1.Variant(proof, "signature"))
+
+
+def draft(
+    change: Change = lambda _, __: None,
+    *,
+    kind: BodyType = BodyType.KUR,
+    key: SoftwareKey | None = None,
+    prove: Prove = signed,
+    count: int = 1,
+) -> Send:
+    """A request of this type by a holder's certificate, with a changed draft, a proof, or as often as wanted."""
+
     async def send(bank: Bank) -> bytes:
         holder = bank.holder()
-        drafted = Draft(holder.certificate, key or new_key())
+        drafted = Draft(key or new_key())
+        if kind is BodyType.KUR:
+            drafted.old = holder.certificate
         change(bank, drafted)
-        body = await write_requests_with_proof(drafted.write(), drafted.key)
-        return await bank.write(holder, BodyType.KUR, body)
+        message = der.encode(await prove(drafted.write(), drafted.key))
+        return await bank.write(holder, kind, der.sequence_of([message] * count))
 
     return send
 
 
 def names_another(bank: Bank, drafted: Draft) -> None:
-    drafted.named = bank.holder().certificate
+    drafted.old = bank.holder().certificate
 
 
 def names_none(_: Bank, drafted: Draft) -> None:
-    drafted.named = None
+    drafted.old = None
 
 
-def number_one(_: Bank, drafted: Draft) -> None:
-    drafted.request_id = 1
+def names_it_twice(_: Bank, drafted: Draft) -> None:
+    drafted.times_named = 2
 
 
-def number_of_pkcs10(_: Bank, drafted: Draft) -> None:
-    drafted.request_id = -1
+def numbered(number: int) -> Change:
+    def change(_: Bank, drafted: Draft) -> None:
+        drafted.request_id = number
+
+    return change
 
 
 def another_subject(_: Bank, drafted: Draft) -> None:
@@ -200,24 +505,34 @@ def no_key(_: Bank, drafted: Draft) -> None:
     drafted.template.public_key = None
 
 
-def proven(write: Callable[[bytes, SoftwareKey], Awaitable[CertReqMsg]], count: int = 1) -> Send:
-    async def send(bank: Bank) -> bytes:
-        holder = bank.holder()
-        drafted = Draft(holder.certificate, new_key())
-        message = der.encode(await write(drafted.write(), drafted.key))
-        return await bank.write(holder, BodyType.KUR, der.sequence_of([message] * count))
-
-    return send
-
-
-async def signed(request: bytes, key: SoftwareKey, *, over: bytes | None = None) -> CertReqMsg:
-    signature = asn1.BitString(await key.sign(over or request), 0)
-    proof = PopSigningKey(algorithm=scheme_of_key(key.public_key).algorithm.items(), signature=signature)
-    return CertReqMsg(request=der.any_value(request), proof=asn1.Variant(proof, "signature"))
+def key_of_a_kind_unknown(_: Bank, drafted: Draft) -> None:
+    info = SubjectPublicKeyInfo(algorithm=Algorithm("1.2.3", NULL).items(), key=asn1.BitString(b"\x00", 0))
+    drafted.template.public_key = info
 
 
 async def signed_over_something_else(request: bytes, key: SoftwareKey) -> CertReqMsg:
     return await signed(request, key, over=b"something else")
+
+
+async def signed_by_another(request: bytes, _: SoftwareKey) -> CertReqMsg:
+    return await signed(request, new_key())
+
+
+async def signed_by_sha_1(request: bytes, key: SoftwareKey) -> CertReqMsg:
+    proof = PopSigningKey(
+        algorithm=Algorithm("1.2.840.10045.4.1").items(), signature=asn1.BitString(await key.sign(request), 0)
+    )
+    return CertReqMsg(request=der.any_value(request), proof=asn1.Variant(proof, "signature"))
+
+
+async def signed_over_an_input(request: bytes, key: SoftwareKey) -> CertReqMsg:
+    """POPOSigningKeyInput: for requests that lack the subject or the key, which none may here."""
+    proof = PopSigningKey(
+        input=[der.any_value(NULL)],
+        algorithm=key.scheme.algorithm.items(),
+        signature=asn1.BitString(await key.sign(request), 0),
+    )
+    return CertReqMsg(request=der.any_value(request), proof=asn1.Variant(proof, "signature"))
 
 
 async def unproven(request: bytes, _: SoftwareKey) -> CertReqMsg:
@@ -228,195 +543,80 @@ async def vouched_for(request: bytes, _: SoftwareKey) -> CertReqMsg:
     return CertReqMsg(request=der.any_value(request), proof=asn1.Variant(asn1.Null(), "ra-verified"))
 
 
-# --- other messages ---------------------------------------------------------------------------------------------------
+async def by_decrypting(request: bytes, _: SoftwareKey) -> CertReqMsg:
+    subsequent = der.any_value(b"\x81\x01\x00")
+    return CertReqMsg(request=der.any_value(request), proof=asn1.Variant(subsequent, "key-encipherment"))
 
 
-def plain(kind: int, body: bytes) -> Send:
-    async def send(bank: Bank) -> bytes:
-        return await bank.write(bank.holder(), kind, body)
-
-    return send
-
-
-async def revoked(bank: Bank) -> bytes:
-    holder = bank.holder()
-    bank.revoke(holder.certificate)
-    return await bank.write(holder, BodyType.GENM, write_general([Info(CA_CERTIFICATES)]))
-
-
-async def by_a_mute_signer(bank: Bank) -> bytes:
-    """By a certificate in the ledger whose key usage allows no signatures."""
-    key, authority = new_key(), bank.authority
-    end = bank.now + timedelta(days=20)
-    certificate = profile.authority_certificate(
-        Issuer(authority.issuing_key, authority.issuing),
-        subject(),
-        key.public_key,
-        Validity(bank.now - timedelta(days=300), end),
-        profile.new_serial(bank.random),
-        path_length=0,
-    )
-    with bank.book.begin() as connection:
-        holders.ensure(connection, "mute", HolderKind.USER, subject())
-        ledger.record(connection, certificate, holder="mute", state=CertificateState.VALID, now=bank.now)
-    return await bank.write(Signer(key, certificate), BodyType.GENM, write_general([Info(CA_CERTIFICATES)]))
-
-
-async def not_yet_valid(bank: Bank) -> bytes:
-    holder = bank.holder()
-    bank.now = holder.certificate.not_before - timedelta(seconds=1)
-    return await bank.write(holder, BodyType.GENM, write_general([Info(CA_CERTIFICATES)]))
-
-
-def confirming(
+def pkcs10(
     *,
-    change: Callable[[Confirmation], Confirmation] = lambda confirmation: confirmation,
-    other_signer: bool = False,
-    spoil: Spoil = as_it_is,
-    times: int = 1,
-    lapsed: bool = False,
+    key: SoftwareKey | None = None,
+    name: x509.Name | None = None,
+    change: Callable[[CertificationRequest], None] = lambda _: None,
 ) -> Send:
-    """A renewal as far as `kup`, then a `certConf`."""
+    """A `p10cr` by a holder's certificate."""
 
     async def send(bank: Bank) -> bytes:
         holder = bank.holder()
-        answer = await bank.send(
-            await bank.write(holder, BodyType.KUR, await write_update(holder.certificate, new_key()))
-        )
-        der_of_new = read_responses(answer.body).responses[0].certificate or b""
-        confirmation = change(Confirmation(cert_hash=certificate_hash(read_certificate(der_of_new))))
-        signer = bank.holder() if other_signer else holder
-
-        def continued(sent: Header) -> Header:
-            return spoil(
-                replace(
-                    sent,
-                    transaction_id=answer.header.transaction_id,
-                    recipient_nonce=answer.header.sender_nonce,
-                )
-            )
-
-        if lapsed:
-            bank.now += timedelta(days=14, seconds=1)
-        for _ in range(times - 1):
-            await bank.ask(signer, BodyType.CERTCONF, write_confirmation(confirmation), continued)
-        return await bank.write(signer, BodyType.CERTCONF, write_confirmation(confirmation), continued)
+        wanted = holder.certificate.subject_der if name is None else name.public_bytes()
+        made = await write_pkcs10(key or new_key(), wanted)
+        request = der.decode(CertificationRequest, made)
+        change(request)
+        return await bank.write(holder, BodyType.P10CR, der.encode(request))
 
     return send
 
 
-def waiting(confirmation: Confirmation) -> Confirmation:
-    return replace(confirmation, status=StatusInfo(Status.WAITING))
+def badly_signed(request: CertificationRequest) -> None:
+    bits = bytearray(request.signature.as_bytes())
+    bits[-1] ^= 1
+    request.signature = asn1.BitString(bytes(bits), 0)
 
 
-# --- by a one-time code, and by certificates of whoever wants one more ------------------------------------------------
-
-
-def by_code(
-    kind: int = BodyType.IR,
-    body: bytes | None = None,
-    *,
-    claim: Callable[[SharedSecret], Protector] = lambda code: code,
-    spoil: Spoil = as_it_is,
-) -> Send:
-    """A message by a code that is good; by default an `ir`."""
+def with_a_key_certified_before(kind: BodyType, *, own: bool) -> Send:
+    """For the key of one's own certificate, or of somebody else's."""
 
     async def send(bank: Bank) -> bytes:
-        content = await write_request(new_key()) if body is None else body
-        return await bank.write(claim(bank.newcomer()), kind, content, spoil)
+        holder, other = bank.holder(), bank.holder()
+        key = (holder if own else other).key
+        old = holder.certificate if kind is BodyType.KUR else None
+        return await bank.write(holder, kind, await write_request(key, old=old))
 
     return send
 
 
-@dataclass(frozen=True)
-class Otherwise:
-    """A code that says something else of itself than it is."""
-
-    code: SharedSecret
-    sender: bytes
-    key_id: bytes | None
-    algorithm: Algorithm
-    extra_certificates: tuple[bytes, ...] = ()
-
-    @classmethod
-    def of(cls, **changes: object) -> Callable[[SharedSecret], Protector]:
-        def claim(code: SharedSecret) -> Protector:
-            honest = {"sender": code.sender, "key_id": code.key_id, "algorithm": code.algorithm}
-            return cls(code, **(honest | changes))  # type: ignore[arg-type]
-
-        return claim
-
-    async def protect(self, data: bytes) -> bytes:
-        return await self.code.protect(data)
+# --- at a bank in another condition -----------------------------------------------------------------------------------
 
 
-def pbm(*, one_way: str = "2.16.840.1.101.3.4.2.1", mac: str = "1.2.840.113549.2.9") -> Algorithm:
-    """PBM with hashes of one's choice."""
-    parameters = PbmParameters(
-        salt=b"s" * 16, one_way=Algorithm(one_way).items(), iterations=100, mac=Algorithm(mac).items()
-    )
-    return Algorithm(PBM, der.encode(parameters))
+def under(send: Send, **changes: object) -> Send:
+    """The same at a bank with another policy."""
+
+    async def send_there(bank: Bank) -> bytes:
+        rule(bank, **changes)
+        return await send(bank)
+
+    return send_there
 
 
-def asking(kind: int, change: Callable[[Bank, Draft], None], *, count: int = 1, code: bool = False) -> Send:
-    """An `ir` or `cr` that is wrong inside, by a certificate or a code."""
+def by_a_certificate(kind: BodyType, state: CertificateState) -> Send:
+    """A good request by a certificate in this state."""
 
     async def send(bank: Bank) -> bytes:
         holder = bank.holder()
-        drafted = Draft(holder.certificate, new_key())
-        drafted.named = None
-        change(bank, drafted)
-        message = der.encode(await signed(drafted.write(), drafted.key))
-        protector: Protector = bank.newcomer() if code else holder
-        return await bank.write(protector, kind, der.sequence_of([message] * count))
+        put(bank, holder.certificate, state)
+        old = holder.certificate if kind is BodyType.KUR else None
+        return await bank.write(holder, kind, await write_request(new_key(), old=old))
 
     return send
 
 
-def as_it_was(_: Bank, __: Draft) -> None:
-    pass
+def near_the_ca_s_end(after: timedelta) -> Send:
+    """A `kur` by a certificate that ends with the CA's own, so long after that end."""
 
-
-def names_the_old(_: Bank, drafted: Draft) -> None:
-    drafted.named = drafted.old
-
-
-def pkcs10(name: bytes = der.EMPTY_SEQUENCE, *, proven: bool = True, key: SoftwareKey | None = None) -> Send:
     async def send(bank: Bank) -> bytes:
-        written = der.decode(CertificationRequest, await write_pkcs10(key or new_key(), name))
-        if not proven:
-            written.signature = asn1.BitString(await new_key().sign(b"something else"), 0)
-        return await bank.write(bank.holder(), BodyType.P10CR, der.encode(written))
+        bank.now = bank.authority.issuing.not_after - timedelta(days=10)
+        holder = bank.holder()
+        bank.now = bank.authority.issuing.not_after + after
+        return await bank.write(holder, BodyType.KUR, await write_update(holder.certificate, new_key()))
 
     return send
-
-
-def general_info(*infos: Info) -> Send:
-    return header(general_info=infos)
-
-
-async def of_a_waiting_transaction(bank: Bank) -> bytes:
-    """`certConf` where nothing has been issued yet."""
-    bank.obey(Policy(approval=frozenset({PromiseKind.ADDITIONAL})))
-    talk = Talk(bank, bank.holder())
-    await talk.request(BodyType.CR, new_key())
-    return await talk.write(BodyType.CERTCONF, b"\x30\x00")
-
-
-async def polling_what_is_issued(bank: Bank) -> bytes:
-    talk = Talk(bank, bank.holder())
-    await talk.request(BodyType.CR, new_key())
-    return await talk.write(BodyType.POLLREQ, write_poll_request([0]))
-
-
-async def paused(bank: Bank) -> bytes:
-    code = bank.newcomer()
-    for _ in range(bank.policy.most_tries):
-        await bank.ask(replace(code, secret=b"0" * 17), BodyType.IR, b"\x30\x00")
-    return await bank.write(code, BodyType.IR, await write_request(new_key()))
-
-
-async def expired(bank: Bank) -> bytes:
-    code = bank.newcomer()
-    bank.now += bank.policy.code_life + timedelta(seconds=1)
-    return await bank.write(code, BodyType.IR, await write_request(new_key()))
