@@ -18,7 +18,7 @@ TEST_NEEDS := $(RUN_NEEDS) pkcs11-tool:opensc openssl:openssl p11-kit:p11-kit \
 PICTURE_NEEDS := Xvfb:xvfb weston:weston foot:foot import:imagemagick xdotool:xdotool \
 	/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
 
-.PHONY: pictures system-pictures run setup test check format lock clean system-run system-test
+.PHONY: pictures system-pictures run setup test soak check format lock clean system-run system-test
 
 run: setup
 	@$(BIN)/python -m kiosk demo $(ARGS)
@@ -27,6 +27,10 @@ setup: system-run $(READY)
 
 test: system-test $(READY)
 	@$(BIN)/python -m pytest $(ARGS)
+
+# the tests that try things at random, for as long as it takes; KIOSK_SOAK is the number of tries of each kind
+soak: system-test $(READY)
+	@KIOSK_SOAK=$${KIOSK_SOAK:-5000} $(BIN)/python -m pytest tests/ca/test_mutation.py $(ARGS)
 
 # what every screen looks like on a real terminal, for docs/screens.md
 pictures: system-pictures $(READY)
