@@ -180,7 +180,8 @@ class Issuing:
             if now > self._authority.issuing.not_after:
                 raise Refusal(FailInfo.SYSTEM_UNAVAIL, "the CA's own certificate has expired")
             certificate = self._authority.issue_for_a_year(asker.subject, key, now, self._policy.back_dating)
-            if asker.last_second is not None and certificate.not_after <= asker.last_second:
+            is_cut = certificate.not_after >= self._authority.issuing.not_after
+            if is_cut and asker.last_second is not None and certificate.not_after <= asker.last_second:
                 raise Refusal(FailInfo.SYSTEM_UNAVAIL, "the CA's own certificate ends too soon")
             return certificate
 
