@@ -1,10 +1,8 @@
-"""Somebody else's client, `openssl cmp`, against our CA as its own process."""
+"""Our CA as its own process: how it starts, ends, is killed, and whom it lets in."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,9 +16,7 @@ from typing import IO
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509 import load_pem_x509_certificate
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from kiosk.ca.authority import Authority, create_authority
 from kiosk.ca.enrolment import enrol
@@ -32,10 +28,6 @@ from kiosk.cmp.signing import PrivateKey, Signer, SoftwareKey
 from kiosk.cmp.transfer import open_http_client
 from tests.ca.bank import new_key, subject
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("openssl") is None and os.environ.get("CI") != "true", reason="openssl is not installed"
-)
-
 
 @dataclass
 class Office:
@@ -44,37 +36,18 @@ class Office:
     authority: Authority
     files: Path
 
-    def enrol(self, key: PrivateKey, name: str, days_left: int = 20) -> Signer:
+    def enrol(self, key: PrivateKey, name: str) -> Signer:
         now = system_clock()
         certificate = enrol(
             self.authority.directory,
             subject=subject(),
             public_key=key.public_key(),
             not_before=now - timedelta(days=300),
-            not_after=now + timedelta(days=days_left),
+            not_after=now + timedelta(days=20),
             holder_id=name,
             kind="user",
         )
-        (self.files / f"{name}.pem").write_bytes(certificate.x509.public_bytes(Encoding.PEM))
-        self.write_key(key, name)
         return Signer(SoftwareKey(key), certificate, (self.authority.issuing,))
-
-    def write_key(self, key: PrivateKey, name: str) -> None:
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        (self.files / f"{name}.key").write_bytes(pem)
-
-    def openssl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        # Relative paths: OpenSSL splits lists of files at spaces.
-        return subprocess.run(
-            ["openssl", *arguments], cwd=self.files, capture_output=True, text=True, timeout=20, check=False
-        )
-
-    def cmp(self, url: str, signer: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        common = ["-config", "", "-server", url, "-cert", f"{signer}.pem", "-key", f"{signer}.key"]
-        trusted = ["-trusted", "ca/root.pem", "-untrusted", "ca/issuing.pem"]
-        if url.startswith("https"):
-            trusted += ["-tls_used", "-tls_trusted", "ca/tls-root.pem"]
-        return self.openssl("cmp", *common, *trusted, *arguments)
 
     def client(self, http: httpx.AsyncClient, url: str) -> CmpClient:
         return CmpClient(http, url, Trust((self.authority.root,)))
@@ -102,46 +75,6 @@ def serving(
 def office(tmp_path_factory: pytest.TempPathFactory) -> Office:
     files = tmp_path_factory.mktemp("a holder's files")
     return Office(create_authority(files / "ca"), files)
-
-
-def test_openssl_asks_renews_and_is_refused(office: Office) -> None:
-    office.enrol(rsa.generate_private_key(65537, 2048), "rsa")
-    office.enrol(ec.generate_private_key(ec.SECP256R1()), "ec")
-    office.enrol(ec.generate_private_key(ec.SECP256R1()), "early", days_left=100)
-    office.write_key(rsa.generate_private_key(65537, 2048), "new-rsa")
-    office.write_key(ec.generate_private_key(ec.SECP256R1()), "new-ec")
-    with serving(office.authority.directory) as (url, process):
-        asked = office.cmp(url, "rsa", "-cmd", "genm", "-infotype", "caCerts")
-        assert "received GENP" in asked.stdout + asked.stderr, asked.stderr
-        for kind in ("rsa", "ec"):
-            renewed = office.cmp(url, kind, "-cmd", "kur", "-newkey", f"new-{kind}.key", "-certout", f"new-{kind}.pem")
-            assert renewed.returncode == 0, renewed.stderr
-            assert "received PKICONF" in renewed.stdout + renewed.stderr
-            verified = office.openssl(
-                "verify", "-x509_strict", "-CAfile", "ca/root.pem", "-untrusted", "ca/issuing.pem", f"new-{kind}.pem"
-            )
-            assert verified.returncode == 0, verified.stderr
-            old, new = (
-                load_pem_x509_certificate((office.files / f"{name}.pem").read_bytes()) for name in (kind, f"new-{kind}")
-            )
-            assert list(new.subject) == list(old.subject)
-            assert new.subject.public_bytes() == old.subject.public_bytes()
-        for signer, key, reason in (("rsa", "new-ec", "certRevoked"), ("early", "new-rsa", "badRequest")):
-            refused = office.cmp(url, signer, "-cmd", "kur", "-newkey", f"{key}.key", "-certout", "none.pem")
-            assert refused.returncode != 0
-            assert reason in refused.stdout + refused.stderr
-        assert not (office.files / "none.pem").exists()
-    assert process.returncode == 0
-
-
-def test_openssl_renews_over_plain_http_too(office: Office) -> None:
-    office.enrol(ec.generate_private_key(ec.SECP256R1()), "plain")
-    office.write_key(ec.generate_private_key(ec.SECP256R1()), "new-plain")
-    with serving(office.authority.directory, "--http") as (url, process):
-        renewed = office.cmp(url, "plain", "-cmd", "kur", "-newkey", "new-plain.key", "-certout", "new-plain.pem")
-        assert renewed.returncode == 0, renewed.stderr
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
 
 
 def test_it_ends_at_once_and_quietly_though_a_request_is_still_coming(office: Office) -> None:
