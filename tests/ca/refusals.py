@@ -1,6 +1,6 @@
 """Every refusal that RFC 9483 names for whoever answers requests, and those that this CA adds: one row each.
 
-`python -m tests.ca.refusals` writes the table of docs/cmp.md.
+`python -m tests.ca.refusals` writes the tables of docs/cmp.md.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -35,6 +36,9 @@ from tests.ca import spoiled as a
 from tests.ca import spoiled_talks as b
 from tests.ca.bank import Bank, new_key
 from tests.ca.spoiled import Draft, Send
+
+PAGE = Path(__file__).parents[2] / "docs" / "cmp.md"
+END = "<!-- end -->"
 
 IR, CR, P10CR, KUR, RR = BodyType.IR, BodyType.CR, BodyType.P10CR, BodyType.KUR, BodyType.RR
 IP, CP, KUP, RP, ERROR = BodyType.IP, BodyType.CP, BodyType.KUP, BodyType.RP, BodyType.ERROR
@@ -692,17 +696,57 @@ NEVER = {
 
 
 def table() -> str:
-    """The rows in Markdown."""
-    lines = ["| what is wrong | RFC 9483 | answer | failInfo | statusString |", "|---|---|---|---|---|"]
-    for case in CASES:
-        section = case.section if case.section.startswith("RFC") else f"§{case.section}"
-        answer = "pkiconf" if case.body_type is BodyType.PKICONF else case.body_type.name.lower()
-        protected = " (by the code)" if case.by_mac else ""
+    """The rows in Markdown, by what the CA says."""
+    lines = ["| statusString | failInfo | in | because of |", "|---|---|---|---|"]
+    for said in dict.fromkeys(case.said for case in CASES):
+        cases = [case for case in CASES if case.said == said]
+        answers = dict.fromkeys(f"`{case.body_type.name.lower()}`" for case in cases)
         lines.append(
-            f"| {case.wrong} | {section} | {answer}{protected} | `{case.said.failure.field_name}` | {case.said.text} |"
+            f"| {said.text} | `{said.failure.field_name}` | {', '.join(answers)} | {'; '.join(_reasons(cases))} |"
         )
     return "\n".join(lines) + "\n"
 
 
+def _reasons(cases: list[Case]) -> Iterator[str]:
+    """What was wrong, by section; what is the same for several types of message, once."""
+    by_section: dict[str, dict[str, list[str]]] = {}
+    for case in cases:
+        kind, _, rest = case.wrong.partition(" ")
+        of_kind = (rest, [kind]) if kind in ANSWERED else (case.wrong, [])
+        by_section.setdefault(_section(case), {}).setdefault(of_kind[0], []).extend(of_kind[1])
+    for section, reasons in by_section.items():
+        named = (f"{', '.join(kinds)} {rest}" if kinds else rest for rest, kinds in reasons.items())
+        yield f"{'; '.join(named)} ({section})"
+
+
+def _section(case: Case) -> str:
+    """As it is written down; one request is the same in each of §4.1.1 to §4.1.3."""
+    if case.section.startswith("RFC"):
+        return case.section
+    return "§4.1" if case.section in ("4.1.1", "4.1.2", "4.1.3") else f"§{case.section}"
+
+
+def checks_that_cannot_fail() -> str:
+    """The others in Markdown."""
+    lines = ["| check | where | why nothing fails it |", "|---|---|---|"]
+    for each in NOT_REFUSED:
+        section = each.section if each.section.startswith("RFC") else f"§{each.section}"
+        lines.append(f"| {each.check} | {section} | {each.reason} |")
+    bits = [f"| `{bit.field_name}` | RFC 9810 §5.2.3 | never set: {reason} |" for bit, reason in NEVER.items()]
+    return "\n".join(lines + bits) + "\n"
+
+
+PARTS = {"refusals": table, "not refused": checks_that_cannot_fail}
+
+
+def page() -> str:
+    """docs/cmp.md with the tables as they are."""
+    text = PAGE.read_text(encoding="utf-8")
+    for part, write in PARTS.items():
+        before, mark, rest = text.partition(f"<!-- {part} -->\n")
+        text = before + mark + write() + END + rest.partition(END)[2]
+    return text
+
+
 if __name__ == "__main__":
-    print(table(), end="")
+    PAGE.write_text(page(), encoding="utf-8")

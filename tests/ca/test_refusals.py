@@ -23,7 +23,7 @@ from kiosk.cmp.signing import Signer
 from kiosk.cmp.vocabulary import NONCE_LENGTH, BodyType, FailInfo, Status
 from tests.ca.bank import Bank, Talk, certificate_of, new_key, refusal, status_of
 from tests.ca.dump import COUNTERS, dump
-from tests.ca.refusals import CASES, NEVER, NOT_REFUSED, Case
+from tests.ca.refusals import CASES, NEVER, NOT_REFUSED, PAGE, Case, page
 from tests.ca.spoiled import QUESTION, Draft, draft, header, unknown, update
 
 LONGEST_NONCE = 64
@@ -93,6 +93,10 @@ def test_every_refusal_in_the_code_has_a_row_and_every_row_one_in_the_code() -> 
     made_up = [row for row in rows if not any(matches(each, row) for each in raised)]
     assert not without_row
     assert not made_up
+
+
+def test_the_page_for_engineers_has_the_table_as_it_is() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "python -m tests.ca.refusals writes it anew"
 
 
 def matches(raised: tuple[str, str], row: tuple[str, str]) -> bool:

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -394,6 +395,32 @@ def what_waits(counter: Counter, asking: subprocess.Popen[str]) -> dict[str, str
             found: dict[str, str] = waiting[0]
             return found
     raise AssertionError(asking.stdout.read() if asking.stdout else "")
+
+
+# --- as it is written down --------------------------------------------------------------------------------------------
+
+
+def test_the_commands_of_the_page_work(counter: Counter) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cmp.md").read_text(encoding="utf-8")
+    commands = page.partition("```sh\n")[2].partition("```")[0]
+    told = {"URL": counter.url, "ID": "PAGE", "CODE": counter.code("PAGE")}
+    done = subprocess.run(
+        ["bash", "-eu"],
+        input=commands,
+        env=os.environ | told,
+        cwd=counter.files,
+        capture_output=True,
+        text=True,
+        timeout=4 * AT_MOST,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [counter.state(each) for each in ("first", "more", "ten", "renewed")] == [
+        "superseded",
+        "revoked",
+        "valid",
+        "valid",
+    ]
 
 
 # --- over TLS ---------------------------------------------------------------------------------------------------------
