@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.program.command import kiosk, last_line, processes_about
+from tests.program.command import kiosk, last_line
+from tests.program.descendants import watching_descendants
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 SUBJECT = [
@@ -28,9 +29,9 @@ SUBJECT = [
 @pytest.fixture
 def directory(tmp_path: Path) -> Iterator[Path]:
     """A path with spaces, in which nothing may run when a test has ended."""
-    directory = tmp_path / "a demo"
-    yield directory
-    assert processes_about(directory) == []
+    with watching_descendants() as descendants:
+        yield tmp_path / "a demo"
+        assert descendants.running() == []
 
 
 def pkcs11_tool(directory: Path, *arguments: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program.command import processes_about
+from tests.program.descendants import Descendants, watching_descendants
 from tests.program.terminal import Terminal
 from tests.program.test_demo import pkcs11_tool
 
@@ -27,7 +27,14 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def demo(directory: Path) -> Iterator[Demo]:
+def descendants() -> Iterator[Descendants]:
+    """Every process the test starts, whoever its parent is by now."""
+    with watching_descendants() as descendants:
+        yield descendants
+
+
+@pytest.fixture
+def demo(directory: Path, descendants: Descendants) -> Iterator[Demo]:
     """Starts `kiosk demo` on a pty; after the test nothing of it may be left."""
     started: list[Terminal] = []
 
@@ -38,16 +45,7 @@ def demo(directory: Path) -> Iterator[Demo]:
     yield start
     for terminal in started:
         terminal.process.close(force=True)
-    assert gone(directory)
-
-
-def gone(directory: Path, seconds: float = 10.0) -> bool:
-    """Whether everything about `directory` ends by itself."""
-    end = time.monotonic() + seconds
-    while processes_about(directory):
-        if time.monotonic() > end:
-            return False
-    return True
+    assert descendants.are_gone()
 
 
 def test_a_whole_visit_by_keystrokes(demo: Demo, directory: Path) -> None:
@@ -101,32 +99,34 @@ def test_a_signal_gives_the_terminal_back(demo: Demo, number: signal.Signals) ->
     assert b"Traceback" not in terminal.raw
 
 
-def test_kill_9_leaves_nothing_running(demo: Demo, directory: Path) -> None:
+def test_kill_9_leaves_nothing_running(demo: Demo, descendants: Descendants) -> None:
     terminal = demo()
     terminal.wait_for("はじめる")
     terminal.press("1")
     terminal.wait_for("暗証番号を入力してください", "数字キーで入力")
-    assert len(processes_about(directory)) >= 3, "demo, CA and kiosk; the token process shows nothing of itself"
+    for words in ("kiosk demo", "ca serve", "kiosk.terminal", "kiosk.tokens.worker"):
+        descendants.the_one(words)
     os.kill(terminal.pid, signal.SIGKILL)
     assert terminal.wait_for_end() == -signal.SIGKILL
-    assert gone(directory), "also where nobody reads the terminal any more"
+    assert descendants.are_gone(), "also where nobody reads the terminal any more"
 
 
-def test_kill_9_while_the_screens_start_leaves_nothing_running(demo: Demo, directory: Path) -> None:
+def test_kill_9_while_the_screens_start_leaves_nothing_running(demo: Demo, descendants: Descendants) -> None:
     terminal = demo()
     end = time.monotonic() + 30
-    while not any("kiosk.terminal" in each for each in processes_about(directory)):
+    while not any("kiosk.terminal" in each.command for each in descendants.running()):
         assert time.monotonic() < end
     os.kill(terminal.pid, signal.SIGKILL)
     terminal.wait_for_end()
-    assert gone(directory)
+    assert descendants.are_gone()
 
 
-def test_a_killed_ca_is_told_as_a_problem_and_loses_nothing(demo: Demo, directory: Path) -> None:
+def test_a_killed_ca_is_told_as_a_problem_and_loses_nothing(
+    demo: Demo, directory: Path, descendants: Descendants
+) -> None:
     terminal = demo()
     terminal.wait_for("はじめる")
-    (ca,) = (each for each in processes_about(directory) if "ca serve" in each)
-    os.kill(int(ca.split()[0]), signal.SIGKILL)
+    os.kill(descendants.the_one("ca serve").pid, signal.SIGKILL)
     terminal.press("1")
     terminal.wait_for("暗証番号を入力してください", "数字キーで入力")
     terminal.press("123456\r")
@@ -138,10 +138,9 @@ def test_a_killed_ca_is_told_as_a_problem_and_loses_nothing(demo: Demo, director
     assert pkcs11_tool(directory, "--list-objects").count("Private Key Object") == 1
 
 
-def test_a_killed_screen_process_gives_the_terminal_back(demo: Demo, directory: Path) -> None:
+def test_a_killed_screen_process_gives_the_terminal_back(demo: Demo, descendants: Descendants) -> None:
     terminal = demo()
     terminal.wait_for("はじめる")
-    (screens,) = (each for each in processes_about(directory) if "kiosk.terminal" in each)
-    os.kill(int(screens.split()[0]), signal.SIGKILL)
+    os.kill(descendants.the_one("kiosk.terminal").pid, signal.SIGKILL)
     terminal.wait_for_end()
     assert terminal.raw.rindex(NORMAL_SCREEN) > terminal.raw.rindex(b"\x1b[?1049h")

@@ -32,9 +32,10 @@ def installed_wheel(directory: Path) -> str:
     build = [sys.executable, "-m", "pip", "wheel", "-qq", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([*build, "--wheel-dir", str(directory), str(PROJECT)], check=True)
     (wheel,) = directory.glob("*.whl")
-    venv.create(directory / "venv", with_pip=True)
+    venv.create(directory / "venv", with_pip=False)
     python = str(directory / "venv" / "bin" / "python")
-    subprocess.run([python, "-m", "pip", "install", "-qq", "--no-deps", "--no-index", str(wheel)], check=True)
+    into = [sys.executable, "-m", "pip", "--python", python]
+    subprocess.run([*into, "install", "-qq", "--no-deps", "--no-index", str(wheel)], check=True)
     (packages,) = (directory / "venv" / "lib").glob("python*/site-packages")
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return python
