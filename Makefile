@@ -18,15 +18,20 @@ TEST_NEEDS := $(RUN_NEEDS) pkcs11-tool:opensc openssl:openssl p11-kit:p11-kit \
 PICTURE_NEEDS := Xvfb:xvfb weston:weston foot:foot import:imagemagick xdotool:xdotool \
 	/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
 
-.PHONY: pictures system-pictures run setup test soak check format lock clean system-run system-test
+.PHONY: snapshots pictures system-pictures run setup test soak check format lock clean system-run system-test
 
 run: setup
 	@$(BIN)/python -m kiosk demo $(ARGS)
 
 setup: system-run $(READY)
 
+# ARGS="-n 0 ..." runs in one process, as a debugger wants it
 test: system-test $(READY)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+# takes the screens as they are now for what they should be; look at the changes before committing them
+snapshots: $(READY)
+	@$(BIN)/python -m pytest -n 0 -q tests/screens/test_snapshots.py --snapshot-update
 
 # the tests that try things at random, for as long as it takes; KIOSK_SOAK is the number of tries of each kind
 soak: system-test $(READY)

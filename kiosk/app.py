@@ -55,6 +55,7 @@ class KioskApp(App[None], inherit_bindings=False):
         branch: Branch,
         clock: Clock = system_clock,
         settle_seconds: float = SETTLE_SECONDS,
+        stopwatch: Callable[[], float] = time.monotonic,
     ) -> None:
         """Serve the customers of `reception` at `branch`.
 
@@ -63,11 +64,12 @@ class KioskApp(App[None], inherit_bindings=False):
             branch: Whose kiosk this is.
             clock: Tells the time that is shown, and nothing else.
             settle_seconds: How long a question stands before keys and touches count.
+            stopwatch: Tells whether it has stood so long; in seconds.
         """
         super().__init__()
         self.last_touched = time.monotonic()
         self._reception = reception
-        self._lobby = Lobby(branch, clock, settle_seconds)
+        self._lobby = Lobby(branch, clock, settle_seconds, stopwatch)
         for theme in themes():
             self.register_theme(theme)
         self.theme = themes()[0].name

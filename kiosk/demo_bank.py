@@ -11,8 +11,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from pathlib import Path
@@ -47,6 +47,10 @@ _SOFTHSM_MODULES = (
 _LOCK = "kiosk-demo.lock"
 _CA_END_SECONDS = 10.0
 _MOST_DEMOS = 20
+
+
+RunCa = Callable[[Path, Path], AbstractContextManager[str]]
+"""Runs the CA of a directory, its complaints in a log, and gives its address."""
 
 
 class DemoError(Exception):
@@ -172,14 +176,16 @@ async def prepare(directory: Path, customers: Sequence[Customer], *, keep: bool)
 
 
 @contextmanager
-def opened(directory: Path, language: str) -> Iterator[DemoBank]:
+def opened(directory: Path, language: str, run_ca: RunCa | None = None) -> Iterator[DemoBank]:
     """Run the CA of a prepared `directory`, and write the settings of a kiosk in front of it.
+
+    `run_ca` is `running_ca` unless a test has a quicker one.
 
     Raises:
         DemoError: the CA does not start.
     """
     ca_directory = directory / "ca"
-    with running_ca(ca_directory, directory / "ca.log") as url:
+    with (run_ca or running_ca)(ca_directory, directory / "ca.log") as url:
         settings = Settings(
             token=softhsm(directory),
             ca=CaSettings(url=url, roots=str(directory / "chain.pem"), tls_roots=str(ca_directory / "tls-root.pem")),

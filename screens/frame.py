@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import ClassVar, Generic, TypeVar
 
@@ -203,13 +202,13 @@ class Question(Frame, Generic[Answer]):
 
     @on(events.ScreenResume)
     def _be_read_first(self) -> None:
-        self._deaf_until = time.monotonic() + self.lobby.settle_seconds
+        self._deaf_until = self.lobby.stopwatch() + self.lobby.settle_seconds
 
     def hears(self, event: events.InputEvent) -> bool:
         """Whether `event` counts. One that comes too soon makes the wait longer, until the key is let go."""
         if isinstance(event, events.Key) and self.HEARS_KEYS_AT_ONCE:
             return True
-        now = time.monotonic()
+        now = self.lobby.stopwatch()
         if now >= self._deaf_until:
             return True
         self._deaf_until = max(self._deaf_until, now + min(_LET_GO_SECONDS, self.lobby.settle_seconds))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kiosk.clock import Clock, system_clock
@@ -25,9 +27,17 @@ class Branch:
 class Lobby:
     """Shared by all screens of a kiosk; only the language ever changes, and falls back when a customer leaves."""
 
-    def __init__(self, branch: Branch, clock: Clock = system_clock, settle_seconds: float = SETTLE_SECONDS) -> None:
+    def __init__(
+        self,
+        branch: Branch,
+        clock: Clock = system_clock,
+        settle_seconds: float = SETTLE_SECONDS,
+        stopwatch: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.branch = branch
         self.clock = clock
+        self.stopwatch = stopwatch
+        """Seconds from any beginning, which no change of the clock disturbs."""
         self.settle_seconds = settle_seconds
         """How long a question stands before keys and touches count."""
         self.texts = Texts(branch.language)

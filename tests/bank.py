@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
+from kiosk.clock import JAPAN, system_clock
 from kiosk.cmp.client import CmpClient
 from kiosk.credentials import Credential, HolderRule
 from kiosk.demo_bank import TOKEN_LABEL, Customer, DemoBank, opened, prepare
@@ -24,6 +27,7 @@ from kiosk.tokens.process import TokenProcess
 from kiosk.tokens.token import Token, find_tokens
 from kiosk.tokens.wire import KeyKind
 from kiosk.visit import Outcome
+from tests.ready_ca import running_ready_ca
 from tests.scripted_desk import ScriptedDesk
 
 
@@ -113,9 +117,28 @@ async def open_bank(
 ) -> AsyncIterator[Bank]:
     """A bank in `directory`, whose customer's certificate has so many days left; `others` share the token."""
     directory.mkdir(exist_ok=True)
-    await prepare(directory, [Customer(days_left, kind), *others], keep=keep)
-    with opened(directory, "ja") as demo:
+    customers = (Customer(days_left, kind), *others)
+    if not any(directory.iterdir()):
+        shutil.copytree(await _prepared(customers), directory, dirs_exist_ok=True)
+        keep = True
+    await prepare(directory, customers, keep=keep)
+    with opened(directory, "ja", running_ready_ca) as demo:
         yield Bank(demo)
+
+
+_PREPARED: dict[tuple[object, ...], Path] = {}
+_ALL_PREPARED = TemporaryDirectory(prefix="prepared-banks-")
+
+
+async def _prepared(customers: Sequence[Customer]) -> Path:
+    """A directory with the CA and the token of `customers`, made once a day and never used itself."""
+    key = (system_clock().astimezone(JAPAN).date(), *customers)
+    if key not in _PREPARED:
+        directory = Path(_ALL_PREPARED.name) / str(len(_PREPARED))
+        directory.mkdir()
+        await prepare(directory, customers, keep=False)
+        _PREPARED[key] = directory
+    return _PREPARED[key]
 
 
 def child_processes() -> set[int]:

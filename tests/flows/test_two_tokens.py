@@ -25,6 +25,7 @@ from kiosk.services import open_services
 from kiosk.settings import DEMO_PIN
 from kiosk.tokens.wire import KeyKind, TokenFacts
 from tests.bank import Bank, child_processes
+from tests.ready_ca import running_ready_ca
 from tests.scripted_desk import ScriptedDesk
 
 SECOND = "KEIRI"
@@ -39,7 +40,7 @@ async def two(tmp_path: Path) -> AsyncIterator[Bank]:
     add_software_token(module, SECOND)
     pin = Pin(bytearray(DEMO_PIN, "ascii"))
     await issue_onto_token(tmp_path / "ca", module, [SECOND_CUSTOMER], pin, SECOND)
-    with opened(tmp_path, "ja") as demo:
+    with opened(tmp_path, "ja", running_ready_ca) as demo:
         yield Bank(demo)
 
 

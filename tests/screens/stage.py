@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,20 @@ from tests.screens.samples import fixed_clock
 SIZE = (116, 24)
 """The cells of the kiosk display with its font at 16 points."""
 BRANCH = Branch("みほん信用金庫", "本店営業部")
+
+
+LIMIT = 30.0
+"""Seconds after which what was waited for is taken as never coming, on a machine that is busy with other tests too."""
+
+
+@dataclass
+class Stopwatch:
+    """One that a test turns by hand."""
+
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
 
 
 async def for_ever() -> None:
@@ -45,7 +60,7 @@ class OneQuestion:
 
     async def ended(self) -> None:
         """Wait until the last visit is over and the kiosk is back at standby."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LIMIT):
             await self.over.wait()
 
 
@@ -57,10 +72,11 @@ async def asking(
     rounds: int = 1,
     answers: list[Any] | None = None,
     settle_seconds: float = 0.0,
+    stopwatch: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[tuple[Pilot[None], OneQuestion]]:
     """A running kiosk whose customers are asked `ask`."""
     reception = OneQuestion(ask, rounds, [] if answers is None else answers)
-    app = KioskApp(reception, BRANCH, fixed_clock, settle_seconds)
+    app = KioskApp(reception, BRANCH, fixed_clock, settle_seconds, stopwatch)
     async with app.run_test(size=size) as pilot:
         await until(lambda: app.current_mode == "visit" or reception.over.is_set())
         await pilot.pause()
@@ -69,7 +85,7 @@ async def asking(
 
 async def until(holds: Callable[[], object]) -> None:
     """Wait until `holds`; a test that waits in vain fails."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

@@ -24,7 +24,7 @@ from screens.standby import StandbyScreen
 from screens.widgets.choice import Choice
 from screens.widgets.spinner import Spinner
 from tests.screens.samples import NOW, credential, fixed_clock
-from tests.screens.stage import BRANCH, SIZE, OneQuestion, asking, for_ever, kiosk, screen_text, until
+from tests.screens.stage import BRANCH, SIZE, OneQuestion, Stopwatch, asking, for_ever, kiosk, screen_text, until
 
 NOTICE = RenewalNotice(credential(), 20, NOW)
 
@@ -106,14 +106,18 @@ async def test_a_held_key_goes_through_one_question_at_most() -> None:
         second = await desk.confirm_web_access(WebAccessQuestion(2, 2, "CA"))
         return [first, second]
 
-    async with asking(twice, settle_seconds=1.0) as (pilot, reception):
+    stopwatch = Stopwatch()
+    async with asking(twice, settle_seconds=1.0, stopwatch=stopwatch) as (pilot, reception):
         await hold(kiosk(pilot.app), "enter")
+        await pilot.pause()
         assert "1/2" in screen_text(pilot.app), "held from the screen before: not even this one hears it"
-        await asyncio.sleep(1.2)
+        stopwatch.seconds += 1.2
         await hold(kiosk(pilot.app), "enter")
         await until(lambda: "2/2" in screen_text(pilot.app))
+        await hold(kiosk(pilot.app), "enter")
+        await pilot.pause()
         assert reception.answers == []
-        await asyncio.sleep(1.5)
+        stopwatch.seconds += 1.5
         await pilot.press("0")
         await reception.ended()
         assert reception.answers == [[True, False]]
@@ -131,12 +135,14 @@ async def test_a_finger_that_bounces_presses_one_button() -> None:
         first = await desk.confirm_web_access(WebAccessQuestion(1, 2, "CA"))
         return [first, await desk.confirm_web_access(WebAccessQuestion(2, 2, "CA"))]
 
-    async with asking(twice, settle_seconds=0.2) as (pilot, reception):
-        await asyncio.sleep(0.4)
+    stopwatch = Stopwatch()
+    async with asking(twice, settle_seconds=0.2, stopwatch=stopwatch) as (pilot, reception):
+        stopwatch.seconds += 0.4
         yes = pilot.app.screen.query_one("#yes").region.offset
         for _ in range(8):
             touch(kiosk(pilot.app), *yes)
-            await asyncio.sleep(0.05)
+            await pilot.pause()
+            stopwatch.seconds += 0.05
         await until(lambda: "2/2" in screen_text(pilot.app))
         assert reception.answers == []
 

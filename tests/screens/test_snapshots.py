@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
@@ -18,3 +19,9 @@ async def _settle(pilot: Pilot[None]) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_screen(name: str, snap_compare: Callable[..., bool]) -> None:
     assert snap_compare(gallery_app(name), terminal_size=SIZE, run_before=_settle)
+
+
+def test_no_picture_is_left_over() -> None:
+    """Where tests run side by side nobody else looks for pictures of screens that are gone."""
+    pictures = {file.name for file in Path(__file__).with_name("__snapshots__").rglob("*.svg")}
+    assert pictures == {f"test_screen[{name}].svg" for name in NAMES}

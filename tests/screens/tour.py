@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textual.geometry import Region
 from textual.pilot import Pilot
@@ -25,9 +25,10 @@ LANGUAGES = ("ja", "en")
 BRANCHES = {"ja": ("みほん信用金庫", "本店営業部"), "en": ("Mihon Shinkin Bank", "Head Office")}
 
 
-def tour_app(guide: Guide, language: str, clock: Clock = fixed_clock) -> KioskApp:
-    """A kiosk that shows what the guide says."""
-    return KioskApp(guide, Branch(*BRANCHES[language], "123456", language), clock, settle_seconds=0.0)
+def tour_app(guide: Guide, language: str, clock: Clock = fixed_clock, branch: Branch | None = None) -> KioskApp:
+    """A kiosk that shows what the guide says, of another branch than usual where one is given."""
+    usual = Branch(*BRANCHES[language], "123456")
+    return KioskApp(guide, replace(branch or usual, language=language), clock, settle_seconds=0.0)
 
 
 class Guide:
@@ -113,10 +114,12 @@ class Tour:
 
 
 @asynccontextmanager
-async def touring(language: str, size: tuple[int, int], theme: str = "kiosk") -> AsyncIterator[Tour]:
+async def touring(
+    language: str, size: tuple[int, int], theme: str = "kiosk", branch: Branch | None = None
+) -> AsyncIterator[Tour]:
     """A running kiosk of `size` cells that a test can take anywhere."""
     guide = Guide()
-    app = tour_app(guide, language)
+    app = tour_app(guide, language, branch=branch)
     async with app.run_test(size=size) as pilot:
         app.theme = theme
         await pilot.pause()

@@ -1,0 +1,56 @@
+"""CA processes that begin with everything imported already.
+
+Each test has a CA of its own: its own process, socket and ledger. Only that an interpreter starts and imports the same
+again is spared: that is most of what such a test would cost. `tests/program` and `tests/interop` start the command as
+it is.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["kiosk.ca.commands"])
+
+
+@contextmanager
+def running_ready_ca(directory: Path, log: Path) -> Iterator[str]:
+    """As `kiosk.demo_bank.running_ca`; at the end it is killed, as whoever pulls its plug would."""
+    told, tells = _FORKS.Pipe(duplex=False)
+    held, holds = _FORKS.Pipe(duplex=False)
+    process = _FORKS.Process(target=_serve, args=(directory, log, held, tells))
+    process.start()
+    tells.close()
+    held.close()
+    try:
+        with os.fdopen(os.dup(told.fileno()), "rb") as output:
+            line = output.readline()
+        assert line, f"the CA did not start: {log.read_text(errors='replace')}"
+        yield json.loads(line)["url"]
+    finally:
+        process.kill()
+        process.join()
+        process.close()
+        told.close()
+        holds.close()
+
+
+def _serve(directory: Path, log: Path, stdin: Connection, stdout: Connection) -> None:
+    """What `kiosk ca serve` does, with these in the place of the standard streams."""
+    complaints = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    for number, stream in enumerate((stdin.fileno(), stdout.fileno(), complaints)):
+        os.dup2(stream, number)
+    stdin.close()
+    stdout.close()
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+
+    from kiosk.ca.commands import ca
+
+    ca(["serve", "--directory", str(directory), "--until-stdin-closes"], standalone_mode=False)
