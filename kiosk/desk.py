@@ -305,6 +305,12 @@ class Desk(Protocol):
         is cancelled, because the token is out.
         """
 
+    async def show_forgotten(self) -> None:
+        """Say that the token has been forgotten, until this is cancelled because the token is out."""
+
+    def ring(self) -> None:
+        """Ring once."""
+
 
 class Standby(Enum):
     """What the standby screen can show."""

@@ -77,6 +77,8 @@ class Event(StrEnum):
     STAFF_NOT_REACHED = "staff-not-reached"
     IDLE = "idle"
     VISIT_ENDED = "visit-ended"
+    FORGOTTEN = "forgotten"
+    FORGOTTEN_TAKEN_OUT = "forgotten-taken-out"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 
 from babel.dates import format_datetime
 
 from kiosk.clock import JAPAN
 from kiosk.text_keys import TextKey
 from kiosk.texts import Texts
+
+_HOURS_OF_A_DAY = 24
 
 
 def date_words(moment: datetime, texts: Texts) -> str:
@@ -24,6 +27,11 @@ def day_words(day: date, texts: Texts) -> str:
 def until_words(moment: datetime, texts: Texts) -> str:
     """2026年12月13日（日）23:59 まで."""
     return _formatted("moment.until", moment, texts)
+
+
+def today_words(moment: datetime, texts: Texts) -> str:
+    """本日 23:59 まで."""
+    return _formatted("moment.today", moment, texts)
 
 
 def minute_words(moment: datetime, texts: Texts) -> str:
@@ -43,6 +51,45 @@ def days_words(days: int, texts: Texts) -> str:
     if days == 0:
         return texts("days.today")
     return texts("days.one") if days == 1 else texts("days.left", days=days)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left of a validity, in the unit in which people count it."""
+
+    number: int
+    unit: TextKey
+    """What stands behind the number."""
+    whole: TextKey
+    """Number and unit in one."""
+
+    def words(self, texts: Texts) -> str:
+        """あと20日, あと5時間, あと1分未満."""
+        return texts(self.whole, days=self.number, hours=self.number, minutes=self.number)
+
+
+def left_of(last_second: datetime, now: datetime, days: int) -> Left | None:
+    """What is left up to the end of `last_second`, which is `days` calendar days ahead; None where it is over.
+
+    Days; on the last day, and within the last 24 hours, hours; within the last hour, minutes. Rounded down, so that
+    nobody is told of more time than there is.
+    """
+    left = last_second + timedelta(seconds=1) - now
+    minutes, hours = left // timedelta(minutes=1), left // timedelta(hours=1)
+    if left <= timedelta():
+        return None
+    if minutes < 1:
+        return Left(1, "minutes.last-behind", "minutes.last")
+    if hours < 1:
+        one = minutes == 1
+        return Left(
+            minutes, "minutes.behind-one" if one else "minutes.behind", "minutes.one" if one else "minutes.left"
+        )
+    if days < 1 or hours < _HOURS_OF_A_DAY:
+        one = hours == 1
+        return Left(hours, "hours.behind-one" if one else "hours.behind", "hours.one" if one else "hours.left")
+    one = days == 1
+    return Left(days, "days.behind-one" if one else "days.behind", "days.one" if one else "days.left")
 
 
 def _formatted(pattern: TextKey, moment: datetime, texts: Texts) -> str:

@@ -39,7 +39,7 @@ from kiosk.desk import (
     WebAccessQuestion,
 )
 from kiosk.errors import Problem
-from kiosk.moments import day_words, days_words, until_words
+from kiosk.moments import day_words, days_words, left_of, until_words
 from kiosk.pin import Pin
 from kiosk.reminder import Reminder
 from kiosk.text_keys import TextKey
@@ -108,6 +108,8 @@ class PlainDesk:
         """Offer now or later."""
         self._show(self._texts("notice.heading"))
         self._show_certificate(notice.credential.certificate)
+        left = left_of(notice.credential.certificate.not_after, notice.now, notice.days_left)
+        self._show(f"  {left.words(self._texts) if left else self._texts('days.over')}")
         return await self._choose({"notice.now": NoticeAnswer.NOW, "notice.later": NoticeAnswer.LATER})
 
     async def choose_from_menu(self, menu: MainMenu) -> MenuChoice:
@@ -225,6 +227,14 @@ class PlainDesk:
         """Ask for it; nothing waits."""
         if removable:
             self._show(self._texts("take-out.heading"))
+
+    async def show_forgotten(self) -> None:
+        """Say it; nothing waits."""
+        self._show(self._texts("forgotten.heading"))
+
+    def ring(self) -> None:
+        """The terminal's own bell."""
+        self._show("\a")
 
     def _show_certificate(self, certificate: Certificate) -> None:
         for line in certificate.subject:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from enum import Enum
 from typing import TypeVar
 
 from kiosk.desk import Desk, ProblemAnswer, Standby, StandbyBoard, TokenQuestion
 from kiosk.errors import Code, KioskError, Problem
 from kiosk.idle import IdleLimit
-from kiosk.journal import Event
+from kiosk.journal import Event, VisitRecord
 from kiosk.problems import as_problems
 from kiosk.services import Services
 from kiosk.tokens.process import ModuleSettings, TokenProcess
@@ -204,14 +205,45 @@ class FrontDesk:
 
     async def _see_out(self, desk: Desk, tokens: list[TokenFacts]) -> None:
         """Ask for the tokens to be taken out; their login has ended, so nobody else can use them meanwhile."""
+        await _first_of(self._ask_back(desk, tokens), self._until_out(tokens))
+
+    async def _ask_back(self, desk: Desk, tokens: list[TokenFacts]) -> None:
         removable = any(each.removable for each in tokens)
-        await _first_of(desk.ask_take_out(removable=removable), self._until_out(tokens))
+        try:
+            async with asyncio.timeout(self._services.policy.forgotten_seconds if removable else None):
+                await desk.ask_take_out(removable=removable)
+        except TimeoutError:
+            await self._tell_of_forgotten(desk, tokens)
+
+    async def _tell_of_forgotten(self, desk: Desk, tokens: list[TokenFacts]) -> None:
+        """Say it, ring, and call staff once, until the token is out."""
+        records = [self._services.journal.begin_visit(each.serial) for each in tokens]
+        for record in records:
+            await _note(record, Event.FORGOTTEN)
+        self._call_staff(Code.TOKEN_FORGOTTEN)
+        ringing = asyncio.create_task(self._ring(desk), name="ring")
+        try:
+            await desk.show_forgotten()
+        finally:
+            ringing.cancel()
+            for record in records:
+                await _note(record, Event.FORGOTTEN_TAKEN_OUT)
+
+    async def _ring(self, desk: Desk) -> None:
+        for _ in range(self._services.policy.forgotten_rings):
+            desk.ring()
+            await asyncio.sleep(self._services.policy.forgotten_ring_seconds)
 
     async def _until_out(self, tokens: list[TokenFacts]) -> None:
         while True:
             if not any([await self._is_in(each) for each in tokens]):
                 return
             await asyncio.sleep(LOOK_EVERY)
+
+
+async def _note(record: VisitRecord, event: Event) -> None:
+    with suppress(KioskError):  # a journal that cannot be written is told elsewhere
+        await record.note(event, code=Code.TOKEN_FORGOTTEN)
 
 
 async def _nobody_after(limit: IdleLimit) -> None:

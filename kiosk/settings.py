@@ -182,6 +182,12 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """20 at least, so that everybody has the time to answer (EN 301 549, ADA 707)."""
     self_press_seconds: Annotated[int, Meta(gt=0)] = 30
     """After so long a dialog with a lone OK presses itself."""
+    forgotten_seconds: Annotated[float, Meta(gt=0)] = 20.0
+    """A USB that stays in so long after the visit has been forgotten: it rings, and staff are called."""
+    forgotten_ring_seconds: Annotated[float, Meta(ge=1)] = 5.0
+    """From one ring to the next."""
+    forgotten_rings: Annotated[int, Meta(ge=1, le=1000)] = 24
+    """After so many it is quiet; the screen and the call stay."""
     pin_shortest: Annotated[int, Meta(ge=1)] = 4
     pin_longest: Annotated[int, Meta(le=64)] = 16
     pin_tries: Annotated[int, Meta(ge=1)] = 3

@@ -39,6 +39,7 @@ from screens.certificate_import import CertificateImportScreen
 from screens.choose_id import ChooseIdScreen
 from screens.choose_token import ChooseTokenScreen
 from screens.completion_usb import CompletionUsbScreen
+from screens.forgotten import ForgottenScreen
 from screens.frame import Frame, Question
 from screens.help_page import HelpPageScreen
 from screens.idle_warning import IdleWarningScreen
@@ -168,6 +169,14 @@ class ScreenDesk:
     async def ask_take_out(self, *, removable: bool) -> None:
         """Ask to take the token out."""
         await self._ask(TakeOutScreen(self._lobby, removable=removable))
+
+    async def show_forgotten(self) -> None:
+        """Say that the token has been forgotten."""
+        await self._ask(ForgottenScreen(self._lobby))
+
+    def ring(self) -> None:
+        """The terminal's bell."""
+        self._app.bell()
 
     def close(self) -> None:
         """The visit is over: hold nothing of it."""

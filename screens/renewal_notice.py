@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from textual import on
 
 from kiosk.desk import NoticeAnswer, RenewalNotice
-from kiosk.moments import date_words, days_words, until_words
+from kiosk.moments import Left, date_words, left_of, today_words, until_words
 from kiosk.words import holder_words
+from screens.countdown import count_down
 from screens.frame import Question
 from screens.lobby import Lobby
-from screens.widgets.blocks import Beside, Big, Block, Facts, Gap, Heading, Meter, Prose
+from screens.widgets.blocks import Beside, Big, Block, Facts, Gap, Heading, Meter, Prose, Together
 from screens.widgets.choice import Choice
 from screens.widgets.looks import Look
+from screens.widgets.page import Page
 from screens.widgets.trail import Stage
+
+_LAST_DAY = timedelta(days=1)
 
 
 class RenewalNoticeScreen(Question[NoticeAnswer]):
@@ -26,9 +30,12 @@ class RenewalNoticeScreen(Question[NoticeAnswer]):
     def __init__(self, lobby: Lobby, notice: RenewalNotice) -> None:
         super().__init__(lobby)
         self._notice = notice
+        self._shown_at = lobby.clock()
+        self._said: Left | None = None
+        """What is told to be left."""
 
     def blocks(self) -> Sequence[Block]:
-        """Days left first, then whose and until when, then the year."""
+        """The time left first, then whose and until when, then the year."""
         texts = self.lobby.texts
         certificate = self._notice.credential.certificate
         return [
@@ -36,7 +43,7 @@ class RenewalNoticeScreen(Question[NoticeAnswer]):
             Gap(),
             Prose(texts("notice.body")),
             Gap(),
-            Beside(self._days(), self._facts(), left_width=24),
+            Beside(self._time_left(), self._facts(), left_width=24),
             Gap(),
             Meter(
                 used_up(certificate.not_before, certificate.not_after, self._notice.now),
@@ -52,13 +59,27 @@ class RenewalNoticeScreen(Question[NoticeAnswer]):
         texts = self.lobby.texts
         return [Choice(texts("notice.now"), digit="1", id="now"), Choice(texts("notice.later"), digit="2", id="later")]
 
-    def _days(self) -> Block:
-        texts, days = self.lobby.texts, self._notice.days_left
-        if days < 1:
-            return Prose(days_words(days, texts), Look.WARNING)
-        return Big(
-            str(days), before=texts("days.before"), behind=texts("days.behind-one" if days == 1 else "days.behind")
-        )
+    def on_mount(self) -> None:
+        """The last hours and minutes go by while this is read."""
+        count_down(self, _LAST_DAY.total_seconds(), _nothing, self._tick)
+
+    def _tick(self) -> None:
+        if self._left() != self._said:
+            self.query_one(Page).show(self.blocks())
+
+    def _left(self) -> Left | None:
+        now = self._notice.now + (self.lobby.clock() - self._shown_at)
+        return left_of(self._notice.credential.certificate.not_after, now, self._notice.days_left)
+
+    def _time_left(self) -> Block:
+        texts, self._said = self.lobby.texts, self._left()
+        if self._said is None:
+            return Prose(texts("days.over"), Look.WARNING)
+        left = Big(str(self._said.number), before=texts("days.before"), behind=texts(self._said.unit))
+        if self._notice.days_left > 0:
+            return left
+        end = self._notice.credential.certificate.not_after
+        return Together((Prose(today_words(end, texts), Look.WARNING), left))
 
     def _facts(self) -> Block:
         texts, credential = self.lobby.texts, self._notice.credential
@@ -77,6 +98,10 @@ class RenewalNoticeScreen(Question[NoticeAnswer]):
     @on(Choice.Pressed, "#later")
     def _later(self) -> None:
         self.answer(NoticeAnswer.LATER)
+
+
+def _nothing() -> None:
+    """When the countdown has ended there is nothing to be said anew."""
 
 
 def used_up(begin: datetime, end: datetime, now: datetime) -> float:

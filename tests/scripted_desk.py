@@ -62,6 +62,7 @@ class ScriptedDesk:
     completion: Completion | None = None
     problem: Problem | None = None
     still_there: bool = False
+    rings: int = 0
 
     @property
     def last_touched(self) -> float:
@@ -154,3 +155,9 @@ class ScriptedDesk:
 
     async def ask_take_out(self, *, removable: bool) -> None:
         await self._see("take-out", removable)
+
+    async def show_forgotten(self) -> None:
+        await self._see("forgotten")
+
+    def ring(self) -> None:
+        self.rings += 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Collection
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -19,14 +19,14 @@ from cryptography.x509.oid import NameOID
 
 from kiosk.ca.authority import load_authority
 from kiosk.certificates import read_certificate
-from kiosk.clock import JAPAN, one_year_after, system_clock
+from kiosk.clock import JAPAN, one_year_after, one_year_before, system_clock
 from kiosk.cmp.client import CmpClient, GeneralAnswer
 from kiosk.cmp.envelope import Protector
 from kiosk.cmp.errors import Distrust, TransferError, TransferFailure, UntrustedAnswer
 from kiosk.cmp.issued import Issued, WrongCertificate
 from kiosk.cmp.signing import Signer, SigningKey
 from kiosk.credentials import successor_key_id
-from kiosk.demo_bank import Customer, DemoBank, make_software_token
+from kiosk.demo_bank import Customer, DemoBank, make_software_token, opened, prepare
 from kiosk.desk import (
     Completion,
     CompletionAnswer,
@@ -43,10 +43,12 @@ from kiosk.desk import (
 )
 from kiosk.errors import Changed, Code, Problem
 from kiosk.journal import Event
+from kiosk.moments import left_of
 from kiosk.texts import Texts
 from kiosk.tokens.wire import KeyKind, ObjectKind
 from kiosk.visit import LOOK_EVERY
 from tests.bank import Bank, child_processes, open_bank
+from tests.ready_ca import running_ready_ca
 from tests.scripted_desk import ScriptedDesk
 from tests.tokens.pulled_token import PulledToken
 
@@ -199,6 +201,37 @@ async def test_first_and_last_day_of_the_window(tmp_path: Path, days_left: int) 
         notice = desk.seen[1]
         assert isinstance(notice, RenewalNotice)
         assert notice.days_left == days_left
+
+
+@dataclass(frozen=True, slots=True)
+class LastMoments(Customer):
+    """Comes so many seconds before the end."""
+
+    seconds_left: int = 0
+
+    def validity(self, now: datetime) -> tuple[datetime, datetime]:
+        end = (now + timedelta(seconds=self.seconds_left)).replace(microsecond=0)
+        return one_year_before(end), end
+
+
+@pytest.mark.parametrize(("seconds_left", "says"), [(40 * 60, "分"), (58, "あと1分未満")])
+async def test_a_certificate_in_its_last_hour_and_minute_is_still_offered(
+    tmp_path: Path, seconds_left: int, says: str
+) -> None:
+    await prepare(tmp_path, [LastMoments(0, KeyKind.EC_P256, seconds_left=seconds_left)], keep=False)
+    with opened(tmp_path, "ja", running_ready_ca) as demo:
+        bank = Bank(demo)
+        old = await bank.credential()
+        desk = ScriptedDesk()
+        outcome = await bank.visit(desk)
+        assert desk.asked == ["pin", "notice", *SAVE]
+        notice = desk.seen[1]
+        assert isinstance(notice, RenewalNotice)
+        left = left_of(old.certificate.not_after, notice.now, notice.days_left)
+        assert left is not None
+        assert says in left.words(Texts("ja"))
+        assert outcome.completion is not None
+        assert bank.states()[old.certificate.serial] == "superseded"
 
 
 async def test_expired(tmp_path: Path) -> None:

@@ -88,6 +88,11 @@ TOKENS = (_token("SHINKIN-USB", "00a1b2c3d4e5"), _token("SHINKIN-USB", "00f6e7d8
 REMINDER = Reminder(date(2027, 10, 24), "TKYM1408054", new_certificate().fingerprint, NOW)
 
 
+def last_notice(before_the_end: timedelta) -> RenewalNotice:
+    """The notice on the last day, so long before the end of the last second."""
+    return RenewalNotice(credential(), 0, OLD_END + timedelta(seconds=1) - before_the_end)
+
+
 def _completion() -> Completion:
     return Completion(Destination.USB, new_certificate(), certificate(), reminder=REMINDER)
 
@@ -100,7 +105,9 @@ SCENES: dict[str, Scene] = {
     "choose-id": lambda desk: desk.choose_id(IdQuestion(IDS[:2])),
     "choose-id-many": lambda desk: desk.choose_id(IdQuestion(IDS * 2)),
     "renewal-notice": lambda desk: desk.show_notice(RenewalNotice(credential(), 20, NOW)),
-    "renewal-notice-last-day": lambda desk: desk.show_notice(RenewalNotice(credential(), 0, NOW)),
+    "renewal-notice-last-day": lambda desk: desk.show_notice(last_notice(timedelta(hours=9, minutes=54))),
+    "renewal-notice-last-hour": lambda desk: desk.show_notice(last_notice(timedelta(minutes=40))),
+    "renewal-notice-last-minute": lambda desk: desk.show_notice(last_notice(timedelta(seconds=30))),
     "main-menu": lambda desk: desk.choose_from_menu(MainMenu(credential(), 20, None)),
     "main-menu-early": lambda desk: desk.choose_from_menu(MainMenu(credential(new_certificate()), 365, NOW)),
     "certificate-details": lambda desk: desk.show_details(CertificateDetails(credential(), 20, AUTHORITY)),
@@ -128,6 +135,7 @@ SCENES: dict[str, Scene] = {
     "problem-unfinished": lambda desk: desk.show_problem(Problem(Code.TOKEN_TAKEN_OUT, Changed.UNFINISHED)),
     "idle-warning": lambda desk: desk.ask_still_there(20),
     "take-out": lambda desk: desk.ask_take_out(removable=True),
+    "forgotten": lambda desk: desk.show_forgotten(),
     "take-out-fixed": lambda desk: desk.ask_take_out(removable=False),
 }
 BOARDS: dict[str, tuple[Standby, Problem | None]] = {

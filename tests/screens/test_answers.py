@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from typing import Any
 
 from textual.pilot import Pilot
 
+from kiosk.app import KioskApp
 from kiosk.desk import (
     Completion,
     CompletionAnswer,
@@ -26,8 +28,10 @@ from kiosk.desk import (
 )
 from kiosk.errors import Code, Problem
 from screens.frame import Question
-from tests.screens.samples import NOW, certificate, credential, new_certificate
-from tests.screens.stage import OneQuestion, asking, for_ever, until
+from screens.renewal_notice import RenewalNoticeScreen
+from tests.screens.gallery import last_notice
+from tests.screens.samples import NOW, certificate, credential, fixed_clock, new_certificate
+from tests.screens.stage import BRANCH, SIZE, OneQuestion, asking, for_ever, screen_text, until
 
 Ask = Callable[[Desk], Awaitable[Any]]
 LONG = 600
@@ -332,3 +336,38 @@ async def test_taking_out_is_not_answered_by_hand() -> None:
         await pilot.click("#sheet")
         await pilot.pause()
         assert reception.answers == []
+
+
+async def test_the_last_minutes_go_by_while_the_notice_is_read() -> None:
+    now = [NOW]
+    reception = OneQuestion(lambda desk: desk.show_notice(last_notice(timedelta(minutes=61))))
+    app = KioskApp(reception, BRANCH, lambda: now[0], settle_seconds=0.0)
+    async with app.run_test(size=SIZE):
+        await until(lambda: isinstance(app.screen, RenewalNoticeScreen) and "時間" in screen_text(app))
+        now[0] += timedelta(minutes=2)
+        await until(lambda: "時間" not in screen_text(app) and "分" in screen_text(app))
+        now[0] += timedelta(hours=1)
+        await until(lambda: "有効期限が切れています" in screen_text(app))
+        assert reception.answers == []
+
+
+async def test_a_forgotten_token_is_not_taken_out_by_hand() -> None:
+    async with asking(lambda desk: desk.show_forgotten()) as (pilot, reception):
+        assert "専用USBをお忘れです" in screen_text(pilot.app)
+        await pilot.press("enter", "1", "0", "escape", "7")
+        await pilot.click("#sheet")
+        await pilot.pause()
+        assert reception.answers == []
+
+
+async def test_the_desk_rings_the_terminal() -> None:
+    async def ring(desk: Desk) -> None:
+        desk.ring()
+
+    bells: list[None] = []
+    reception = OneQuestion(ring)
+    app = KioskApp(reception, BRANCH, fixed_clock, settle_seconds=0.0)
+    app.bell = lambda: bells.append(None)  # type: ignore[method-assign]
+    async with app.run_test(size=SIZE):
+        await reception.ended()
+    assert bells == [None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
 from textual.pilot import Pilot
@@ -36,6 +37,7 @@ from screens.standby import StandbyScreen
 from screens.widgets.choice import Choice
 from screens.widgets.pin_pad import PadKey
 from tests.bank import Bank
+from tests.screens.gallery import last_notice
 from tests.screens.samples import NOW, certificate, credential, fixed_clock, new_certificate
 from tests.screens.stage import for_ever, until
 from tests.scripted_desk import ScriptedDesk
@@ -52,6 +54,7 @@ class ScriptedReception:
 
     problem: Problem | None = None
     """What goes wrong once the PIN has been taken."""
+    notice: RenewalNotice = field(default_factory=lambda: RenewalNotice(credential(), 20, NOW))
     idle: bool = False
     """Whether the customer is asked, at the question where to save, if he is still there."""
     visits: int = 0
@@ -79,7 +82,7 @@ class ScriptedReception:
             return None
         if self.problem:
             return self.problem
-        if await desk.show_notice(RenewalNotice(credential(), 20, NOW)) is NoticeAnswer.NOW:
+        if await desk.show_notice(self.notice) is NoticeAnswer.NOW:
             done = await self._renew(desk)
             if done:
                 return done
@@ -289,6 +292,16 @@ OUT: Way = [("TakeOutScreen", press("ok"))]
 
 PATHS: dict[str, tuple[Callable[[], ScriptedReception], Way, type | None]] = {
     "now": (ScriptedReception, [*NOW_, *SAVED, *OUT], Completion),
+    "now, in the last hour": (
+        lambda: ScriptedReception(notice=last_notice(timedelta(minutes=59))),
+        [*NOW_, *SAVED, *OUT],
+        Completion,
+    ),
+    "later, in the last minute": (
+        lambda: ScriptedReception(notice=last_notice(timedelta(seconds=59))),
+        [*LATER, ("MainMenuScreen", press("renew")), *SAVED, *OUT],
+        Completion,
+    ),
     "later": (ScriptedReception, [*LATER, ("MainMenuScreen", press("renew")), *SAVED, *OUT], Completion),
     "back at the PIN": (ScriptedReception, [("PinScreen", leave_pin), *OUT], None),
     "back at the notice": (ScriptedReception, [*LATER, *LEAVE, *OUT], None),
