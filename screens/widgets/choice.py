@@ -10,12 +10,14 @@ from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 
-from screens.widgets.phrases import wrap
+from screens.widgets.phrases import widest_phrase, wrap
 
 NARROWEST = 18
 """Cells of the narrowest button, its border included."""
-_FRAME = 4
-"""Cells a button's border and padding take."""
+TIGHT = "-tight"
+"""The class of a button without room to spare beside its label."""
+_BORDER = 2
+_PADDING = 2
 
 
 class Choice(Widget, can_focus=True):
@@ -76,11 +78,15 @@ class Choice(Widget, can_focus=True):
     def least_width(self) -> int:
         """Cells the button needs to say its label in one line."""
         longest = max(cell_len(self.label), cell_len(self._room_for))
-        return max(NARROWEST, longest + cell_len(self._chip()) + 2 + _FRAME)
+        return max(NARROWEST, longest + cell_len(self._chip()) + 2 + self._frame())
+
+    def whole_width(self) -> int:
+        """Cells below which a word of its label or note is broken."""
+        return cell_len(self._chip()) + 1 + max(map(widest_phrase, (self.label, self.note))) + self._frame()
 
     def rows_at(self, width: int) -> int:
         """Rows the button takes at `width` cells, its border included."""
-        return 2 + len(self._lines(width - _FRAME))
+        return _BORDER + len(self._lines(width - self._frame()))
 
     def render(self) -> Content:
         """The key, the label, and the note below."""
@@ -96,6 +102,9 @@ class Choice(Widget, can_focus=True):
         if event.key in {"enter", "space"}:
             event.stop()
             self.press()
+
+    def _frame(self) -> int:
+        return _BORDER if self.has_class(TIGHT) else _BORDER + _PADDING
 
     def _chip(self) -> str:
         return f" {self.digit} " if self.digit else ""

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widget import Widget
 
-from screens.widgets.choice import Choice
+from screens.widgets.choice import TIGHT, Choice
 
 _GAP = 2
 _NARROW = 60
@@ -46,6 +46,8 @@ class Choices(Widget):
         forward = [each for each in shown if not each.back]
         back = [each for each in shown if each.back]
         gap = self._gap()
+        for each in self.buttons:
+            each.set_class(gap < _GAP, TIGHT)
         one_row = bool(forward) and sum(each.least_width() + gap for each in shown) - gap <= width
         self.set_class(not one_row, "-stacked")
         self.set_class(gap < _GAP, "-narrow")
@@ -61,11 +63,20 @@ class Choices(Widget):
         gap = self._gap()
         share = min(_WIDEST, (width - gap * (len(row) - 1)) // len(row))
         equal = equal or sum(each.least_width() + gap for each in row) - gap > width
-        for each in row:
-            each.styles.width = share if equal else each.least_width()
-        rows = max(each.rows_at(share) for each in row)
+        widths = self._widths(row, share, width) if equal else [each.least_width() for each in row]
+        for each, cells in zip(row, widths, strict=True):
+            each.styles.width = cells
+        rows = max(each.rows_at(cells) for each, cells in zip(row, widths, strict=True))
         self._heighten(row, rows)
         return rows
+
+    def _widths(self, row: Sequence[Choice], share: int, width: int) -> list[int]:
+        """The same for all; more for the one whose words would be broken, where the others can do with less."""
+        whole = [each.whole_width() for each in row]
+        spare = width - self._gap() * (len(row) - 1) - sum(whole)
+        if max(whole) <= share or spare < 0:
+            return [share] * len(row)
+        return [cells + spare // len(row) for cells in whole]
 
     def _gap(self) -> int:
         return _GAP if self.size.width >= _NARROW else 1

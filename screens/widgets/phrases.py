@@ -28,6 +28,11 @@ def wrap(text: str, width: int) -> list[str]:
     return [line for paragraph in text.split("\n") for line in _wrapped(paragraph, max(width, 2))]
 
 
+def widest_phrase(text: str) -> int:
+    """Cells of the widest part of `text` that is not broken as long as a line has room for it."""
+    return max((cell_len(unit.strip()) for line in text.split("\n") for unit in _units(line)), default=0)
+
+
 def _wrapped(paragraph: str, width: int) -> list[str]:
     lines = [""]
     for unit in _units(paragraph):

@@ -41,6 +41,8 @@ ORDER = {
     "choose-id": "Several IDs on one token: which one?",
     "renewal-notice": "電子証明書更新通知: thirty days or less.",
     "renewal-notice-last-day": "The same on the last day.",
+    "renewal-notice-last-hour": "In the last hour.",
+    "renewal-notice-last-minute": "In the last minute.",
     "main-menu": "メイン, with a certificate that can be renewed.",
     "main-menu-early": "メイン, with one that cannot be renewed yet.",
     "certificate-details": "証明書情報.",
@@ -63,6 +65,7 @@ ORDER = {
     "problem": "Something went wrong: what, and what to do now.",
     "idle-warning": "Nobody has touched the kiosk for a while.",
     "take-out": "The token is to be taken out.",
+    "forgotten": "It has not been taken out: it rings, and staff are called.",
     "take-out-fixed": "Goodbye, where there is nothing to take out.",
 }
 """The order of the manual, with a line each; what the gallery has besides comes behind, and is named by itself."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import combinations
+from itertools import accumulate, combinations
 
 import pytest
 from rich.cells import cell_len
@@ -12,6 +12,7 @@ from textual.geometry import Region
 from textual.widget import Widget
 
 from kiosk.desk import Desk, PinQuestion, Tries
+from screens.widgets import phrases
 from screens.widgets.blocks import Block, Drawn
 from screens.widgets.choice import Choice
 from screens.widgets.choices import Choices
@@ -91,11 +92,24 @@ def bad_buttons(tour: Tour) -> list[str]:
     for each in buttons:
         if each.region.height < each.rows_at(each.region.width):
             found.append(f"{each!r} cannot say all of {each.label!r}")
+        hang = cell_len(each._chip()) + 1
+        found += [f"{each!r} breaks a word: {lines}" for lines in broken_words(each, each.size.width - hang)]
     found += [
         f"{one!r} and {other!r} overlap"
         for one, other in combinations((*buttons, *keys), 2)
         if one.region.overlaps(other.region)
     ]
+    return found
+
+
+def broken_words(button: Choice, width: int) -> list[list[str]]:
+    """The label and the note, where a line of them ends inside a word of English or a phrase of Japanese."""
+    found = []
+    for text in filter(None, (button.label, button.note)):
+        ends = set(accumulate(len(solid(phrase)) for phrase in phrases._units(text)))
+        lines = phrases.wrap(text, width)
+        if not set(accumulate(len(solid(line)) for line in lines)) <= ends:
+            found.append(lines)
     return found
 
 
