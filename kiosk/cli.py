@@ -29,6 +29,22 @@ class _Commands(click.Group):
         return command if isinstance(command, click.Command) else None
 
 
+class _Language(click.ParamType[str]):
+    """One of the languages there is a catalogue for."""
+
+    name = "language"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        from kiosk.texts import languages
+
+        return f"[{'|'.join(languages())}]"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from kiosk.texts import languages
+
+        return value if value in languages() else self.fail(f"one of {', '.join(languages())} is wanted", param, ctx)
+
+
 @click.group(cls=_Commands)
 def main() -> None:
     """Renew the electronic certificates of internet banking at a full-screen terminal."""
@@ -52,7 +68,7 @@ def run(settings: Path) -> None:
 @click.option("--plain", is_flag=True, help="Line by line instead of full screen.")
 @click.option("--yes", is_flag=True, help="With --plain: ask nothing, renew now, into the USB.")
 @click.option("--keep", is_flag=True, help="Go on with the token of the last demo.")
-@click.option("--language", type=click.Choice(["ja", "en"]), default="ja", show_default=True)
+@click.option("--language", type=_Language(), default="ja", show_default=True)
 @click.option(
     "--days-left",
     type=click.IntRange(-3650, 364),

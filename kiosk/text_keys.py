@@ -81,7 +81,7 @@ TextKey = Literal[
     "key-export.body",
     "key-export.heading",
     "key-export.no-return",
-    "language.other",
+    "language.name",
     "menu.body",
     "menu.change-pin",
     "menu.details",

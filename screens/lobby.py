@@ -51,6 +51,10 @@ class Lobby:
         known = languages()
         return known[(known.index(self.texts.language) + 1) % len(known)]
 
+    def next_language_name(self) -> str:
+        """What the next language calls itself."""
+        return Texts(self.next_language())("language.name")
+
     def reset(self) -> None:
         """Back to what the branch wants for a new customer."""
         self.speak(self.branch.language)

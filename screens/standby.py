@@ -94,7 +94,7 @@ class StandbyScreen(Frame):
             *(begin if self._standby is Standby.READY else []),
             Choice(texts("call.button"), digit="3", off=self._coming, id="call"),
             self.theme_choice(),
-            Choice(texts("language.other"), digit="9", back=True, id="language"),
+            Choice(self.lobby.next_language_name(), digit="9", back=True, id="language"),
         ]
 
     def hint(self) -> str:

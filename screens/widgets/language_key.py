@@ -47,5 +47,5 @@ class LanguageKey(Widget, can_focus=True):
             self.post_message(self.Pressed())
 
     def _words(self) -> str:
-        other = self._lobby.texts("language.other")
+        other = self._lobby.next_language_name()
         return f" {self._digit} {other} " if self._digit else f" {other} "
