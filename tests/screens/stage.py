@@ -90,6 +90,15 @@ async def until(holds: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def at_rest(pilot: Pilot[Any]) -> str:
+    """What can be read on the screen, once it does not change any more."""
+    before, now = "", screen_text(pilot.app)
+    while now != before:
+        await pilot.pause()
+        before, now = now, screen_text(pilot.app)
+    return now
+
+
 def kiosk(app: App[Any]) -> KioskApp:
     """The app of a pilot, by its type."""
     assert isinstance(app, KioskApp)

@@ -20,7 +20,7 @@ from screens.widgets.pin_field import PinField
 from screens.widgets.qr_picture import qr_rows
 from tests.screens.gallery import BOARDS, NAMES, SCENES, gallery_app
 from tests.screens.samples import fixed_clock
-from tests.screens.stage import BRANCH, SIZE, OneQuestion, asking, kiosk, screen_text, until
+from tests.screens.stage import BRANCH, SIZE, OneQuestion, asking, at_rest, kiosk, screen_text, until
 from tests.screens.tour import touring
 
 ASKED = [name for name in NAMES if name not in {*BOARDS, "between"}]
@@ -34,11 +34,11 @@ async def test_every_screen_says_the_same_as_if_it_had_been_made_in_that_languag
     async with touring("en", SIZE, branch=BRANCH) as tour:
         for name in ASKED:
             await tour.show(name)
-            made_in_english[name] = screen_text(tour.app)
+            made_in_english[name] = await at_rest(tour.pilot)
     async with touring("ja", SIZE, branch=BRANCH) as tour:
         for name, english in made_in_english.items():
             await tour.show(name)
-            japanese = screen_text(tour.app)
+            japanese = await at_rest(tour.pilot)
             await press_language(tour.pilot)
             wrong += [f"{name}: said otherwise"] * (screen_text(tour.app) != english)
             await press_language(tour.pilot)
@@ -48,8 +48,10 @@ async def test_every_screen_says_the_same_as_if_it_had_been_made_in_that_languag
 
 
 async def press_language(pilot: Pilot[None]) -> None:
+    speaks = kiosk(pilot.app)._lobby.texts.language
     pilot.app.screen.query_one(LanguageKey).post_message(LanguageKey.Pressed())
-    await pilot.pause(0.1)
+    await until(lambda: kiosk(pilot.app)._lobby.texts.language != speaks)
+    await at_rest(pilot)
 
 
 def unnamed(text: str) -> str:

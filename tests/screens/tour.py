@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -74,13 +74,24 @@ class Tour:
         """Show the scene or board `name` of the gallery, and wait until it stands."""
         if name in BOARDS:
             self.guide.tell(None, BOARDS[name])
-            await until(lambda: isinstance(self.app.screen, StandbyScreen) and self.app.screen.is_mounted)
-            await self.pilot.pause(0.05)  # the board is drawn anew by a call of its own
+            await until(self._shows(BOARDS[name]))
             await self.settle()
         elif name == "between":
             await self._show(SCENES[name], BetweenScreen)
         else:
             await self.ask(SCENES[name])
+
+    def _shows(self, board: tuple[Standby, Problem | None]) -> Callable[[], bool]:
+        def shows() -> bool:
+            screen = self.app.screen
+            return (
+                isinstance(screen, StandbyScreen)
+                and screen.is_mounted
+                and (screen._standby, screen._problem) == board
+                and bool(screen.query("#begin")) == (board[0] is Standby.READY)
+            )
+
+        return shows
 
     async def ask(self, scene: Scene) -> None:
         """Show any other question."""
