@@ -18,7 +18,9 @@ TEST_NEEDS := $(RUN_NEEDS) pkcs11-tool:opensc openssl:openssl p11-kit:p11-kit \
 PICTURE_NEEDS := Xvfb:xvfb weston:weston foot:foot import:imagemagick xdotool:xdotool \
 	/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
 
-.PHONY: snapshots pictures system-pictures run setup test soak check format lock clean system-run system-test
+BENCH ?= $(basename $(notdir $(wildcard tests/benchmarks/bench_*.py)))
+
+.PHONY: bench snapshots pictures system-pictures run setup test soak check format lock clean system-run system-test
 
 run: setup
 	@$(BIN)/python -m kiosk demo $(ARGS)
@@ -36,6 +38,10 @@ snapshots: $(READY)
 # the tests that try things at random, for as long as it takes; KIOSK_SOAK is the number of tries of each kind
 soak: system-test $(READY)
 	@KIOSK_SOAK=$${KIOSK_SOAK:-5000} $(BIN)/python -m pytest tests/ca/test_mutation.py $(ARGS)
+
+# BENCH=bench_standby runs one of them alone
+bench: system-test $(READY)
+	@for each in $(BENCH); do $(BIN)/python -m tests.benchmarks.$$each $(ARGS); done
 
 # what every screen looks like on a real terminal, for docs/screens.md
 pictures: system-pictures $(READY)

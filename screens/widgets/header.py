@@ -8,6 +8,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from kiosk.moments import now_words
+from screens.countdown import STEP
 from screens.lobby import Lobby
 from screens.widgets.language_key import LanguageKey
 from screens.widgets.plain_text import printable
@@ -34,6 +35,10 @@ class Header(Widget):
         """The button, at the right end of the column."""
         if self._language:
             yield self._language
+
+    def on_mount(self) -> None:
+        """Look at the clock every second; nothing is drawn before another minute has come."""
+        self.set_interval(STEP, self._tick)
 
     def on_resize(self) -> None:
         """Keep the button in its column."""

@@ -44,6 +44,13 @@ class Terminal:
             assert time.monotonic() < end, f"{wanted} did not come; the screen is:\n{self.text()}"
             self._read()
 
+    def read_for(self, seconds: float) -> int:
+        """Read on for so long; how many bytes came."""
+        before, end = len(self.raw), time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._read()
+        return len(self.raw) - before
+
     def press(self, keys: str) -> None:
         """Type `keys` as somebody does who has read the screen first: sooner they do not count."""
         time.sleep(1.5 * SETTLE_SECONDS)

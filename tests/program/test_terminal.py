@@ -15,6 +15,8 @@ from tests.program.terminal import Terminal
 from tests.program.test_demo import pkcs11_tool
 
 NORMAL_SCREEN = b"\x1b[?1049l"
+MINUTE_SHOWN_BY = 4
+"""Seconds of a minute by which the header has shown it, also on a busy machine."""
 NO_MOUSE = b"\x1b[?1003l"
 
 
@@ -77,6 +79,22 @@ def test_a_whole_visit_by_keystrokes(demo: Demo, directory: Path) -> None:
     terminal.press("\x11")
     assert terminal.wait_for_end() == 0
     assert NORMAL_SCREEN in terminal.raw
+
+
+def test_standby_writes_nothing_while_nothing_changes(demo: Demo) -> None:
+    """Not one byte in five seconds; only the minute in the header may come, and is waited for."""
+    terminal = demo()
+    terminal.wait_for("はじめる")
+    while terminal.read_for(1.0):
+        pass  # still being drawn
+    while True:
+        while time.localtime().tm_sec < MINUTE_SHOWN_BY:
+            terminal.read_for(1.0)
+        minute = time.localtime().tm_min
+        written = terminal.read_for(5.0)
+        if time.localtime().tm_min == minute:
+            break
+    assert written == 0
 
 
 def test_english(demo: Demo) -> None:
