@@ -140,6 +140,10 @@ class KioskApp(App[None], inherit_bindings=False):
         """No action at all is allowed: the screens answer keys and touches themselves."""
         return False
 
+    async def run_action(self, *_args: object, **_options: object) -> bool:
+        """Nor is one of the widget that has the focus, which `check_action` is not asked about."""
+        return False
+
     def open_url(self, url: str, *, new_tab: bool = True) -> None:
         """A kiosk opens nothing."""
 

@@ -531,6 +531,22 @@ async def test_the_token_may_go_while_the_completion_is_read(bank: Bank, tmp_pat
     assert desk.asked[-1] == "completion"
 
 
+async def test_a_customer_who_reads_slowly_is_asked_as_often_as_it_takes(bank: Bank) -> None:
+    """One touch extends, ten times at least (EN 301 549); it is never too often."""
+    most = 12
+
+    class Desk(ScriptedDesk):
+        async def ask_still_there(self, seconds: int) -> bool:
+            await super().ask_still_there(seconds)
+            return self.asked.count("idle") <= most
+
+    desk = Desk(leaves_at="destination")
+    outcome = await bank.with_policy(idle_seconds=0.05).visit(desk)
+    assert (outcome.completion, outcome.problem) == (None, None)
+    assert desk.asked.count("idle") == most + 1
+    assert Event.IDLE in bank.events()
+
+
 async def test_a_customer_who_walks_away_is_warned_and_logged_out(bank: Bank) -> None:
     token, ledger = await bank.inventory(), bank.ledger()
     desk = ScriptedDesk(leaves_at="destination")

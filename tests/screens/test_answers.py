@@ -28,6 +28,7 @@ from kiosk.desk import (
 )
 from kiosk.errors import Code, Problem
 from screens.frame import Question
+from screens.idle_warning import IdleWarningScreen
 from screens.renewal_notice import RenewalNoticeScreen
 from tests.screens.gallery import last_notice
 from tests.screens.samples import NOW, certificate, credential, fixed_clock, new_certificate
@@ -358,6 +359,22 @@ async def test_a_forgotten_token_is_not_taken_out_by_hand() -> None:
         await pilot.click("#sheet")
         await pilot.pause()
         assert reception.answers == []
+
+
+async def test_the_idle_warning_rings_and_counts_down() -> None:
+    now = [NOW]
+    bells: list[None] = []
+    reception = OneQuestion(lambda desk: desk.ask_still_there(20))
+    app = KioskApp(reception, BRANCH, lambda: now[0], settle_seconds=0.0)
+    app.bell = lambda: bells.append(None)  # type: ignore[method-assign]
+    async with app.run_test(size=SIZE):
+        await until(lambda: isinstance(app.screen, IdleWarningScreen))
+        await until(lambda: screen_text(app).strip())
+        before = screen_text(app)
+        now[0] += timedelta(seconds=7)
+        await until(lambda: screen_text(app) != before)
+        assert reception.answers == []
+    assert bells == [None]
 
 
 async def test_the_desk_rings_the_terminal() -> None:
