@@ -99,7 +99,8 @@ async def test_what_was_issued_survives_kill_9(office: Office) -> None:
         async with open_http_client(roots) as http:
             issued = await office.client(http, url).update(holder, key)
         process.kill()
-    with serving(directory) as (url, _):
+    # At the same port: what follows in a transaction goes to where it began (RFC 9483 §6.1).
+    with serving(directory, "--port", str(httpx.URL(url).port)) as (url, _):
         async with open_http_client(roots) as http:
             client = office.client(http, url)
             again = await client.update(holder, key)
