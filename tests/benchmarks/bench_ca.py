@@ -71,7 +71,8 @@ class Times:
 
     def __str__(self) -> str:
         tenths = statistics.quantiles(self.walls, n=10)
-        told = f"{self.name:18} wall {self.wall:6.2f} ms (10-90 %: {tenths[0]:.2f}-{tenths[-1]:.2f})"
+        spread = f"10-90 %: {tenths[0]:.2f}-{tenths[-1]:.2f}, least {min(self.walls):.2f}"
+        told = f"{self.name:18} wall {self.wall:6.2f} ms ({spread})"
         if self.bare is not None:
             told += f", of it transport {self.bare:5.2f}, server's own {self.wall - self.bare:6.2f}"
         return f"{told}; CPU {self.cpu:5.2f} ms"
