@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import httpx
@@ -199,12 +199,7 @@ class CmpClient:
             CmpError: as with `update`.
         """
         body = await write_request(new_key, subject_der=subject or der.EMPTY_SEQUENCE)
-        wanted = Wanted(
-            key=new_key.public_key,
-            subject_der=subject,
-            ca_pubs_allowed=self.peer.ca_pubs_ignored or isinstance(protector, SharedSecret),
-        )
-        return await self._certify(BodyType.IR, body, protector, wanted)
+        return await self._certify(BodyType.IR, body, protector, self._wanted(protector, new_key, subject))
 
     async def certify(self, signer: Signer, new_key: SigningKey, subject: bytes | None = None) -> Issued:
         """Ask for a further certificate, as the holder of one (`cr`, RFC 9483 §4.1.2); see `enrol`.
@@ -213,7 +208,7 @@ class CmpClient:
             CmpError: as with `update`.
         """
         body = await write_request(new_key, subject_der=subject or der.EMPTY_SEQUENCE)
-        return await self._certify(BodyType.CR, body, signer, self._wanted(new_key, subject))
+        return await self._certify(BodyType.CR, body, signer, self._wanted(signer, new_key, subject))
 
     async def certify_pkcs10(self, protector: Protector, new_key: SigningKey, subject: bytes) -> Issued:
         """Ask for a certificate by a request in PKCS #10 (`p10cr`, RFC 9483 §4.1.4).
@@ -221,12 +216,7 @@ class CmpClient:
         Raises:
             CmpError: as with `update`.
         """
-        wanted = Wanted(
-            key=new_key.public_key,
-            subject_der=subject,
-            request_ids=_PKCS10_REQUEST_IDS,
-            ca_pubs_allowed=self.peer.ca_pubs_ignored,
-        )
+        wanted = replace(self._wanted(protector, new_key, subject), request_ids=_PKCS10_REQUEST_IDS)
         return await self._certify(BodyType.P10CR, await write_pkcs10(new_key, subject), protector, wanted)
 
     async def update(self, signer: Signer, new_key: SigningKey) -> Issued:
@@ -249,12 +239,7 @@ class CmpClient:
             subject_der=old.subject_der if self.peer.subject_in_update else None,
             old=old if self.peer.old_certificate_in_update else None,
         )
-        wanted = Wanted(
-            key=new_key.public_key,
-            subject_der=old.subject_der,
-            outlasting=old.not_after,
-            ca_pubs_allowed=self.peer.ca_pubs_ignored,
-        )
+        wanted = replace(self._wanted(signer, new_key, old.subject_der), outlasting=old.not_after)
         return await self._certify(BodyType.KUR, body, signer, wanted)
 
     async def confirm(self, issued: Issued) -> None:
@@ -377,8 +362,12 @@ class CmpClient:
         named = certificate.signature_hash is None and self.peer.newest_version >= PVNO_2021
         return _SHA512 if named else None
 
-    def _wanted(self, new_key: SigningKey, subject: bytes | None) -> Wanted:
-        return Wanted(key=new_key.public_key, subject_der=subject, ca_pubs_allowed=self.peer.ca_pubs_ignored)
+    def _wanted(self, protector: Protector, new_key: SigningKey, subject: bytes | None) -> Wanted:
+        return Wanted(
+            key=new_key.public_key,
+            subject_der=subject,
+            ca_pubs_allowed=self.peer.ca_pubs_ignored or isinstance(protector, SharedSecret),
+        )
 
     def _begin(self, operation: Operation, protector: Protector) -> Transaction:
         return Transaction(self._channel, self.peer.address(self._url, operation), protector)
