@@ -22,6 +22,7 @@ from kiosk.credentials import Credential, successor_key_id
 from kiosk.errors import Changed, Code, KioskError
 from kiosk.journal import Event, VisitRecord
 from kiosk.problems import as_problems, ca_problem
+from kiosk.request_keys import requesting
 from kiosk.services import Services
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.inventory import PENDING_LABEL, Inventory
@@ -126,7 +127,9 @@ class Renewal:
         await self.record.note(Event.REQUESTING, serial=self.old.certificate.serial)
         with as_problems():
             try:
-                self._issued = await self.services.ca.update(self._old_signer(), self._new_key())
+                self._issued = await self.services.ca.update(
+                    self._old_signer(), requesting(self._new_key(), self._peer)
+                )
             except WrongCertificate as error:
                 await self._reject(error)
                 raise
@@ -260,7 +263,7 @@ class Renewal:
         if self._peer.resume is Resume.SAME_KEY:
             return False
         written = inventory.successor(self.old)
-        if written is not None and not self._peer.unconfirmed_ends:
+        if written is not None and self._peer.counts_from_issue:
             self._found = self._checked(written.certificate)
             return False
         if written is not None and not self._accepted:
@@ -285,7 +288,7 @@ class Renewal:
 
     def _old_signer(self) -> Signer:
         chain = self.services.anchors.chain_of(self.old.certificate)
-        return Signer(self.token.key_of(self.old), self.old.certificate, chain)
+        return Signer(requesting(self.token.key_of(self.old), self._peer), self.old.certificate, chain)
 
     def _chosen_kind(self) -> KeyKind:
         return _needed(self._kind)

@@ -13,6 +13,7 @@ from cryptography.x509.oid import NameOID
 from kiosk.cmp.algorithms import Family
 from kiosk.cmp.mac import MacKind
 from kiosk.cmp.peer import PRESETS, Confirming, Operation, Peer, Polling, Resume, SignerRule
+from kiosk.cmp.vocabulary import CMC_CA
 from kiosk.services import open_services, read_anchors
 from kiosk.settings import CaSettings, Settings, SettingsError, load_settings, save_settings
 from kiosk.tokens.process import Limits, ModuleSettings
@@ -252,3 +253,48 @@ def test_addresses_of_a_peer() -> None:
     assert Peer().address("http://ca/", operation) == "http://ca/"
     assert peer.address("http://ca/.well-known/cmp", operation) == "http://ca/.well-known/cmp/p/bank/keyupdate"
     assert peer.address("http://ca/cmp/?x=1", operation) == "http://ca/cmp/p/bank/keyupdate?x=1"
+
+
+PAGE = (Path(__file__).parent.parent / "docs" / "other-cas.md").read_text(encoding="utf-8")
+NOT_OF_A_PRESET = {"preset", "url", "roots", "tls_roots", "time_limit", "pinned_signers", "recipient"}
+
+
+def as_told(value: object) -> str:
+    """As the page writes it."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case timedelta():
+            return f"{value.total_seconds():.0f}"
+        case float():
+            return f"{value:.0f}"
+        case "":
+            return "none"
+        case frozenset():
+            return "all"
+        case _:
+            return str(value)
+
+
+def test_the_page_about_other_cas_tells_every_setting_as_it_is() -> None:
+    rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if "|" in line]
+    told = {name.strip("` "): columns for first, *columns in rows for name in first.split(",")}
+    settings = {each.name for each in msgspec.structs.fields(CaSettings)}
+    assert settings <= set(told)
+    for number, peer in enumerate(PRESETS.values()):
+        known = {name: getattr(peer, name) for name in settings - NOT_OF_A_PRESET if hasattr(peer, name)}
+        known |= {"poll_seconds": peer.polling.total, "poll_longest_wait": peer.polling.longest_wait}
+        assert set(known) == settings - NOT_OF_A_PRESET
+        if peer.signer_rule is SignerRule.ISSUER:
+            del known["signer_purpose"]
+        known = {name: as_told(value) for name, value in known.items()} | {"newest_version": str(peer.newest_version)}
+        if "signer_purpose" in known:
+            assert known["signer_purpose"] == CMC_CA
+            known["signer_purpose"] = "cmcCA"
+        assert {name: told[name][number] for name in known} == known
+
+
+def test_the_examples_for_other_cas_are_understood() -> None:
+    examples = [block.partition("```")[0] for block in PAGE.split("```toml\n")[1:]]
+    presets = [msgspec.convert(msgspec.toml.decode(each)["ca"], CaSettings).preset for each in examples]
+    assert presets == ["ejbca", "rfc9483"]

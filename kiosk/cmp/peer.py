@@ -149,6 +149,11 @@ class Peer:
             case Confirming.NONE:
                 return False
 
+    @property
+    def counts_from_issue(self) -> bool:
+        """Whether a certificate counts though nobody has confirmed it."""
+        return self.confirming is Confirming.NONE or not self.unconfirmed_ends
+
     def secret(self, reference: bytes, secret: bytes) -> SharedSecret:
         """Whoever asks this CA with a one-time code."""
         return SharedSecret(reference=reference, secret=secret, kind=self.code_protection)

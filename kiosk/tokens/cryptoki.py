@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import pkcs11
-from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, SlotFlag, TokenFlag, exceptions
+from pkcs11 import MGF, Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, SlotFlag, TokenFlag, exceptions
 from pkcs11.constants import DEFAULT, CertificateType
 from pkcs11.types import SignMixin
 from pkcs11.util.ec import encode_ecdsa_signature, encode_named_curve_parameters
@@ -191,11 +191,19 @@ class Cryptoki:
             raise Failure(FailureKind.DEVICE, "the token does not tell the public key it made")
         return wire.MadeKeyPair(told)
 
-    def sign(self, key_id: bytes, public: Public | None, data: bytes) -> bytes:
-        """Sign with the oldest mechanisms, which nearly every token has: RSA over DigestInfo, ECDSA over the digest."""
+    def sign(self, key_id: bytes, public: Public | None, data: bytes, *, pss: bool = False) -> bytes:
+        """Sign with the oldest mechanisms, which nearly every token has: RSA over DigestInfo, ECDSA over the digest.
+
+        RSASSA-PSS is younger; a token that does not have it says so.
+        """
         key = self._private_key(key_id, public)
         digest = hashlib.sha256(data).digest()
         offered = self._offered()
+        if key.key_type is KeyType.RSA and pss:
+            parameters = (Mechanism.SHA256, MGF.SHA256, len(digest))
+            if Mechanism.RSA_PKCS_PSS in offered:
+                return bytes(key.sign(digest, mechanism=Mechanism.RSA_PKCS_PSS, mechanism_param=parameters))
+            return bytes(key.sign(data, mechanism=Mechanism.SHA256_RSA_PKCS_PSS, mechanism_param=parameters))
         if key.key_type is KeyType.RSA:
             if Mechanism.RSA_PKCS in offered:
                 return bytes(key.sign(_SHA256_DIGEST_INFO + digest, mechanism=Mechanism.RSA_PKCS))

@@ -134,13 +134,16 @@ class Token:
         """The private key of a credential on this token."""
         return TokenKey(self, credential.key_id, credential.certificate.public_key)
 
-    async def sign(self, key_id: bytes, public: PublicKey, data: bytes) -> bytes:
+    async def sign(self, key_id: bytes, public: PublicKey, data: bytes, *, pss: bool = False) -> bytes:
         """An X.509-form signature with SHA-256 over `data`, by the key with this ID and this public half.
+
+        `pss` for RSASSA-PSS by an RSA key, which not every token can.
 
         Raises:
             TokenError, TokenHangs, TokenProcessDied
         """
-        return await self._process.call(wire.Sign(key_id, wire_public(public), data), bytes, self._settings.limits.sign)
+        request = wire.Sign(key_id, wire_public(public), data, pss)
+        return await self._process.call(request, bytes, self._settings.limits.sign)
 
     async def proves(self, credential: Credential) -> bool:
         """Whether the token signs a fresh challenge with the key of the certificate.
@@ -202,6 +205,10 @@ class TokenKey:
     async def sign(self, data: bytes) -> bytes:
         """See `Token.sign`."""
         return await self._token.sign(self.key_id, self._public, data)
+
+    async def sign_pss(self, data: bytes) -> bytes:
+        """See `Token.sign`; of an RSA key only."""
+        return await self._token.sign(self.key_id, self._public, data, pss=True)
 
 
 async def find_tokens(process: TokenProcess) -> list[TokenFacts]:

@@ -169,6 +169,8 @@ class Sign(msgspec.Struct, frozen=True, tag=True):
     key_id: bytes
     public: Public | None
     data: bytes
+    pss: bool = False
+    """RSA by RSASSA-PSS, with a salt of 32 bytes, in place of PKCS #1 v1.5."""
 
 
 class WriteCertificate(msgspec.Struct, frozen=True, tag=True):

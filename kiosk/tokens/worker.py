@@ -60,8 +60,8 @@ class Worker:
                 return token.key_kinds()
             case wire.MakeKeyPair(kind, key_id, label):
                 return token.make_key_pair(kind, key_id, label)
-            case wire.Sign(key_id, public, data):
-                return token.sign(key_id, public, data)
+            case wire.Sign(key_id, public, data, pss):
+                return token.sign(key_id, public, data, pss=pss)
             case wire.WriteCertificate():
                 token.write_certificate(request)
             case wire.Relabel(key_id, label):

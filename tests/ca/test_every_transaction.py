@@ -1,4 +1,4 @@
-"""Every kind of transaction of the kiosk's client with the CA that ships, each confirmed, rejected, and decided by a teller."""
+"""Each kind of transaction of the kiosk's client with the CA that ships: confirmed, rejected, decided by a teller."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from kiosk.ca.authority import Authority, load_authority
 from kiosk.certificates import Certificate, PublicKey
 from kiosk.clock import one_year_after, system_clock
 from kiosk.cmp import der
+from kiosk.cmp.algorithms import Family, family_of
 from kiosk.cmp.answers import Trust
 from kiosk.cmp.client import CmpClient
 from kiosk.cmp.messages import PkiMessage
@@ -40,10 +41,13 @@ from tests.scripted_desk import ScriptedDesk
 
 @pytest.fixture
 async def bank(tmp_path: Path) -> Bank:
+    return await small_bank(tmp_path / "bank", KeyKind.EC_P256)
+
+
+async def small_bank(directory: Path, kind: KeyKind) -> Bank:
     """Without the CA that ships with the kiosk: it is not asked here."""
-    directory = tmp_path / "bank"
     directory.mkdir()
-    await prepare(directory, [Customer(key_kind=KeyKind.EC_P256)], keep=False)
+    await prepare(directory, [Customer(key_kind=kind)], keep=False)
     settings = Settings(
         token=softhsm(directory),
         ca=CaSettings("http://ca.invalid/cmp", str(directory / "chain.pem"), str(directory / "ca" / "tls-root.pem")),
@@ -285,3 +289,16 @@ async def test_what_cannot_be_given_back_is_told(bank: Bank, settings: Facts) ->
     assert (outcome.problem.code, outcome.problem.detail) == (Code.NEW_CERTIFICATE_WRONG, "certificate-key")
     assert "not rejected" in at.told(Event.PROBLEM)
     assert (await bank.credential()).certificate == old.certificate
+
+
+async def test_a_ca_that_wants_rsassa_pss(tmp_path: Path) -> None:
+    bank = await small_bank(tmp_path / "rsa", KeyKind.RSA_2048)
+    at = branch(bank, settings={"request_protection": "rsa-pss"})
+    assert (await at.visit()).problem is None
+    (asked,) = [message for message in at.ca.asked if message.body_type == KUR]
+    (request,) = read_requests(asked.body)
+    assert asked.header.protection_algorithm is not None
+    assert family_of(asked.header.protection_algorithm) is Family.RSA_PSS
+    request.verify_proof(request.public_key())
+    assert request.proof.algorithm is not None
+    assert family_of(request.proof.algorithm) is Family.RSA_PSS

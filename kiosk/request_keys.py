@@ -1,0 +1,33 @@
+"""A token's keys, as they sign requests to the CA that the settings name."""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from kiosk.certificates import PublicKey
+from kiosk.cmp.algorithms import Family, SignatureScheme, pss_scheme
+from kiosk.cmp.peer import Peer
+from kiosk.cmp.signing import SigningKey
+from kiosk.tokens.token import TokenKey
+
+
+def requesting(key: TokenKey, peer: Peer) -> SigningKey:
+    """`key`, signing as this CA wants requests signed."""
+    pss = peer.request_protection is Family.RSA_PSS and isinstance(key.public_key, rsa.RSAPublicKey)
+    return _PssKey(key) if pss else key
+
+
+class _PssKey:
+    """An RSA key inside a token that signs by RSASSA-PSS; keeps `HasScheme`."""
+
+    def __init__(self, key: TokenKey) -> None:
+        self._key = key
+        self.scheme: SignatureScheme = pss_scheme(SHA256())
+
+    @property
+    def public_key(self) -> PublicKey:
+        return self._key.public_key
+
+    async def sign(self, data: bytes) -> bytes:
+        return await self._key.sign_pss(data)
