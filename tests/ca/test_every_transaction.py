@@ -10,7 +10,7 @@ import pytest
 
 from kiosk.ca.policy import Policy
 from kiosk.ca.schema import CertificateState, PromiseKind
-from kiosk.ca.server import create_app
+from kiosk.ca.web import create_app
 from kiosk.cmp.answers import Trust
 from kiosk.cmp.client import CmpClient
 from kiosk.cmp.envelope import Protector
