@@ -245,6 +245,8 @@ def _accepts(
     status = Status.ACCEPTED if confirmation.status is None else confirmation.status.status
     if status not in (Status.ACCEPTED, Status.GRANTED_WITH_MODS, Status.REJECTION):
         raise Refusal(FailInfo.BAD_REQUEST, "a certificate is accepted or rejected")
+    if status != Status.REJECTION and confirmation.status is not None and confirmation.status.failures:
+        raise Refusal(FailInfo.BAD_REQUEST, "a certificate that is accepted has no failInfo")
     return status != Status.REJECTION
 
 

@@ -65,6 +65,8 @@ def _check(request: CertificateRequest, issuer_der: bytes, policy: Policy) -> Pu
         raise Refusal(FailInfo.BAD_CERT_TEMPLATE, "the issuer is not this CA")
     if request.serial_number is not None or request.version not in (None, _VERSION_3):
         raise Refusal(FailInfo.BAD_CERT_TEMPLATE, "serial number and version are the CA's to choose")
+    if request.has_reserved:
+        raise Refusal(FailInfo.BAD_CERT_TEMPLATE, "signature algorithm and unique ids are not for a template")
     key = _read_key(request)
     if key_kind(key) not in policy.key_kinds:
         raise Refusal(FailInfo.BAD_CERT_TEMPLATE, "keys of this kind are not certified")

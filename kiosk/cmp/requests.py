@@ -74,6 +74,8 @@ class CertificateRequest:
     version: int | None
     has_extensions: bool
     has_validity: bool
+    has_reserved: bool
+    """Whether the template fills in what it must leave out: signature algorithm, unique ids (RFC 4211 §5)."""
     old_certificate: OldCertificate | None
     proof: Proof
 
@@ -186,6 +188,7 @@ def read_pkcs10(body: bytes) -> CertificateRequest:
         version=None,
         has_extensions=der.encode(x509.ObjectIdentifier(EXTENSION_REQUEST)) in kinds,
         has_validity=False,
+        has_reserved=False,
         old_certificate=None,
         proof=Proof(
             kind=ProofKind.SIGNATURE,
@@ -234,6 +237,9 @@ def _read_request(data: bytes) -> CertificateRequest:
         version=template.version,
         has_extensions=bool(template.extensions),
         has_validity=template.validity is not None,
+        has_reserved=any(
+            each is not None for each in (template.signing_alg, template.issuer_uid, template.subject_uid)
+        ),
         old_certificate=_read_old_certificate(request.controls or ()),
         proof=_read_proof(message),
     )

@@ -116,6 +116,7 @@ NO_KEY = Said(F.BAD_CERT_TEMPLATE, "a public key that can be read is needed")
 NO_KIND = Said(F.BAD_CERT_TEMPLATE, "keys of this kind are not certified")
 NO_POP = Said(F.BAD_POP, "possession of the private key is not proven")
 NO_OLD = Said(F.BAD_CERT_ID, "the old certificate must be named, and be the signer's")
+RESERVED = Said(F.BAD_CERT_TEMPLATE, "signature algorithm and unique ids are not for a template")
 CHOSEN = Said(F.BAD_CERT_TEMPLATE, "serial number and version are the CA's to choose")
 NOT_THIS_CA = Said(F.BAD_CERT_TEMPLATE, "the issuer is not this CA")
 KNOWN_KEY = Said(F.DUPLICATE_CERT_REQ, "this key has been brought before")
@@ -150,7 +151,7 @@ ONLY_BY_KUR = Said(F.BAD_CERT_ID, "an old certificate is named by a kur only")
 OUT_OF_DATE = Said(F.SIGNER_NOT_TRUSTED, "the signer's certificate is out of date")
 EARLY = Said(F.BAD_REQUEST, "more than 30 days are left")
 SUCCEEDED = Said(F.CERT_REVOKED, "the certificate has a confirmed successor")
-SUCCESSOR_REVOKED = Said(F.CERT_REVOKED, "the certificate issued for this key is revoked")
+SUCCESSOR_REVOKED = Said(F.CERT_REVOKED, "the certificate issued for this key is revoked or superseded")
 TOO_MANY_KEYS = Said(F.BAD_REQUEST, "too many keys have been brought for this certificate")
 NOT_THE_HOLDER = Said(F.BAD_CERT_TEMPLATE, "the subject is not that of the holder")
 NO_ADDITIONAL = Said(F.NOT_AUTHORIZED, "a certificate does not entitle to an additional one here")
@@ -162,6 +163,7 @@ NOTHING_ISSUED = Said(F.BAD_REQUEST, "nothing has been issued in this transactio
 ANOTHER_HASH = Said(F.BAD_CERT_ID, "the hash is not that of the certificate issued")
 HASH_IN_3 = Said(F.BAD_REQUEST, "a hash is named in messages of version 3 only")
 NO_HASH = Said(F.BAD_ALG, "this hash is not accepted")
+CONTRADICTION = Said(F.BAD_REQUEST, "a certificate that is accepted has no failInfo")
 YES_OR_NO = Said(F.BAD_REQUEST, "a certificate is accepted or rejected")
 TOO_LATE = Said(F.CERT_REVOKED, "the certificate was revoked, not confirmed in time, or replaced")
 NEW_REVOKED = Said(F.CERT_REVOKED, "the certificate is revoked")
@@ -229,6 +231,7 @@ EDWARDS = SoftwareKey(ed25519.Ed25519PrivateKey.generate())
 OTHER_NAME = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Other")])
 MINUTES_6, YEAR = timedelta(minutes=6), timedelta(days=365)
 IMPLICIT, WAIT = Info(IMPLICIT_CONFIRM, NULL), Info(CONFIRM_WAIT_TIME, b"\x18\x0f20260301030405Z")
+TORN = StatusInfo(Status.ACCEPTED, (), frozenset({F.BAD_CERT_TEMPLATE}))
 UTC_TIME = Info(CONFIRM_WAIT_TIME, b"\x17\x0d260301030405Z")
 
 
@@ -394,6 +397,12 @@ def requests() -> Iterator[Case]:
         )
         yield Case(f"{name} for another issuer", section, a.draft(a.another_issuer, kind=kind), answer, NOT_THIS_CA)
         yield Case(f"{name} with a serial number", section, a.draft(a.own_serial, kind=kind), answer, CHOSEN)
+        for field_name, change in (
+            ("a signature algorithm", a.own_algorithm),
+            ("an issuer's unique id", a.issuer_uid),
+            ("a subject's unique id", a.subject_uid),
+        ):
+            yield Case(f"{name} with {field_name}", "RFC 4211 §5", a.draft(change, kind=kind), answer, RESERVED)
         yield Case(f"{name} with X.509 version 1", section, a.draft(a.version_one, kind=kind), answer, CHOSEN)
         yield Case(
             f"{name} without a key (central key generation)", "4.1.6", a.draft(a.no_key, kind=kind), answer, NO_KEY
@@ -468,6 +477,7 @@ def requests() -> Iterator[Case]:
     yield kup("kur with 31 days left", "4.1.3", a.update(days_left=31), EARLY)
     yield kup("kur for a second successor", "4.1.3", b.a_second_successor, SUCCEEDED)
     yield kup("kur for a successor that was revoked", "4.1.3", b.a_successor_that_was_revoked, SUCCESSOR_REVOKED)
+    yield kup("kur for a successor that has one", "4.1.3", b.a_successor_that_has_one_itself, SUCCESSOR_REVOKED)
     yield kup("kur with one key too many", "4.1.3", b.too_many_keys, TOO_MANY_KEYS)
     yield cp("p10cr with a wrong signature", "4.1.4", a.pkcs10(change=a.badly_signed), NO_POP)
     yield cp("p10cr for another subject", "4.1.4", a.pkcs10(name=OTHER_NAME), NOT_THE_HOLDER)
@@ -551,6 +561,7 @@ def confirmations() -> Iterator[Case]:
     yield error(
         "certConf that says neither yes nor no", "4.1.1", b.confirming(status=StatusInfo(Status.WAITING)), YES_OR_NO
     )
+    yield error("certConf that accepts with a failInfo", "4.1.1", b.confirming(status=TORN), CONTRADICTION)
     yield error("certConf too late", "4.1.1", b.confirming_after(b.the_time_went_by), TOO_LATE)
     yield error("certConf after another key came", "4.1.1", b.confirming_after(b.another_key_came), TOO_LATE)
     yield error(
@@ -678,6 +689,9 @@ NOT_REFUSED = (
     NotRefused("extensions and validity in a template", "4.1.1", "left out and said so: status grantedWithMods"),
     NotRefused("no subject in a template", "4.1.1", "the CA knows whose certificate it is from the protection"),
     NotRefused("a certConf without any status", "4.1.1", "RFC 9810 §5.3.18: it rejects the certificate"),
+    NotRefused(
+        "subject and key in an rr", "4.2", "issuer and serial number name the certificate; the rest is not read"
+    ),
     NotRefused("a nested message", "5.1.3", "no RA stands before this CA; the type is refused as a whole"),
     NotRefused(
         "added protection, requests for others", "5.2, 5.3", "no RA stands before this CA: holders ask themselves"

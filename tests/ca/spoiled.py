@@ -501,6 +501,18 @@ def version_one(_: Bank, drafted: Draft) -> None:
     drafted.template.version = 0
 
 
+def own_algorithm(_: Bank, drafted: Draft) -> None:
+    drafted.template.signing_alg = drafted.key.scheme.algorithm.items()
+
+
+def issuer_uid(_: Bank, drafted: Draft) -> None:
+    drafted.template.issuer_uid = asn1.BitString(b"u", 0)
+
+
+def subject_uid(_: Bank, drafted: Draft) -> None:
+    drafted.template.subject_uid = asn1.BitString(b"u", 0)
+
+
 def no_key(_: Bank, drafted: Draft) -> None:
     drafted.template.public_key = None
 

@@ -264,6 +264,18 @@ async def a_successor_that_was_revoked(bank: Bank) -> bytes:
     return await bank.write(holder, KUR, await write_update(holder.certificate, key))
 
 
+async def a_successor_that_has_one_itself(bank: Bank) -> bytes:
+    rule(bank, window_days=400)
+    holder, key = bank.holder(), new_key()
+    talk = await updating(bank, key, holder)
+    assert talk.last is not None
+    successor = Signer(key, certificate_of(talk.last))
+    await talk.confirm()
+    bank.now += DAY
+    await (await updating(bank, holder=successor)).confirm()
+    return await bank.write(holder, KUR, await write_update(holder.certificate, key))
+
+
 async def a_second_successor(bank: Bank) -> bytes:
     holder = bank.holder()
     await (await updating(bank, holder=holder)).confirm()
