@@ -66,6 +66,8 @@ class Case:
     said: Said
     by_mac: bool = False
     """Whether the answer is protected by the code, since the request's MAC was right."""
+    at: frozenset[int] | None = None
+    """The body types that are taken at the path where it comes in; None for all of them."""
     changes: frozenset[str] = frozenset()
     """Tables that change all the same: of a transaction that had waited for this answer, of what happens meanwhile."""
 
@@ -99,6 +101,7 @@ ip, cp, kup, rp = (_answer(each) for each in (IP, CP, KUP, RP))
 
 UNREADABLE = Said(F.BAD_DATA_FORMAT, "the body cannot be read")
 NO_MESSAGE = Said(F.BAD_DATA_FORMAT, "this is no CMP message")
+MISPLACED = Said(F.BAD_REQUEST, "messages of this type are not answered at this path")
 NOT_ANSWERED = Said(F.BAD_REQUEST, "messages of this type are not answered here")
 NO_ALGORITHM = Said(F.BAD_ALG, "the protection algorithm is not accepted")
 NO_MAC = Said(F.BAD_ALG, "the MAC's parameters are not accepted")
@@ -272,6 +275,7 @@ def forms() -> Iterator[Case]:
     yield error("65 certificates along", "3.5", a.rewritten(a.crowded), NO_MESSAGE)
     for name, kind in ANSWERED.items():
         yield error(f"{name} with the body of a pkiconf", "3.5", a.of_type(kind, PKICONF_BODY), UNREADABLE)
+    yield Case("kur at the path of cr", "6.1", a.update(), ERROR, MISPLACED, at=frozenset({CR}))
     for name, number in UNANSWERED.items():
         yield error(f"the type {name}", "3.5", a.of_type(number), NOT_ANSWERED)
 

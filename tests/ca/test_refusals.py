@@ -36,7 +36,7 @@ async def test_it_is_refused(case: Case, bank: Bank) -> None:
         succession.lapse(connection, bank.now)
     changing = COUNTERS | case.changes
     before = dump(bank.book, changing)
-    raw = await bank.responder.answer(request)
+    raw = await bank.responder.answer(request, case.at)
     answer = read_message(raw)
     status = status_of(answer)
     assert refusal(answer) == (case.body_type, {case.said.failure})
