@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from cryptography.hazmat.primitives.constant_time import bytes_eq
@@ -37,6 +38,7 @@ class Issuing:
         self._authority = authority
         self._book = book
         self._policy = policy
+        self._forgotten_at: datetime | None = None
 
     def ask(self, admitted: Admitted, body_type: BodyType, nonce: bytes, now: datetime) -> Reply:
         """Answer `ir`, `cr`, `p10cr` or `kur`. What is wrong with the request itself is said in `ip`, `cp` or `kup`.
@@ -47,8 +49,8 @@ class Issuing:
         """
         body = admitted.message.body
         requests = (read_pkcs10(body),) if body_type is BodyType.P10CR else read_requests(body)
-        self._tidy(now)
-        with self._book.begin() as connection:
+        with self._up_to_date(now) as connection:
+            self._forget(connection, now)
             transactions.check_unused(connection, admitted.transaction_id)
             try:
                 request = askers.request_of(connection, admitted, body_type)
@@ -78,8 +80,7 @@ class Issuing:
             MalformedMessage: the body cannot be read.
         """
         asked = read_poll_request(admitted.message.body)
-        self._lapse(now)
-        with self._book.begin() as connection:
+        with self._up_to_date(now) as connection:
             transaction, promise = self._go_on(connection, admitted, now)
             if transaction.certificate is not None:
                 raise Refusal(FailInfo.BAD_REQUEST, "nothing is waited for in this transaction")
@@ -104,8 +105,7 @@ class Issuing:
             MalformedMessage: the body cannot be read.
         """
         confirmations = read_confirmations(admitted.message.body)
-        self._lapse(now)
-        with self._book.begin() as connection:
+        with self._up_to_date(now) as connection:
             transaction, promise = self._go_on(connection, admitted, now)
             if transaction.certificate is None:
                 raise Refusal(FailInfo.BAD_REQUEST, "nothing has been issued in this transaction")
@@ -127,8 +127,7 @@ class Issuing:
             MalformedMessage: the body cannot be read.
         """
         read_error(admitted.message.body)
-        self._lapse(now)
-        with self._book.begin() as connection:
+        with self._up_to_date(now) as connection:
             transaction, promise = self._go_on(connection, admitted, now)
             if transaction.certificate is not None:
                 succession.reject(connection, promise, transaction.certificate, now)
@@ -205,15 +204,23 @@ class Issuing:
             raise Refusal(FailInfo.BAD_RECIPIENT_NONCE, "the recipient nonce is not the last sender nonce")
         return transaction, promise
 
-    def _lapse(self, now: datetime) -> None:
-        # On its own, since a refusal that follows from it undoes what else was done in its transaction.
-        with self._book.begin() as connection:
-            succession.lapse(connection, now)
+    @contextmanager
+    def _up_to_date(self, now: datetime) -> Iterator[Connection]:
+        """One transaction, in which whatever has run out has ended; that holds even where the rest is undone."""
+        try:
+            with self._book.begin() as connection:
+                succession.lapse(connection, now)
+                yield connection
+        except Refusal:
+            with self._book.begin() as connection:
+                succession.lapse(connection, now)
+            raise
 
-    def _tidy(self, now: datetime) -> None:
-        with self._book.begin() as connection:
-            succession.lapse(connection, now)
+    def _forget(self, connection: Connection, now: datetime) -> None:
+        """Forget what is over, once in a while: for as long as that it is told by its time anyway."""
+        if self._forgotten_at is None or abs(now - self._forgotten_at) >= self._policy.time_window:
             transactions.forget(connection, self._policy, now)
+            self._forgotten_at = now
 
 
 def _over(transaction: Transaction, promise: Promise) -> Refusal:

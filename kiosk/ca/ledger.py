@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import Connection, Engine, Row, create_engine, event, insert, select
+from sqlalchemy import Connection, Engine, Row, bindparam, create_engine, event, insert, select
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -33,6 +33,12 @@ _VERSION = 2
 
 REVOKED_STATES = (CertificateState.REVOKED, CertificateState.SUPERSEDED)
 """States of certificates that are on the CRL."""
+
+
+# Statements that every renewal needs are made once: making one costs as much as running it.
+_BY_FINGERPRINT = select(CERTIFICATES).where(CERTIFICATES.c.fingerprint == bindparam("wanted"))
+_WITH_KEY = select(CERTIFICATES.c.id).where(CERTIFICATES.c.key_hash == bindparam("wanted")).limit(1)
+_BY_NUMBER = select(CERTIFICATES).where(CERTIFICATES.c.id == bindparam("wanted"))
 
 
 class LedgerInUse(Exception):
@@ -148,8 +154,13 @@ def key_hash(key: PublicKey) -> bytes:
 
 def find(connection: Connection, fingerprint: bytes) -> Entry | None:
     """The certificate with this SHA-256."""
-    row = connection.execute(select(CERTIFICATES).where(CERTIFICATES.c.fingerprint == fingerprint)).one_or_none()
+    row = connection.execute(_BY_FINGERPRINT, {"wanted": fingerprint}).one_or_none()
     return None if row is None else _entry(row)
+
+
+def is_certified(connection: Connection, wanted: bytes) -> bool:
+    """Whether a key with this hash is in any certificate of the ledger."""
+    return connection.execute(_WITH_KEY, {"wanted": wanted}).first() is not None
 
 
 def find_serial(connection: Connection, serial: str) -> Entry | None:
@@ -166,7 +177,7 @@ def serial_text(number: int) -> str:
 
 def get(connection: Connection, number: int) -> Entry:
     """The certificate that other rows refer to by this number."""
-    return _entry(connection.execute(select(CERTIFICATES).where(CERTIFICATES.c.id == number)).one())
+    return _entry(connection.execute(_BY_NUMBER, {"wanted": number}).one())
 
 
 def record(

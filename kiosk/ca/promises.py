@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from kiosk.ca.ledger import key_hash
 from kiosk.ca.schema import PROMISES, PromiseKind, PromiseState
@@ -15,6 +15,16 @@ from kiosk.cmp.requests import public_key_der
 
 PENDING = (PromiseState.WAITING, PromiseState.ISSUED)
 """States out of which time alone leads."""
+
+# Made once, as in `kiosk.ca.ledger`.
+_BY_NUMBER = select(PROMISES).where(PROMISES.c.id == bindparam("wanted"))
+_BY_KEY = select(PROMISES).where(PROMISES.c.key_hash == bindparam("wanted"))
+_OF_CERTIFICATE = (
+    select(PROMISES)
+    .where(PROMISES.c.by_certificate == bindparam("certificate"), PROMISES.c.kind == bindparam("kind"))
+    .order_by(PROMISES.c.id)
+)
+_OVERDUE = select(PROMISES).where(PROMISES.c.state.in_(PENDING), PROMISES.c.deadline < bindparam("now"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,33 +93,36 @@ def read_promise(row: Row[tuple[object, ...]]) -> Promise:
 
 def get(connection: Connection, number: int) -> Promise:
     """The promise that other rows refer to by this number."""
-    return read_promise(connection.execute(select(PROMISES).where(PROMISES.c.id == number)).one())
+    return read_promise(connection.execute(_BY_NUMBER, {"wanted": number}).one())
 
 
 def find(connection: Connection, number: int) -> Promise | None:
     """The promise with this number, if there is one."""
-    row = connection.execute(select(PROMISES).where(PROMISES.c.id == number)).one_or_none()
+    row = connection.execute(_BY_NUMBER, {"wanted": number}).one_or_none()
     return None if row is None else read_promise(row)
 
 
 def find_by_key(connection: Connection, wanted: bytes) -> Promise | None:
     """The one promise for the key with this hash, whoever has asked with it."""
-    row = connection.execute(select(PROMISES).where(PROMISES.c.key_hash == wanted)).one_or_none()
+    row = connection.execute(_BY_KEY, {"wanted": wanted}).one_or_none()
     return None if row is None else read_promise(row)
 
 
 def updates_of(connection: Connection, old: int) -> tuple[Promise, ...]:
     """Every promise to replace this certificate."""
-    return _select(connection, PROMISES.c.by_certificate == old, PROMISES.c.kind == PromiseKind.UPDATE)
+    return _of_certificate(connection, old, PromiseKind.UPDATE)
 
 
 def promises_of(connection: Connection, asker: Asker) -> tuple[Promise, ...]:
     """Every promise to this asker."""
-    return _select(
-        connection,
-        PROMISES.c.kind == asker.kind,
-        *(PROMISES.c[name] == number for name, number in asker.columns.items()),
-    )
+    if asker.kind is PromiseKind.CODE:
+        return _select(connection, PROMISES.c.by_code == asker.number)
+    return _of_certificate(connection, asker.number, asker.kind)
+
+
+def overdue(connection: Connection, now: datetime) -> tuple[Promise, ...]:
+    """Those for which nothing came in time."""
+    return tuple(read_promise(row) for row in connection.execute(_OVERDUE, {"now": now}))
 
 
 def of_code(connection: Connection, code: int) -> Promise | None:
@@ -162,6 +175,11 @@ def move(connection: Connection, promise: Promise, state: PromiseState, now: dat
     )
     change = PROMISES.update().where(*still).values(state=state, changed_at=now, **values)
     return connection.execute(change).rowcount == 1
+
+
+def _of_certificate(connection: Connection, number: int, kind: PromiseKind) -> tuple[Promise, ...]:
+    rows = connection.execute(_OF_CERTIFICATE, {"certificate": number, "kind": kind})
+    return tuple(read_promise(row) for row in rows)
 
 
 def _select(connection: Connection, *conditions: object) -> tuple[Promise, ...]:

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from kiosk.ca import codes, promises
-from kiosk.ca.ledger import REVOKED_STATES, change_state, get, key_hash, record
+from kiosk.ca.ledger import REVOKED_STATES, change_state, get, is_certified, key_hash, record
 from kiosk.ca.policy import Policy
 from kiosk.ca.promises import Asker, Promise
 from kiosk.ca.refusals import Refusal
-from kiosk.ca.schema import CERTIFICATES, PROMISES, CertificateState, PromiseKind, PromiseState
+from kiosk.ca.schema import CertificateState, PromiseKind, PromiseState
 from kiosk.certificates import Certificate, PublicKey
 from kiosk.cmp.vocabulary import FailInfo
 
@@ -120,8 +120,7 @@ def decide(connection: Connection, number: int, *, approve: bool, now: datetime)
 
 def lapse(connection: Connection, now: datetime) -> None:
     """End every promise whose confirmation, or a teller's word on it, did not come in time."""
-    overdue = select(PROMISES).where(PROMISES.c.state.in_(promises.PENDING), PROMISES.c.deadline < now)
-    _withdraw(connection, [promises.read_promise(row) for row in connection.execute(overdue).all()], now)
+    _withdraw(connection, promises.overdue(connection, now), now)
 
 
 def withdraw_code(connection: Connection, code: int, now: datetime) -> None:
@@ -133,8 +132,7 @@ def withdraw_code(connection: Connection, code: int, now: datetime) -> None:
 def _check_new_key(
     connection: Connection, asker: Asker, wanted: bytes, others: Sequence[Promise], policy: Policy
 ) -> None:
-    taken = select(CERTIFICATES.c.id).where(CERTIFICATES.c.key_hash == wanted).limit(1)
-    if promises.find_by_key(connection, wanted) is not None or connection.execute(taken).one_or_none() is not None:
+    if promises.find_by_key(connection, wanted) is not None or is_certified(connection, wanted):
         raise Refusal(FailInfo.DUPLICATE_CERT_REQ, "this key has been brought before")
     if asker.kind is PromiseKind.CODE and others:
         raise Refusal(FailInfo.NOT_AUTHORIZED, "the one-time code is bound to another key")

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select
+from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select
 
 from kiosk.ca.policy import Policy
 from kiosk.ca.promises import PENDING
 from kiosk.ca.refusals import Refusal
 from kiosk.ca.schema import ENDED_TRANSACTIONS, PROMISES, TRANSACTIONS
 from kiosk.cmp.vocabulary import PKCS10_REQUEST_ID, BodyType, FailInfo
+
+# Made once, as in `kiosk.ca.ledger`.
+_BY_ID = select(TRANSACTIONS).where(TRANSACTIONS.c.id == bindparam("wanted"))
+_ENDED = select(ENDED_TRANSACTIONS.c.id).where(ENDED_TRANSACTIONS.c.id == bindparam("wanted"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +53,8 @@ def check_unused(connection: Connection, transaction_id: bytes) -> None:
     Raises:
         Refusal: it is in use, or was.
     """
-    ended = select(ENDED_TRANSACTIONS).where(ENDED_TRANSACTIONS.c.id == transaction_id)
-    if find(connection, transaction_id) is not None or connection.execute(ended).one_or_none() is not None:
+    ended = connection.execute(_ENDED, {"wanted": transaction_id}).one_or_none()
+    if ended is not None or find(connection, transaction_id) is not None:
         raise Refusal(FailInfo.TRANSACTION_ID_IN_USE, "the transaction id has been used")
 
 
@@ -96,7 +100,7 @@ def forget(connection: Connection, policy: Policy, now: datetime) -> None:
 
 def find(connection: Connection, transaction_id: bytes) -> Transaction | None:
     """The transaction with this id, open or closed."""
-    row = connection.execute(select(TRANSACTIONS).where(TRANSACTIONS.c.id == transaction_id)).one_or_none()
+    row = connection.execute(_BY_ID, {"wanted": transaction_id}).one_or_none()
     return None if row is None else _read(row)
 
 
