@@ -150,7 +150,7 @@ async def test_confirmed_at_once_where_the_client_wants_it(bank: Bank) -> None:
     answer = await talk.request(BodyType.CR, key)
     assert [(info.kind, info.value) for info in answer.header.general_info] == [(IMPLICIT_CONFIRM, b"\x05\x00")]
     assert bank.state(certificate_of(answer)) is VALID
-    assert refusal(await talk.confirm()) == (BodyType.ERROR, {FailInfo.BAD_REQUEST})
+    assert refusal(await talk.confirm()) == (BodyType.ERROR, {FailInfo.CERT_CONFIRMED})
 
 
 async def test_not_confirmed_at_once_where_the_bank_does_not_want_it(bank: Bank) -> None:
