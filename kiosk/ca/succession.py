@@ -144,7 +144,7 @@ def _same_again(connection: Connection, mine: Promise, deadline: datetime, now: 
     number = _issued(mine)
     entry = get(connection, number)
     if entry.state in REVOKED_STATES:
-        raise Refusal(FailInfo.CERT_REVOKED, "the certificate issued for this key is revoked")
+        raise Refusal(FailInfo.CERT_REVOKED, "the certificate issued for this key is revoked or superseded")
     if mine.state is PromiseState.ISSUED:
         promises.move(connection, mine, PromiseState.ISSUED, now, deadline=deadline)
     return Grant(mine.id, number, entry.certificate, deadline)
