@@ -46,6 +46,7 @@ SIGNED = ("-srv_cert", "signer.pem", "-srv_key", "signer.key")
 ISSUING = ("-rsp_cert", "new.pem", "-rsp_extracerts", "issuing.pem")
 
 _LISTENING_SECONDS = 10.0
+_LISTEN = "0A"
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 
 
@@ -112,13 +113,17 @@ class Bank:
 def _wait_for_it(process: subprocess.Popen[bytes]) -> None:
     """Until it listens; a look every few milliseconds, for it says nothing itself."""
     ends = time.monotonic() + _LISTENING_SECONDS
-    while not Path("/proc/net/tcp").read_text().count(f":{PORT:04X} 00000000:0000 0A"):
-        ipv6 = Path("/proc/net/tcp6")
-        if ipv6.exists() and f":{PORT:04X} " in ipv6.read_text():
-            return
+    while not _listens():
         if process.poll() is not None or time.monotonic() > ends:
             raise RuntimeError("openssl cmp does not serve")
         time.sleep(0.005)
+
+
+def _listens() -> bool:
+    """Whether a socket listens at the port (proc(5)); connections of an earlier server may linger there."""
+    tables = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+    lines = [line.split() for table in tables if table.exists() for line in table.read_text().splitlines()]
+    return any(line[1].endswith(f":{PORT:04X}") and line[3] == _LISTEN for line in lines)
 
 
 def bring_up_loopback() -> None:
