@@ -283,7 +283,7 @@ class CmpClient:
         if len(statuses) != 1:
             raise UntrustedAnswer(Distrust.REQUEST_ID, f"{len(statuses)} statuses")
         match statuses[0].status:
-            case Status.ACCEPTED | Status.GRANTED_WITH_MODS:
+            case Status.ACCEPTED | Status.GRANTED_WITH_MODS if not statuses[0].failures:
                 return
             case Status.WAITING:
                 raise AnswerWaits

@@ -152,8 +152,10 @@ def _read(data: bytes | None) -> Certificate:
 def _fault_of_form(content: CertificateResponses, wanted: Wanted) -> Distrust | None:
     if content.ca_pubs and not wanted.ca_pubs_allowed:
         return Distrust.CA_PUBS
-    one = len(content.responses) == 1 and content.responses[0].request_id in wanted.request_ids
-    return None if one else Distrust.REQUEST_ID
+    if len(content.responses) != 1 or content.responses[0].request_id not in wanted.request_ids:
+        return Distrust.REQUEST_ID
+    # A yes that gives a reason against itself (RFC 9483 §4.1.1: failInfo goes with a rejection).
+    return Distrust.STATUS if content.responses[0].status.failures else None
 
 
 def _confirm_before(answer: ProvenAnswer) -> datetime | None:

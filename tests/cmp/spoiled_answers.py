@@ -417,6 +417,8 @@ _RP, _GENP, _POLLREP = frozenset({RP.name}), frozenset({GENP.name}), frozenset({
 _CRL, _NEWER_CRL = frozenset({CRL.name}), frozenset({NEWER_CRL.name})
 _CERT = WITH_CERTIFICATE
 
+DOUBTFUL = StatusInfo(Status.ACCEPTED, failures=frozenset({FailInfo.BAD_POP}))
+
 INSIDE = (
     Case("another request", Distrust.REQUEST_ID, responding(request_id=1), peculiar_to=_CERT),
     Case("two answers", Distrust.REQUEST_ID, answering(twice), peculiar_to=_CERT),
@@ -425,6 +427,8 @@ INSIDE = (
     Case("two wait", Distrust.REQUEST_ID, waiting(0, 0), peculiar_to=_CERT),
     Case("waiting, and granted", Distrust.STATUS, waiting(0, certificate=b"\x30\x00"), peculiar_to=_CERT),
     Case("a warning", Distrust.STATUS, responding(status=StatusInfo(4)), peculiar_to=_CERT),
+    Case("a yes with a reason against it", Distrust.STATUS, responding(status=DOUBTFUL), peculiar_to=_CERT),
+    Case("a yes with a reason against it", Distrust.STATUS, lambda _, __: {"statuses": (DOUBTFUL,)}, peculiar_to=_RP),
     Case("no such status", Distrust.STATUS, responding(status=StatusInfo(99)), peculiar_to=_CERT),
     # In answer to a code caPubs may come, and are not looked at.
     Case("roots to trust", Distrust.CA_PUBS, with_roots, peculiar_to=_CERT - {IP_BY_CODE.name}),
