@@ -267,6 +267,7 @@ class Renewal:
             self._found = self._checked(written.certificate)
             return False
         if written is not None and not self._accepted:
+            self.standing.changed = Changed.STORED
             raise KioskError(Code.SUCCESSOR_UNDECIDED, "confirmed or not, nobody here can tell")
         if not await self._remove_new_key("asked for by an earlier visit; the CA is asked for another"):
             raise KioskError(Code.TOKEN_FAILED, "the earlier key could not be removed")

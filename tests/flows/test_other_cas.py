@@ -207,7 +207,7 @@ async def test_a_key_that_cannot_be_given_up_is_not_hidden(bank: Bank) -> None:
     before = await bank.inventory()
     outcome = await at.visit()
     assert outcome.problem is not None
-    assert (outcome.problem.code, outcome.problem.changed) == (Code.SUCCESSOR_UNDECIDED, Changed.UNFINISHED)
+    assert (outcome.problem.code, outcome.problem.changed) == (Code.SUCCESSOR_UNDECIDED, Changed.STORED)
     assert await bank.inventory() == before
     assert at.ca.kinds.count(KUR) == 1
 
