@@ -364,6 +364,8 @@ def macs() -> Iterator[Case]:
         a.under(a.by_code(lambda code: replace(code, kind=PBMAC1)), protections=frozenset(Family) - {Family.PBMAC1}),
         NO_ALGORITHM,
     )
+    few = a.under(a.with_parameters(iterations=2000), most_iterations=1000)
+    yield error("more iterations than policy lets a MAC ask for", "RFC 9481 §6.1", few, NO_MAC)
     for mac in MacKind:
         for name, changes in (
             ("99 iterations", {"iterations": 99}),
