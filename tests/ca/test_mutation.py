@@ -226,6 +226,25 @@ async def send_in_vain(bank: Bank, recorded: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", RECORDERS)
+async def test_a_recording_sent_many_times_at_once_counts_once(bank: Bank, name: str) -> None:
+    recorded, _ = await RECORDERS[name](bank)
+    before, revoked = certificates(bank.book), revocations(bank.book)
+    answers = await asyncio.gather(*(bank.send(recorded) for _ in range(8)))
+    assert len(certificates(bank.book) - before) <= 1
+    assert len(revocations(bank.book) - revoked) <= 1
+    good = [each for each in answers if not failures(each)]
+    assert len(good) == (len(answers) if name == "genm" else 1)
+
+
+async def test_a_code_sent_with_many_keys_at_once_gets_one_certificate(bank: Bank) -> None:
+    code, before = bank.newcomer(), certificates(bank.book)
+    requests = [await bank.write(code, BodyType.IR, await write_request(new_key())) for _ in range(8)]
+    answers = await asyncio.gather(*(bank.send(each) for each in requests))
+    assert len(certificates(bank.book) - before) == 1
+    assert sorted(len(failures(each)) for each in answers) == [0] + [1] * 7
+
+
+@pytest.mark.parametrize("name", RECORDERS)
 async def test_what_is_recorded_is_good(bank: Bank, name: str) -> None:
     """Else the tests above would test nothing."""
     recorded, _ = await RECORDERS[name](bank)
