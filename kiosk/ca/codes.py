@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, insert, select
 
 from kiosk import one_time_code
+from kiosk.ca import tries
 from kiosk.ca.schema import CODES, CodeState
 from kiosk.ca.vault import Vault
 from kiosk.cmp.randomness import RandomBytes
@@ -60,8 +61,12 @@ def is_open(connection: Connection, number: int) -> bool:
 
 
 def use_up(connection: Connection, number: int, now: datetime) -> bool:
-    """Mark a code as used; answers whether it was open."""
-    return _move(connection, number, CodeState.USED, now)
+    """Mark a code as used, and forget what was tried in vain before; answers whether it was open."""
+    if not _move(connection, number, CodeState.USED, now):
+        return False
+    holder: str = connection.execute(select(CODES.c.holder).where(CODES.c.id == number)).scalar_one()
+    tries.forget(connection, holder.encode())
+    return True
 
 
 def _replace_open(connection: Connection, holder: str, now: datetime) -> int | None:

@@ -65,7 +65,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     code_life: timedelta = timedelta(days=30)
     """For how long a one-time code is good."""
     most_tries: _Count = 10
-    """After so many MACs in a row that do not verify an ID pauses."""
+    """After so many MACs that do not verify an ID pauses."""
     pause: timedelta = timedelta(minutes=15)
     """For so long."""
     most_iterations: Annotated[int, Meta(ge=FEWEST_ITERATIONS, le=MOST_ITERATIONS)] = MOST_ITERATIONS

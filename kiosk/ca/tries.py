@@ -39,7 +39,15 @@ def count(connection: Connection, reference: bytes, policy: Policy, now: datetim
 
 
 def forgive(connection: Connection, reference: bytes) -> None:
-    """A good MAC: nothing has been tried in vain."""
+    """A good MAC: take back its own try, and no other, since it may be a recording that somebody sends again."""
+    mine = TRIES.c.reference == reference
+    change = TRIES.update().where(mine).values(failures=TRIES.c.failures - 1, paused_until=None)
+    connection.execute(change)
+    connection.execute(delete(TRIES).where(mine, TRIES.c.failures <= 0))
+
+
+def forget(connection: Connection, reference: bytes) -> None:
+    """Its code has been used: what was tried before has been in vain."""
     connection.execute(delete(TRIES).where(TRIES.c.reference == reference))
 
 
