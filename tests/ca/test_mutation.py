@@ -123,8 +123,18 @@ class Recording:
 
     bank: Bank
     runner: asyncio.Runner
+    record: Record
     request: bytes
     protector: Protector
+
+    @classmethod
+    def make(cls, bank: Bank, runner: asyncio.Runner, record: Record) -> Recording:
+        request, protector = runner.run(record(bank))
+        return cls(bank, runner, record, request, protector)
+
+    def anew(self) -> Recording:
+        """Another like it, in a transaction of its own."""
+        return self.make(self.bank, self.runner, self.record)
 
     @property
     def holder(self) -> str:
@@ -132,6 +142,10 @@ class Recording:
         if isinstance(self.protector, Signer):
             return self.bank.entry(self.protector.certificate).holder
         return (self.protector.key_id or b"").decode()
+
+    def protect(self, part: bytes) -> bytes:
+        """What its protector makes of header and body."""
+        return self.runner.run(self.protector.protect(part))
 
     def send(self, request: bytes) -> Message:
         answer = self.runner.run(self.bank.send(request))
@@ -157,9 +171,7 @@ def failures(answer: Message) -> frozenset[FailInfo]:
 def recording(bank: Bank, request: pytest.FixtureRequest) -> Iterator[Recording]:
     rule(bank, most_tries=10**9)  # a pause would hide what lies behind it
     with asyncio.Runner() as runner:
-        record: Record = RECORDERS[request.param]
-        sent, protector = runner.run(record(bank))
-        yield Recording(bank, runner, sent, protector)
+        yield Recording.make(bank, runner, RECORDERS[request.param])
 
 
 @often
@@ -185,14 +197,13 @@ def test_nothing_comes_of_what_is_sent_again_with_changes(recording: Recording, 
 @given(data=st.data())
 def test_whoever_sends_nonsense_under_good_protection_is_answered(recording: Recording, data: st.DataObject) -> None:
     """It gets past the protection, into every parser behind that; what is issued all the same is the holder's own."""
-    bank, protector = recording.bank, recording.protector
-    changed = reprotected(data, recording.request, lambda part: recording.runner.run(protector.protect(part)))
+    bank, fresh = recording.bank, recording.anew()
     before, revoked = certificates(bank.book), revocations(bank.book)
-    recording.send(changed)
+    fresh.send(reprotected(data, fresh.request, fresh.protect))
     for der_of_new in certificates(bank.book) - before:
-        assert bank.entry(read_certificate(der_of_new)).holder == recording.holder
+        assert bank.entry(read_certificate(der_of_new)).holder == fresh.holder
     for der_of_gone in revocations(bank.book) - revoked:
-        assert bank.entry(read_certificate(der_of_gone)).holder == recording.holder
+        assert bank.entry(read_certificate(der_of_gone)).holder == fresh.holder
 
 
 @pytest.mark.parametrize("name", RECORDERS)
