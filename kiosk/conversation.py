@@ -5,6 +5,7 @@ It asks a desk and drives a renewal. It runs the same under screens, line by lin
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -25,11 +26,12 @@ from kiosk.desk import (
     MainMenu,
     MenuChoice,
     NoticeAnswer,
-    OffReason,
     RenewalNotice,
+    RetirementQuestion,
     SavingStep,
     WebAccessQuestion,
 )
+from kiosk.destinations import Destinations, open_destinations
 from kiosk.errors import Changed, Code, KioskError
 from kiosk.idle import IdleLimit
 from kiosk.journal import Event, VisitRecord
@@ -44,6 +46,8 @@ from kiosk.tokens.token import Token
 
 WEB_ACCESS_QUESTIONS = 2
 """The manual: 「本画面は、2 度表示されますので、それぞれ はい をクリックします。」"""
+
+_PC_STEPS = tuple(step for step in SavingStep if step is not SavingStep.RETIRE)
 
 
 @dataclass(slots=True)
@@ -167,35 +171,77 @@ class Conversation:
             record=self.record,
             standing=self,
         )
-        with self.idle.suspended():
-            async with self.desk.preprocessing():
-                await renewal.prepare()
-        if not await self._agrees(credential):
-            await self.record.note(Event.TURNED_BACK, serial=credential.certificate.serial)
-            return None
-        with self.idle.suspended():
-            return await self._save(renewal)
+        async with AsyncExitStack() as opened:
+            with self.idle.suspended():
+                async with self.desk.preprocessing():
+                    await renewal.prepare()
+                    destinations = await opened.enter_async_context(
+                        open_destinations(self.token, credential, self.services, self.record)
+                    )
+            destination = await self._agreed_destination(credential, destinations)
+            if destination is None:
+                await self.record.note(Event.TURNED_BACK, serial=credential.certificate.serial)
+                return None
+            with self.idle.suspended():
+                await renewal.save_into(destinations.stores[destination])
+                return await self._save(renewal, destination)
 
-    async def _agrees(self, credential: Credential) -> bool:
+    async def _agreed_destination(self, credential: Credential, destinations: Destinations) -> Destination | None:
         """Every question before the request; each can be left without a trace."""
-        if await self._destination() is not Destination.USB:
-            return False
+        destination = await self._destination(destinations)
+        if destination is None:
+            return None
         for number in range(1, WEB_ACCESS_QUESTIONS + 1):
-            question = WebAccessQuestion(number, WEB_ACCESS_QUESTIONS, self._authority(credential))
+            last = destination is Destination.PC and number == WEB_ACCESS_QUESTIONS
+            question = WebAccessQuestion(number, WEB_ACCESS_QUESTIONS, self._authority(credential), last)
             if not await self.desk.confirm_web_access(question):
-                return False
-        return await self.desk.announce_key_export()
+                return None
+        if destination is Destination.USB and not await self.desk.announce_key_export():
+            return None
+        return destination
 
-    async def _destination(self) -> Destination | None:
-        offers = DestinationQuestion(off={Destination.PC: OffReason.NOT_OFFERED})
+    async def _destination(self, destinations: Destinations) -> Destination | None:
         while True:
-            chosen = await self.desk.choose_destination(offers)
+            chosen = await self.desk.choose_destination(DestinationQuestion(dict(destinations.off)))
             if not isinstance(chosen, Help):
                 return chosen
             await self.desk.show_help(HelpPage(self.services.help_page))
 
-    async def _save(self, renewal: Renewal) -> Completion:
+    async def _save(self, renewal: Renewal, destination: Destination) -> Completion:
         """From here on there is only forward: no cancel, no idle limit."""
+        new = await (self._save_into_pc(renewal) if destination is Destination.PC else self._save_into_usb(renewal))
+        await self.record.note(Event.COMPLETED, serial=new.serial)
+        if destination is Destination.PC:
+            await self._retire_if_wanted(renewal)
+        others = tuple(self._held(each) for each in self._others if self._is_due(each))
+        reminder = self._reminder(new, renewal.old.holder.id)
+        return Completion(destination, new, renewal.old.certificate, others, reminder)
+
+    async def _save_into_pc(self, renewal: Renewal) -> Certificate:
+        async with self.desk.saving(_PC_STEPS, Destination.PC) as progress:
+            progress.begin(SavingStep.KEY)
+            await renewal.make_key()
+            progress.begin(SavingStep.REQUEST)
+            new = await renewal.request()
+            progress.begin(SavingStep.WRITE)
+            await renewal.write()
+            progress.begin(SavingStep.PROVE)
+            await renewal.prove()
+            progress.begin(SavingStep.CONFIRM)
+            await renewal.confirm()
+            self.needs_token = False
+        return new
+
+    async def _retire_if_wanted(self, renewal: Renewal) -> None:
+        """The old credential lies in another store than the new one, and does not go unasked (design decision 2)."""
+        old = renewal.old.certificate
+        question = RetirementQuestion(old, self._policy.self_press_seconds)
+        if await self.desk.confirm_retirement(question):
+            await renewal.retire_old()
+        else:
+            await self.record.note(Event.OLD_KEPT, serial=old.serial)
+
+    async def _save_into_usb(self, renewal: Renewal) -> Certificate:
         async with self.desk.saving() as progress:
             progress.begin(SavingStep.KEY)
             await renewal.make_key()
@@ -214,10 +260,7 @@ class Conversation:
             await renewal.retire_old()
             self.needs_token = False
         await self.desk.announce_import_complete(announcement)
-        await self.record.note(Event.COMPLETED, serial=new.serial)
-        others = tuple(self._held(each) for each in self._others if self._is_due(each))
-        reminder = self._reminder(new, renewal.old.holder.id)
-        return Completion(Destination.USB, new, renewal.old.certificate, others, reminder)
+        return new
 
     def _reminder(self, new: Certificate, holder_id: str) -> Reminder:
         opens = renewable_from(new.not_after, self._policy.window_days, self._policy.time_zone)

@@ -29,6 +29,7 @@ from kiosk.clock import JAPAN, one_year_before, system_clock
 from kiosk.credentials import HolderKind, HolderRule
 from kiosk.pin import Pin
 from kiosk.settings import DEMO_PIN, BranchSettings, CaSettings, Settings, save_settings
+from kiosk.tokens.pc import PcSettings
 from kiosk.tokens.process import ModuleSettings, TokenProcess
 from kiosk.tokens.token import Token, find_tokens
 from kiosk.tokens.wire import KeyKind
@@ -167,6 +168,7 @@ async def prepare(directory: Path, customers: Sequence[Customer], *, keep: bool)
         return
     _whole_mark(directory).unlink(missing_ok=True)
     make_software_token(directory, module)
+    shutil.rmtree(_pc_home(directory), ignore_errors=True)
     try:
         discard_outdated(directory / "ca")
         await issue_onto_token(directory / "ca", module, customers, Pin(bytearray(DEMO_PIN, "ascii")))
@@ -191,6 +193,7 @@ def opened(directory: Path, language: str, run_ca: RunCa | None = None) -> Itera
             ca=CaSettings(url=url, roots=str(directory / "chain.pem"), tls_roots=str(ca_directory / "tls-root.pem")),
             journal=str(directory / "journal.sqlite"),
             branch=BranchSettings(branch="本店", language=language, demo=True),
+            pc=PcSettings(offered=True, database=str(_pc_database(directory)), create=True),
         )
         bank = DemoBank(directory, settings)
         save_settings(settings, bank.settings_file)
@@ -272,6 +275,15 @@ def add_software_token(module: ModuleSettings, label: str) -> None:
 def _whole_mark(directory: Path) -> Path:
     """Made last, so that a token that was cut while it was made is not kept."""
     return directory / "token.ready"
+
+
+def _pc_home(directory: Path) -> Path:
+    """The home of the demo's PC: a browser started with this HOME finds the database."""
+    return directory / "home"
+
+
+def _pc_database(directory: Path) -> Path:
+    return _pc_home(directory) / ".pki" / "nssdb"
 
 
 def _token_directory(directory: Path) -> Path:

@@ -6,6 +6,7 @@ chose; it knows no rules and does no I/O of its own. The words are the desk's, t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -157,6 +158,20 @@ class OffReason(Enum):
 
     NOT_OFFERED = "not-offered"
     """The bank's policy does not offer it at this terminal."""
+    ROOT = "root"
+    """The kiosk runs as root."""
+    SOFTWARE_MISSING = "software-missing"
+    NO_DATABASE = "no-database"
+    """This PC has no certificate database."""
+    LOCKED = "locked"
+    """The database has a password."""
+    IN_USE = "in-use"
+    """Another program is writing to the database."""
+    UNUSABLE = "unusable"
+    BEGUN_ON_PC = "begun-on-pc"
+    """A renewal into this PC has begun, and can be finished there only."""
+    BEGUN_ON_USB = "begun-on-usb"
+    """A renewal into the USB has begun, and can be finished there only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +189,8 @@ class WebAccessQuestion:
     of: int
     authority: str
     """Common name of the issuing CA."""
+    last: bool = False
+    """Whether there is no way back after it."""
 
 
 class SavingStep(Enum):
@@ -214,6 +231,18 @@ class Completion:
     """The token's other IDs that still have to be renewed."""
     reminder: Reminder | None = None
     """When the new certificate can be renewed in its turn; None where no reminder is offered."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetirementQuestion:
+    """The renewal went into another store: is the old credential, still on the USB, to be removed there?
+
+    It answers itself with no after `seconds`.
+    """
+
+    certificate: Certificate
+    """The old one."""
+    seconds: int
 
 
 class CompletionAnswer(Enum):
@@ -277,14 +306,19 @@ class Desk(Protocol):
     async def announce_key_export(self) -> bool:
         """Show 秘密交換キーをエクスポートします: the last point at which the customer can turn back."""
 
-    def saving(self) -> AbstractAsyncContextManager[SavingProgress]:
-        """Show the wait while the block runs; from here on there is only forward."""
+    def saving(
+        self, steps: Sequence[SavingStep] = tuple(SavingStep), into: Destination = Destination.USB
+    ) -> AbstractAsyncContextManager[SavingProgress]:
+        """Show the wait while the block runs; `steps` is all there is to do. From here on there is only forward."""
 
     async def announce_import(self, announcement: ImportAnnouncement) -> None:
         """Show 証明書インポート: what is about to be written."""
 
     async def announce_import_complete(self, announcement: ImportAnnouncement) -> None:
         """Show インポート完了."""
+
+    async def confirm_retirement(self, question: RetirementQuestion) -> bool:
+        """Ask whether the old credential is to be removed from the USB; whoever does not answer keeps it."""
 
     async def show_completion(self, completion: Completion) -> CompletionAnswer:
         """Show the completion screen until 「このウィンドウを閉じる」 or スマートフォンに残す."""

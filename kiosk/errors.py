@@ -47,6 +47,8 @@ class Code(StrEnum):
 
     CLOCK_WRONG = "K-01"
     JOURNAL_NOT_WRITABLE = "K-02"
+    PC_STORE_FAILED = "K-10"
+    PC_CREDENTIAL_NOT_PROVEN = "K-11"
 
     NOT_RENEWABLE_YET = "P-01"
     EXPIRED = "P-02"
@@ -61,8 +63,12 @@ class Changed(Enum):
     """A renewal has begun and can be finished at any kiosk; the old certificate works."""
     STORED = "stored"
     """The new certificate is on the token, but the CA's acknowledgement did not come: either may be the valid one."""
+    UNFINISHED_ON_PC = "unfinished-on-pc"
+    """As `UNFINISHED`, but the new key is in this PC, and so only here it can be finished."""
+    STORED_ON_PC = "stored-on-pc"
+    """As `STORED`, but on this PC."""
     RENEWED = "renewed"
-    """The new certificate is on the token, proven and confirmed; only tidying up did not succeed."""
+    """The new certificate is stored, proven and confirmed; only tidying up did not succeed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from kiosk.desk import (
     PinQuestion,
     ProblemAnswer,
     RenewalNotice,
+    RetirementQuestion,
     SavingProgress,
     SavingStep,
     TokenQuestion,
@@ -45,18 +46,17 @@ from kiosk.reminder import Reminder
 from kiosk.text_keys import TextKey
 from kiosk.texts import Texts
 from kiosk.tokens.wire import TokenFacts
-from kiosk.words import PIN_HEADINGS, held_words, pin_troubles, token_words
+from kiosk.words import (
+    DESTINATION_NAMES,
+    PIN_HEADINGS,
+    WHY_OFF,
+    held_words,
+    pin_troubles,
+    step_name,
+    token_words,
+)
 
 T = TypeVar("T")
-
-_STEP_TEXTS: Mapping[SavingStep, TextKey] = {
-    SavingStep.KEY: "saving.key",
-    SavingStep.REQUEST: "saving.request",
-    SavingStep.WRITE: "saving.write",
-    SavingStep.PROVE: "saving.prove",
-    SavingStep.CONFIRM: "saving.confirm",
-    SavingStep.RETIRE: "saving.retire",
-}
 
 
 class PlainDesk:
@@ -71,6 +71,7 @@ class PlainDesk:
         self._show = show
         self._ask = ask
         self.seconds_waited = 0.0
+        self._into = Destination.USB
 
     @property
     def last_touched(self) -> float:
@@ -151,6 +152,8 @@ class PlainDesk:
             "renewal-start.pc": Destination.PC,
         }
         possible = {key: place for key, place in offered.items() if place not in question.off}
+        for place, why in question.off.items():
+            self._show(f"  {self._texts(DESTINATION_NAMES[place])}: {self._texts(WHY_OFF[why])}")
         return await self._choose({**possible, "renewal-start.help": Help.WANTED, "back": None})
 
     async def show_help(self, page: HelpPage) -> None:
@@ -163,6 +166,8 @@ class PlainDesk:
         body: TextKey = "web-access.request" if question.number == 1 else "web-access.receive"
         self._show(f"{self._texts('web-access.heading')} {question.number}/{question.of}")
         self._show(self._texts(body, authority=question.authority))
+        if question.last:
+            self._show(self._texts("key-export.no-return"))
         return await self._choose({"yes": True, "no": False})
 
     async def announce_key_export(self) -> bool:
@@ -172,13 +177,18 @@ class PlainDesk:
         return await self._choose({"ok": True, "cancel": False})
 
     @asynccontextmanager
-    async def saving(self) -> AsyncIterator[SavingProgress]:
+    async def saving(
+        self,
+        steps: Sequence[SavingStep] = tuple(SavingStep),  # noqa: ARG002 - each is told as it begins
+        into: Destination = Destination.USB,
+    ) -> AsyncIterator[SavingProgress]:
         """Say each step as it begins."""
+        self._into = into
         yield self
 
     def begin(self, step: SavingStep) -> None:
         """A step of the save begins."""
-        self._show(f"… {self._texts(_STEP_TEXTS[step])}")
+        self._show(f"… {self._texts(step_name(step, self._into))}")
 
     async def announce_import(self, announcement: ImportAnnouncement) -> None:
         """Say what is about to be written; nobody is waited for."""
@@ -189,9 +199,23 @@ class PlainDesk:
         """Say that it is written; the completion tells the rest."""
         self._show(self._texts("import-complete.heading"))
 
+    async def confirm_retirement(self, question: RetirementQuestion) -> bool:
+        """Ask; the end of the input keeps it."""
+        self._show(self._texts("retirement.heading"))
+        self._show(self._texts("retirement.body"))
+        self._show_certificate(question.certificate)
+        return await self._choose({"retirement.remove": True, "retirement.keep": False})
+
     async def show_completion(self, completion: Completion) -> CompletionAnswer:
         """Show the new certificate, and the day to keep; nobody is waited for."""
-        self._show(self._texts("completion-usb.heading"))
+        if completion.destination is Destination.PC:
+            self._show(self._texts("completion-pc.heading"))
+            for line in self._texts("completion-pc.body").split("\n"):
+                self._show(line)
+            self._show(self._texts("completion-pc.only-here"))
+            self._show(self._texts("completion-pc.end-browser"))
+        else:
+            self._show(self._texts("completion-usb.heading"))
         self._show_certificate(completion.certificate)
         if completion.reminder:
             await self.show_reminder(completion.reminder)
@@ -286,6 +310,10 @@ class YesDesk(PlainDesk):
         """Renew where that is due, leave where it is not."""
         await super().choose_from_menu(menu)
         return MenuChoice.LEAVE if menu.renewable_from else MenuChoice.RENEW
+
+    async def confirm_retirement(self, question: RetirementQuestion) -> bool:  # noqa: ARG002
+        """Nothing is removed for somebody who was not asked."""
+        return False
 
     async def show_problem(self, problem: Problem, *, called: bool = False) -> ProblemAnswer:  # noqa: ARG002
         """Say it, and call nobody."""

@@ -17,7 +17,7 @@ from kiosk.cmp.errors import (
 )
 from kiosk.errors import Code, KioskError
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
-from kiosk.tokens.wire import FailureKind
+from kiosk.tokens.wire import FailureKind, StoreKind
 
 _TOKEN_CODES = {
     FailureKind.MODULE: Code.MODULE_UNUSABLE,
@@ -61,7 +61,9 @@ def as_problems() -> Iterator[None]:
 
 
 def token_problem(error: TokenError | TokenHangs | TokenProcessDied) -> KioskError:
-    """The problem behind a failed request to a token."""
+    """The problem behind a failed request to a token, or to this PC's certificate database."""
+    if error.store is StoreKind.PC:
+        return KioskError(Code.PC_STORE_FAILED, f"{type(error).__name__}: {error}")
     match error:
         case TokenHangs():
             return KioskError(Code.TOKEN_HANGS, str(error))

@@ -27,7 +27,7 @@ from kiosk.services import Services
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.inventory import PENDING_LABEL, Inventory
 from kiosk.tokens.token import Token, TokenKey
-from kiosk.tokens.wire import KeyKind
+from kiosk.tokens.wire import KeyKind, StoreKind
 
 T = TypeVar("T")
 
@@ -45,13 +45,18 @@ class Standing(Protocol):
 
 @dataclass(slots=True)
 class Renewal:
-    """The renewal of one credential on one token; the methods are its steps, called in this order."""
+    """The renewal of one credential; the methods are its steps, called in this order."""
 
     token: Token
+    """Where the old credential is."""
     old: Credential
     services: Services
     record: VisitRecord
     standing: Standing
+    store: Token = field(init=False)
+    """Where the successor is to live: the same token, unless `save_into` says otherwise."""
+    _taken_by_ca: frozenset[str] = field(default=frozenset(), init=False)
+    """The kinds of key that the CA says it takes; empty where it does not say."""
     _kind: KeyKind | None = field(default=None, init=False)
     _key: TokenKey | None = field(default=None, init=False)
     _made_here: bool = field(default=False, init=False)
@@ -62,8 +67,11 @@ class Renewal:
     _accepted: bool = field(default=False, init=False)
     """Whether the CA has proven in this visit that it takes the old certificate."""
 
+    def __post_init__(self) -> None:
+        self.store = self.token
+
     async def prepare(self) -> None:
-        """Ask the CA, with the old key, whether all is well; choose the kind of key. Changes nothing.
+        """Ask the CA, with the old key, whether all is well. Changes nothing.
 
         A CA that answers no `genm` is only knocked at: then the request is the first to prove anything.
 
@@ -76,40 +84,50 @@ class Renewal:
         self._accepted = answer.proven
         await self._compare_clocks(abs(answer.offset))
         self._check_window(answer.message_time)
-        with as_problems():
-            self._kind = self._preferred_kind(
-                await self.token.key_kinds(), answer.template.key_kinds if answer.template else self._peer.key_kinds
-            )
-            self.token.warm_up()
+        self._taken_by_ca = answer.template.key_kinds if answer.template else self._peer.key_kinds
+        await self.save_into(self.token)
         detail = "" if answer.proven else "the CA was only knocked at"
         await self.record.note(Event.PREPROCESSED, serial=self.old.certificate.serial, detail=detail)
 
+    async def save_into(self, store: Token) -> None:
+        """The successor is to live in `store`: choose the kind of key. Changes nothing.
+
+        Raises:
+            KioskError: it can make no key the CA takes, or fails.
+        """
+        self.store = store
+        with as_problems():
+            self._kind = self._preferred_kind(await store.key_kinds(), self._taken_by_ca)
+            store.warm_up()
+
     async def make_key(self) -> None:
-        """Make the successor's key pair inside the token, or take the one that an earlier, cut renewal made.
+        """Make the successor's key pair inside its store, or take the one that an earlier, cut renewal made.
 
         Where the CA promises the same certificate for the same key, a private key with the successor's ID is never
         removed here: the CA may have certified it.
 
         Raises:
-            KioskError: the token could not, or does not tell the key that is there already.
+            KioskError: the store could not, or does not tell the key that is there already.
         """
         key_id = successor_key_id(self.old.certificate)
         with as_problems():
-            inventory = await self.token.inventory()
+            inventory = await self.store.inventory()
         if inventory.has_successor_key(self.old):
-            self.standing.changed = Changed.UNFINISHED
+            self.standing.changed = self._unfinished
             if not await self._is_given_up(inventory):
                 begun = inventory.successor_key(self.old)
                 if begun is None:
                     raise KioskError(Code.SUCCESSOR_NOT_READABLE)
-                self._key = TokenKey(self.token, key_id, begun)
+                self._key = TokenKey(self.store, key_id, begun)
                 return
         await self.record.note(Event.MAKING_KEY, serial=self.old.certificate.serial, detail=self._chosen_kind())
-        self.standing.changed = Changed.UNFINISHED
+        self.standing.changed = self._unfinished
         self._made_here = True
         with as_problems():
             try:
-                self._key = await self.token.make_key_pair(self._chosen_kind(), key_id, PENDING_LABEL)
+                self._key = await self.store.make_key_pair(
+                    self._chosen_kind(), key_id, self._label(inventory, self.old.certificate)
+                )
             except TokenError:
                 await self._remove_new_key()
                 raise
@@ -145,25 +163,27 @@ class Renewal:
         """Write the new certificate beside its key.
 
         Raises:
-            KioskError: the token could not; the renewal can be finished later.
+            KioskError: the store could not; the renewal can be finished later.
         """
         await self.record.note(Event.WRITING, serial=self._new().serial)
         with as_problems():
-            await self.token.write_certificate(self._new(), self._new_key().key_id, PENDING_LABEL)
+            label = self._label(await self.store.inventory(), self._new())
+            await self.store.write_certificate(self._new(), self._new_key().key_id, label)
 
     async def prove(self) -> None:
         """Read the new credential back in a fresh token process, compare it byte for byte, and sign with it.
 
         Raises:
-            KioskError: T-30, it is not what was written, or its key does not sign.
+            KioskError: T-30 or K-11, it is not what was written, or its key does not sign.
         """
         with as_problems():
-            await self.token.log_in_afresh()
-            inventory = await self.token.inventory()
+            await self.store.log_in_afresh()
+            inventory = await self.store.inventory()
             written = next((each for each in inventory.credentials if each.certificate == self._new()), None)
-            proven = written is not None and await self.token.proves(written)
+            proven = written is not None and await self.store.proves(written)
         if not proven:
-            raise KioskError(Code.NEW_CREDENTIAL_NOT_PROVEN, "not found" if written is None else "does not sign")
+            code = Code.PC_CREDENTIAL_NOT_PROVEN if self._into_pc else Code.NEW_CREDENTIAL_NOT_PROVEN
+            raise KioskError(code, "not found" if written is None else "does not sign")
         await self.record.note(Event.PROVEN, serial=self._new().serial)
 
     async def confirm(self) -> None:
@@ -180,7 +200,7 @@ class Renewal:
             await self.record.note(Event.CONFIRMED, serial=serial, detail="the CA waits for no confirmation")
             return
         await self.record.note(Event.CONFIRMING, serial=serial)
-        self.standing.changed = Changed.STORED
+        self.standing.changed = Changed.STORED_ON_PC if self._into_pc else Changed.STORED
         with as_problems():
             await self.services.ca.confirm(self._issued)
         self.standing.changed = Changed.RENEWED
@@ -189,8 +209,9 @@ class Renewal:
     async def retire_old(self) -> None:
         """Remove the old credential: private key, public key, certificate, each read again just before.
 
-        A cut then leaves a certificate without key, which is debris; never a key without certificate, which would
-        look like an unfinished renewal.
+        Where the successor lives in another store the customer has been asked first (design decision 2). A cut leaves a
+        certificate without key, which is debris; never a key without certificate, which would look like an unfinished
+        renewal.
 
         Raises:
             KioskError: T-31, the token could not; the new credential is not concerned.
@@ -198,7 +219,8 @@ class Renewal:
         serial = self.old.certificate.serial
         await self.record.note(Event.RETIRING, serial=serial)
         try:
-            await self.token.relabel(self._new_key().key_id, self._new().common_name)
+            if not self._into_pc:
+                await self.store.relabel(self._new_key().key_id, self._new().common_name)
             for part in (await self.token.inventory()).parts_of(self.old):
                 if not await self.token.remove(part):
                     raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, f"{part.kind} not found again")
@@ -244,12 +266,12 @@ class Renewal:
         wanted = successor_key_id(self.old.certificate)
         await self.record.note(Event.REMOVING_KEY, serial=self.old.certificate.serial, detail=why)
         try:
-            for stored in (await self.token.inventory()).objects:
+            for stored in (await self.store.inventory()).objects:
                 if stored.key_id == wanted:
-                    await self.token.remove(stored)
-            left = [each for each in (await self.token.inventory()).objects if each.key_id == wanted]
+                    await self.store.remove(stored)
+            left = [each for each in (await self.store.inventory()).objects if each.key_id == wanted]
         except (TokenError, TokenHangs, TokenProcessDied) as error:
-            await self.record.note(Event.PROBLEM, code=Code.TOKEN_FAILED, detail=f"new key not removed: {error}")
+            await self.record.note(Event.PROBLEM, code=self._store_failed, detail=f"new key not removed: {error}")
             return False
         if not left:
             self.standing.changed = Changed.NOTHING
@@ -270,7 +292,7 @@ class Renewal:
             self.standing.changed = Changed.STORED
             raise KioskError(Code.SUCCESSOR_UNDECIDED, "confirmed or not, nobody here can tell")
         if not await self._remove_new_key("asked for by an earlier visit; the CA is asked for another"):
-            raise KioskError(Code.TOKEN_FAILED, "the earlier key could not be removed")
+            raise KioskError(self._store_failed, "the earlier key could not be removed")
         return True
 
     def _checked(self, certificate: Certificate) -> Certificate:
@@ -286,6 +308,22 @@ class Renewal:
         except UntrustedCertificate as error:
             raise KioskError(Code.NEW_CERTIFICATE_WRONG, Distrust.CERTIFICATE_PATH.value) from error
         return certificate
+
+    @property
+    def _into_pc(self) -> bool:
+        return self.store.kind is StoreKind.PC
+
+    def _label(self, inventory: Inventory, certificate: Certificate) -> str:
+        """What the successor is labelled until it is confirmed; two subjects cannot share a label in a database."""
+        return inventory.free_label(certificate) if self._into_pc else PENDING_LABEL
+
+    @property
+    def _store_failed(self) -> Code:
+        return Code.PC_STORE_FAILED if self._into_pc else Code.TOKEN_FAILED
+
+    @property
+    def _unfinished(self) -> Changed:
+        return Changed.UNFINISHED_ON_PC if self._into_pc else Changed.UNFINISHED
 
     def _old_signer(self) -> Signer:
         chain = self.services.anchors.chain_of(self.old.certificate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from kiosk.cmp.transfer import Limits, open_http_client
 from kiosk.journal import Journal
 from kiosk.settings import BranchSettings, CaSettings, Policy, Settings, SettingsError
 from kiosk.staff_calls import TIME_LIMIT, StaffCalls
+from kiosk.tokens.pc import PcStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Services:
     """Address of the page about tokens and their software."""
     peer: Peer = KIOSK
     """What the CA knows and promises."""
+    pc: PcStore | None = None
+    """This PC's certificate database, where policy offers it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,24 @@ async def open_services(settings: Settings, clock: Clock = system_clock) -> Asyn
         ca = CmpClient(http, settings.ca.url, trust, peer=peer, clock=clock, limits=limits)
         with Journal(Path(settings.journal), clock) as journal:
             async with _open_staff_calls(settings.branch, journal, clock) as staff:
-                yield Services(ca, anchors, settings.policy, journal, clock, staff, settings.branch.help_page, peer)
+                yield Services(
+                    ca=ca,
+                    anchors=anchors,
+                    policy=settings.policy,
+                    journal=journal,
+                    clock=clock,
+                    staff=staff,
+                    help_page=settings.branch.help_page,
+                    peer=peer,
+                    pc=_pc_store(settings),
+                )
+
+
+def _pc_store(settings: Settings) -> PcStore | None:
+    """What it needs of its own lies beside the journal, where the kiosk can write."""
+    if not settings.pc.offered:
+        return None
+    return PcStore(settings.pc, Path(settings.journal).absolute().parent / "p11-kit", os.geteuid())
 
 
 @asynccontextmanager

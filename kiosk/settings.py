@@ -18,6 +18,7 @@ from kiosk.cmp.algorithms import Family
 from kiosk.cmp.mac import MacKind
 from kiosk.cmp.peer import PRESETS, Confirming, Peer, Resume, SignerRule
 from kiosk.credentials import ADMINISTRATOR_PATTERN, HOLDER_ID_PATTERN, HolderRule
+from kiosk.tokens.pc import PcSettings
 from kiosk.tokens.process import ModuleSettings
 from kiosk.tokens.wire import KeyKind
 
@@ -234,6 +235,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Path of the journal."""
     branch: BranchSettings = BranchSettings()
     policy: Policy = Policy()
+    pc: PcSettings = PcSettings()
+    """「パソコンに保存する」."""
 
 
 def load_settings(path: Path) -> Settings:

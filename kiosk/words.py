@@ -1,11 +1,11 @@
-"""IDs and tokens in a customer's words."""
+"""IDs, tokens, destinations and steps in a customer's words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from kiosk.credentials import Holder, HolderKind
-from kiosk.desk import HeldId, PinPurpose, PinQuestion, Tries, Unfit
+from kiosk.desk import Destination, HeldId, OffReason, PinPurpose, PinQuestion, SavingStep, Tries, Unfit
 from kiosk.moments import days_words, until_words
 from kiosk.text_keys import TextKey
 from kiosk.texts import Texts
@@ -23,6 +23,38 @@ def held_words(held: HeldId, texts: Texts) -> str:
     certificate = held.credential.certificate
     whose = f"{holder_words(held.credential.holder, texts)}　{certificate.common_name}"
     return f"{whose}　{until_words(certificate.not_after, texts)}　{days_words(held.days_left, texts)}"
+
+
+DESTINATION_NAMES: Mapping[Destination, TextKey] = {
+    Destination.PC: "renewal-start.pc",
+    Destination.USB: "renewal-start.usb",
+}
+
+WHY_OFF: Mapping[OffReason, TextKey] = {
+    OffReason.NOT_OFFERED: "renewal-start.not-offered",
+    OffReason.ROOT: "renewal-start.root",
+    OffReason.SOFTWARE_MISSING: "renewal-start.software-missing",
+    OffReason.NO_DATABASE: "renewal-start.no-database",
+    OffReason.LOCKED: "renewal-start.locked",
+    OffReason.IN_USE: "renewal-start.in-use",
+    OffReason.UNUSABLE: "renewal-start.unusable",
+    OffReason.BEGUN_ON_PC: "renewal-start.begun-on-pc",
+    OffReason.BEGUN_ON_USB: "renewal-start.begun-on-usb",
+}
+
+_STEPS: Mapping[SavingStep, TextKey] = {
+    SavingStep.KEY: "saving.key",
+    SavingStep.REQUEST: "saving.request",
+    SavingStep.WRITE: "saving.write",
+    SavingStep.PROVE: "saving.prove",
+    SavingStep.CONFIRM: "saving.confirm",
+    SavingStep.RETIRE: "saving.retire",
+}
+
+
+def step_name(step: SavingStep, into: Destination) -> TextKey:
+    """What a step of the save is called."""
+    return "saving.key-pc" if step is SavingStep.KEY and into is Destination.PC else _STEPS[step]
 
 
 PIN_HEADINGS: Mapping[PinPurpose, TextKey] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
 
@@ -26,7 +26,9 @@ from kiosk.desk import (
     PinQuestion,
     ProblemAnswer,
     RenewalNotice,
+    RetirementQuestion,
     SavingProgress,
+    SavingStep,
     TokenQuestion,
     WebAccessQuestion,
 )
@@ -38,6 +40,7 @@ from screens.certificate_details import CertificateDetailsScreen
 from screens.certificate_import import CertificateImportScreen
 from screens.choose_id import ChooseIdScreen
 from screens.choose_token import ChooseTokenScreen
+from screens.completion_pc import CompletionPcScreen
 from screens.completion_usb import CompletionUsbScreen
 from screens.forgotten import ForgottenScreen
 from screens.frame import Frame, Question
@@ -54,6 +57,7 @@ from screens.problem import ProblemScreen
 from screens.reminder import ReminderScreen
 from screens.renewal_notice import RenewalNoticeScreen
 from screens.renewal_start import RenewalStartScreen
+from screens.retirement import RetirementScreen
 from screens.saving import SavingScreen
 from screens.take_out import TakeOutScreen
 from screens.web_access import WebAccessScreen
@@ -138,9 +142,11 @@ class ScreenDesk:
         """Show 秘密交換キーをエクスポートします."""
         return await self._ask(KeyExportScreen(self._lobby))
 
-    def saving(self) -> AbstractAsyncContextManager[SavingProgress]:
+    def saving(
+        self, steps: Sequence[SavingStep] = tuple(SavingStep), into: Destination = Destination.USB
+    ) -> AbstractAsyncContextManager[SavingProgress]:
         """Show the wait while the block runs."""
-        return self._shown(SavingScreen(self._lobby))
+        return self._shown(SavingScreen(self._lobby, steps, into))
 
     async def announce_import(self, announcement: ImportAnnouncement) -> None:
         """Show 証明書インポート."""
@@ -150,9 +156,14 @@ class ScreenDesk:
         """Show インポート完了."""
         await self._ask(ImportCompleteScreen(self._lobby, announcement))
 
+    async def confirm_retirement(self, question: RetirementQuestion) -> bool:
+        """Ask whether the old credential is to be removed from the USB."""
+        return await self._ask(RetirementScreen(self._lobby, question))
+
     async def show_completion(self, completion: Completion) -> CompletionAnswer:
         """Show the completion screen until 「このウィンドウを閉じる」 or スマートフォンに残す."""
-        return await self._ask(CompletionUsbScreen(self._lobby, completion))
+        into_pc = completion.destination is Destination.PC
+        return await self._ask((CompletionPcScreen if into_pc else CompletionUsbScreen)(self._lobby, completion))
 
     async def show_reminder(self, reminder: Reminder) -> None:
         """Show the day of the next renewal so that a phone can take it."""

@@ -19,6 +19,8 @@ _CHANGED: dict[Changed, TextKey] = {
     Changed.NOTHING: "changed.nothing",
     Changed.UNFINISHED: "changed.unfinished",
     Changed.STORED: "changed.stored",
+    Changed.UNFINISHED_ON_PC: "changed.unfinished-on-pc",
+    Changed.STORED_ON_PC: "changed.stored-on-pc",
     Changed.RENEWED: "changed.renewed",
 }
 

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 
 from textual import on
 
-from kiosk.desk import Destination, DestinationQuestion, Help, OffReason
+from kiosk.desk import Destination, DestinationQuestion, Help
 from kiosk.text_keys import TextKey
+from kiosk.words import WHY_OFF
 from screens.frame import Question
 from screens.lobby import Lobby
 from screens.widgets.blocks import Block, Gap, Heading, Prose, Rule, Together
 from screens.widgets.choice import Choice
 from screens.widgets.looks import Look
 from screens.widgets.trail import Stage
-
-_WHY_OFF: dict[OffReason, TextKey] = {OffReason.NOT_OFFERED: "renewal-start.not-offered"}
 
 
 class RenewalStartScreen(Question[Destination | Help | None]):
@@ -59,7 +58,7 @@ class RenewalStartScreen(Question[Destination | Help | None]):
 
     def _destination(self, destination: Destination, label: TextKey, digit: str, note: TextKey | None = None) -> Choice:
         texts, why = self.lobby.texts, self._question.off.get(destination)
-        says = _WHY_OFF[why] if why else note
+        says = WHY_OFF[why] if why else note
         said = texts(says) if says else ""
         return Choice(texts(label), digit=digit, note=said, off=why is not None, id=destination.value)
 

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from textual.app import ComposeResult
 
-from kiosk.desk import SavingStep
-from kiosk.text_keys import TextKey
+from kiosk.desk import Destination, SavingStep
+from kiosk.words import step_name
 from screens.frame import Frame
 from screens.lobby import Lobby
 from screens.widgets.blocks import Block, Facts, Gap, Heading, Meter, Notice, Prose, Together
@@ -17,16 +17,6 @@ from screens.widgets.page import Page
 from screens.widgets.spinner import Spinner
 from screens.widgets.trail import Stage
 
-_NAMES: dict[SavingStep, TextKey] = {
-    SavingStep.KEY: "saving.key",
-    SavingStep.REQUEST: "saving.request",
-    SavingStep.WRITE: "saving.write",
-    SavingStep.PROVE: "saving.prove",
-    SavingStep.CONFIRM: "saving.confirm",
-    SavingStep.RETIRE: "saving.retire",
-}
-_ORDER = tuple(SavingStep)
-
 
 class SavingScreen(Frame):
     """Told each step as it begins; those before it are done."""
@@ -34,8 +24,12 @@ class SavingScreen(Frame):
     STAGE = Stage.SAVING
     HINT = None
 
-    def __init__(self, lobby: Lobby) -> None:
+    def __init__(
+        self, lobby: Lobby, steps: Sequence[SavingStep] = tuple(SavingStep), into: Destination = Destination.USB
+    ) -> None:
         super().__init__(lobby)
+        self._steps = tuple(steps)
+        self._into = into
         self._since: datetime = lobby.clock()
         self._step: SavingStep | None = None
 
@@ -48,18 +42,16 @@ class SavingScreen(Frame):
         """The steps with their marks, the bar, the time."""
         texts = self.lobby.texts
         elapsed = max(0, int((self.lobby.clock() - self._since).total_seconds()))
+        times = [(texts("saving.elapsed"), texts("saving.seconds", seconds=elapsed))]
+        if self._into is Destination.USB:
+            times.append((texts("saving.usual"), texts("saving.usual-time")))
         return [
             Heading(texts("saving.heading")),
             Gap(),
-            Together([self._line(step) for step in _ORDER]),
+            Together([self._line(step) for step in self._steps]),
             Gap(),
-            Meter(self._position() / len(_ORDER)),
-            Facts(
-                [
-                    (texts("saving.elapsed"), texts("saving.seconds", seconds=elapsed)),
-                    (texts("saving.usual"), texts("saving.usual-time")),
-                ]
-            ),
+            Meter(self._position() / len(self._steps)),
+            Facts(times),
             Gap(),
             Notice(texts("keep-in")),
         ]
@@ -78,12 +70,13 @@ class SavingScreen(Frame):
             self.query_one(Page).show(self.blocks())
 
     def _position(self) -> int:
-        return _ORDER.index(self._step) if self._step else 0
+        return self._steps.index(self._step) if self._step else 0
 
     def _line(self, step: SavingStep) -> Block:
-        texts, at = self.lobby.texts, _ORDER.index(step)
+        texts, at = self.lobby.texts, self._steps.index(step)
+        name = texts(step_name(step, self._into))
         if at < self._position():
-            return Prose(texts(_NAMES[step]), Look.QUIET, mark=texts("saving.mark-done"), mark_look=Look.DONE)
+            return Prose(name, Look.QUIET, mark=texts("saving.mark-done"), mark_look=Look.DONE)
         if step is self._step:
-            return Prose(texts(_NAMES[step]), Look.STRONG, mark=texts("saving.mark-now"), mark_look=Look.HEADING)
-        return Prose(texts(_NAMES[step]), Look.QUIET, mark=texts("saving.mark-later"))
+            return Prose(name, Look.STRONG, mark=texts("saving.mark-now"), mark_look=Look.HEADING)
+        return Prose(name, Look.QUIET, mark=texts("saving.mark-later"))

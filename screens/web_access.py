@@ -9,7 +9,7 @@ from textual import on
 from kiosk.desk import WebAccessQuestion
 from screens.dialog import Dialog
 from screens.lobby import Lobby
-from screens.widgets.blocks import Block, Facts, Gap, Prose
+from screens.widgets.blocks import Block, Facts, Gap, Notice, Prose
 from screens.widgets.choice import Choice
 from screens.widgets.trail import Stage
 
@@ -32,10 +32,12 @@ class WebAccessScreen(Dialog[bool]):
     def blocks(self) -> Sequence[Block]:
         """Who is asked for what."""
         texts, question = self.lobby.texts, self._question
+        no_return: list[Block] = [Gap(), Notice(texts("key-export.no-return"))] if question.last else []
         return [
             Prose(texts("web-access.request" if question.number == 1 else "web-access.receive")),
             Gap(),
             Facts([(texts("fact.authority"), question.authority)]),
+            *no_return,
         ]
 
     def choices(self) -> Sequence[Choice]:

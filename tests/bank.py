@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
@@ -23,6 +25,7 @@ from kiosk.services import open_services
 from kiosk.settings import DEMO_PIN, Settings
 from kiosk.tokens.errors import TokenError
 from kiosk.tokens.inventory import Inventory
+from kiosk.tokens.pc import PcStore
 from kiosk.tokens.process import TokenProcess
 from kiosk.tokens.token import Token, find_tokens
 from kiosk.tokens.wire import KeyKind
@@ -44,6 +47,40 @@ class Bank:
     @property
     def directory(self) -> Path:
         return self.demo.directory
+
+    def with_pc(self, **settings: object) -> Bank:
+        """The same bank at a kiosk that has other settings for this PC."""
+        pc = msgspec.structs.replace(self.settings.pc, **settings)
+        return Bank(DemoBank(self.directory, msgspec.structs.replace(self.settings, pc=pc)))
+
+    @property
+    def database(self) -> Path:
+        """This PC's certificate database."""
+        return self.settings.pc.folder
+
+    def certutil(self, *arguments: str) -> str:
+        """What NSS's own tool says of the database."""
+        command = ["certutil", *arguments, "-d", f"sql:{self.database}"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    @asynccontextmanager
+    async def open_pc(self) -> AsyncIterator[Token]:
+        """The database, in a process of its own."""
+        store = PcStore(self.settings.pc, self.directory / "p11-kit-of-tests", os.geteuid())
+        async with await store.open(HolderRule()) as pc:
+            yield pc
+
+    async def pc_inventory(self) -> Inventory:
+        """What lies in the database, seen by a process of its own."""
+        async with self.open_pc() as pc:
+            return await pc.inventory()
+
+    async def pc_credential(self) -> Credential:
+        """The one credential in the database, which must sign."""
+        async with self.open_pc() as pc:
+            (credential,) = (await pc.inventory()).credentials
+            assert await pc.proves(credential)
+            return credential
 
     def with_policy(self, **rules: object) -> Bank:
         policy = msgspec.structs.replace(self.settings.policy, **rules)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -26,6 +26,7 @@ from kiosk.desk import (
     PinQuestion,
     ProblemAnswer,
     RenewalNotice,
+    RetirementQuestion,
     SavingProgress,
     SavingStep,
     TokenQuestion,
@@ -54,6 +55,8 @@ class ScriptedDesk:
     destination: Destination | None = Destination.USB
     web_access: list[bool] = field(default_factory=lambda: [True, True])
     key_export: bool = True
+    retires: bool = False
+    """Whether the old credential may go from the USB after a renewal into this PC."""
     at_step: Callable[[SavingStep], None] = lambda _: None
     leaves_at: str = ""
     """A question at which the customer walks away without an answer."""
@@ -63,6 +66,7 @@ class ScriptedDesk:
     problem: Problem | None = None
     still_there: bool = False
     rings: int = 0
+    _steps: tuple[SavingStep, ...] = ()
 
     @property
     def last_touched(self) -> float:
@@ -122,10 +126,16 @@ class ScriptedDesk:
         return self.key_export
 
     @asynccontextmanager
-    async def saving(self) -> AsyncIterator[SavingProgress]:
+    async def saving(
+        self,
+        steps: Sequence[SavingStep] = tuple(SavingStep),
+        into: Destination = Destination.USB,  # noqa: ARG002
+    ) -> AsyncIterator[SavingProgress]:
+        self._steps = tuple(steps)
         yield self
 
     def begin(self, step: SavingStep) -> None:
+        assert step in self._steps
         self.asked.append(step.value)
         self.seen.append(step)
         self.at_step(step)
@@ -135,6 +145,10 @@ class ScriptedDesk:
 
     async def announce_import_complete(self, announcement: ImportAnnouncement) -> None:
         await self._see("import-complete", announcement)
+
+    async def confirm_retirement(self, question: RetirementQuestion) -> bool:
+        await self._see("retirement", question)
+        return self.retires
 
     async def show_completion(self, completion: Completion) -> CompletionAnswer:
         self.completion = completion

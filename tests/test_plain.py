@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import sys
 import termios
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from kiosk.credentials import Credential, HolderRule
 from kiosk.demo_bank import manual_subject
 from kiosk.desk import (
     CertificateDetails,
+    Completion,
     Destination,
     DestinationQuestion,
     Help,
@@ -31,6 +33,7 @@ from kiosk.desk import (
     PinQuestion,
     ProblemAnswer,
     RenewalNotice,
+    RetirementQuestion,
     TokenQuestion,
     Tries,
     WebAccessQuestion,
@@ -94,7 +97,40 @@ async def test_a_destination_that_is_off_is_not_offered() -> None:
     plain, shown = desk("1")
     question = DestinationQuestion({Destination.PC: OffReason.NOT_OFFERED})
     assert await plain.choose_destination(question) is Destination.USB
-    assert not any("パソコンに保存する" in line for line in shown)
+    assert "  パソコンに保存する: この端末では選べません" in shown
+    assert not any(re.search(r"\d\. パソコンに保存する", line) for line in shown)
+
+
+@pytest.mark.parametrize(("typed", "removed"), [(["1"], True), (["2"], False), ([], False)])
+async def test_the_old_credential_goes_only_by_a_yes(certificate: Certificate, typed: list[str], removed: bool) -> None:
+    plain, shown = desk(*typed)
+    assert await plain.confirm_retirement(RetirementQuestion(certificate, 30)) is removed
+    assert any(certificate.serial in line for line in shown)
+
+
+async def test_yes_removes_nothing_unasked(certificate: Certificate) -> None:
+    yes = YesDesk(Texts("ja"), lambda _: None, lambda: Pin(bytearray(b"1234")))
+    assert not await yes.confirm_retirement(RetirementQuestion(certificate, 30))
+
+
+async def test_the_completion_on_the_pc_is_told_in_the_manuals_words(certificate: Certificate) -> None:
+    plain, shown = desk()
+    await plain.show_completion(Completion(Destination.PC, certificate, certificate))
+    assert shown[:5] == [
+        "電子証明書のインストールが完了しました",
+        "ご使用のパソコンへ電子証明書がインストールされました。",
+        "ログインを行う場合は、この電子証明書を使用してログインしてください。",
+        "※ この電子証明書がインストールされたパソコン以外ではログインできません。",
+        "ブラウザを一度終了してください。",
+    ]
+    assert f"  シリアル番号 = {certificate.serial}" in shown
+
+
+async def test_the_last_question_says_that_there_is_no_way_back() -> None:
+    for last in (False, True):
+        plain, shown = desk("1")
+        await plain.confirm_web_access(WebAccessQuestion(2, 2, "CA", last))
+        assert ("ここから先は中止できません。" in shown) is last
 
 
 async def test_a_problem_tells_code_change_and_next_step() -> None:

@@ -110,9 +110,13 @@ def failure_of(error: exceptions.PKCS11Error) -> Failure:
 class Cryptoki:
     """One loaded module, and at most one session with one of its tokens."""
 
-    def __init__(self, path: str) -> None:
-        """Use the module at `path`; it is loaded at the first request, so that a spare process can wait unloaded."""
+    def __init__(self, path: str, label: str = "") -> None:
+        """Use the module at `path`; it is loaded at the first request, so that a spare process can wait unloaded.
+
+        Only its tokens with this `label` count, or all where it is empty.
+        """
         self._path = path
+        self._label = label
         self._module: Module | None = None
         self._session: pkcs11.Session | None = None
         self._look_anew_at = 0.0
@@ -138,13 +142,17 @@ class Cryptoki:
                 token = slot.get_token()
             except exceptions.PKCS11Error:
                 continue
-            if TokenFlag.TOKEN_INITIALIZED in token.flags:
+            if TokenFlag.TOKEN_INITIALIZED in token.flags and self._label in ("", token.label):
                 found.append(_facts(slot, token))
         return found
 
     def log_in(self, serial: str, pin: str) -> None:
         """Open the session with the token of `serial`."""
         self._session = self._token(serial).open(rw=True, user_pin=pin)
+
+    def open_without_pin(self, serial: str) -> None:
+        """Open the session with the token of `serial`, which wants no PIN."""
+        self._session = self._token(serial).open(rw=True)
 
     def change_pin(self, serial: str, present: str, new: str) -> None:
         """Change the PIN, in the session there is or in one of its own; nobody has to be logged in for that."""
@@ -315,6 +323,7 @@ def _facts(slot: pkcs11.Slot, token: pkcs11.Token) -> wire.TokenFacts:
         pin_last_try=TokenFlag.USER_PIN_FINAL_TRY in flags,
         pin_locked=TokenFlag.USER_PIN_LOCKED in flags,
         pin_to_be_changed=TokenFlag.USER_PIN_TO_BE_CHANGED in flags,
+        needs_pin=TokenFlag.LOGIN_REQUIRED in flags,
     )
 
 

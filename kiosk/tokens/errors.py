@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from kiosk.tokens.wire import FailureKind
+from kiosk.tokens.wire import FailureKind, StoreKind
 
 
-class TokenError(Exception):
+class StoreFault(Exception):
+    """Anything that goes wrong with a store."""
+
+    store: StoreKind = StoreKind.USB
+    """Which one it is; told by the process it happened in."""
+
+
+class TokenError(StoreFault):
     """A request to a token was not carried out."""
 
     def __init__(self, kind: FailureKind, detail: str) -> None:
@@ -14,9 +21,9 @@ class TokenError(Exception):
         self.detail = detail
 
 
-class TokenHangs(Exception):
+class TokenHangs(StoreFault):
     """The module did not answer within its time limit; its process was ended."""
 
 
-class TokenProcessDied(Exception):
+class TokenProcessDied(StoreFault):
     """The token process is gone: the module crashed, or somebody killed it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain, count
 
 from kiosk.certificates import Certificate, PublicKey, UnreadableCertificate, public_key_of, read_certificate
 from kiosk.credentials import Credential, HolderRule, successor_key_id
@@ -19,6 +20,10 @@ PENDING_LABEL = "renewal pending"
 """The label of a successor's key pair and certificate until the CA has acknowledged it (design decision 7).
 
 It is for people who look at a token; nothing is decided by it."""
+
+
+_LONGEST_LABEL = 64
+"""Characters; a common name has no more (RFC 5280, upper bound ub-common-name)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,20 @@ class Inventory:
         order = (ObjectKind.PRIVATE_KEY, ObjectKind.PUBLIC_KEY, ObjectKind.CERTIFICATE)
         return tuple(each for kind in order for each in self.objects if _belongs(each, kind, credential))
 
+    def free_label(self, certificate: Certificate) -> str:
+        """A label for `certificate` that no certificate of another subject bears: its common name, and a number.
+
+        Certificate databases let a label (there: nickname) belong to one subject only. A colon would part a token's
+        name from a certificate's.
+        """
+        printable = "".join(each for each in certificate.common_name if each.isprintable()).replace(":", "-")
+        name = printable[:_LONGEST_LABEL] or certificate.serial
+        taken = {
+            each.label for each in self.objects if each.kind is ObjectKind.CERTIFICATE and _is_others(each, certificate)
+        }
+        numbered = (f"{name} #{number}" for number in count(2))
+        return next(each for each in chain((name,), numbered) if each not in taken)
+
     def _is_unfinished(self, credential: Credential, now: datetime) -> bool:
         predecessors = (each for each in self.credentials if successor_key_id(each.certificate) == credential.key_id)
         return any(each.certificate.not_after >= now for each in predecessors)
@@ -109,6 +128,14 @@ def _public_half(key: StoredObject, objects: Sequence[StoredObject]) -> bytes | 
     public = (public_key_der(each.public) for each in beside if each.kind is ObjectKind.PUBLIC_KEY)
     certified = (_certified_key(each) for each in beside if each.kind is ObjectKind.CERTIFICATE)
     return next((half for half in (*public, *certified) if half is not None), None)
+
+
+def _is_others(stored: StoredObject, certificate: Certificate) -> bool:
+    """Whether it is of another subject, as far as it can be read."""
+    try:
+        return read_certificate(stored.der).subject_der != certificate.subject_der
+    except UnreadableCertificate:
+        return True
 
 
 def _certified_key(stored: StoredObject) -> bytes | None:

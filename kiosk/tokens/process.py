@@ -15,7 +15,8 @@ import msgspec
 
 from kiosk.pin import Pin, wipe
 from kiosk.tokens import wire
-from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
+from kiosk.tokens.errors import StoreFault, TokenError, TokenHangs, TokenProcessDied
+from kiosk.tokens.wire import StoreKind
 
 T = TypeVar("T")
 
@@ -45,6 +46,8 @@ class ModuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     environment: dict[str, str] = {}
     """What the module wants to find in its environment, such as SOFTHSM2_CONF."""
     limits: Limits = Limits()
+    token_label: str = ""
+    """Only tokens of this label count, or all where it is empty: some modules show slots of their own besides."""
 
 
 class TokenProcess:
@@ -54,9 +57,12 @@ class TokenProcess:
     nobody knows what the module is doing then. Whoever started it ends it.
     """
 
-    def __init__(self, settings: ModuleSettings, process: subprocess.Popen[bytes], channel: socket.socket) -> None:
+    def __init__(
+        self, settings: ModuleSettings, store: StoreKind, process: subprocess.Popen[bytes], channel: socket.socket
+    ) -> None:
         """Use `start`."""
         self.limits = settings.limits
+        self.store = store
         self._process = process
         self._channel = channel
         self._turn = asyncio.Lock()
@@ -64,20 +70,21 @@ class TokenProcess:
         self._usable = True
 
     @classmethod
-    def start(cls, settings: ModuleSettings) -> TokenProcess:
-        """Start a process; its module is loaded with the first request."""
+    def start(cls, settings: ModuleSettings, store: StoreKind = StoreKind.USB) -> TokenProcess:
+        """Start a process; its module is loaded with the first request. What fails in it is told as of `store`."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        command = [sys.executable, "-I", "-m", "kiosk.tokens.worker", settings.module, str(os.getpid())]
+        command = [sys.executable, "-I", "-m", "kiosk.tokens.worker"]
+        arguments = [settings.module, str(os.getpid()), settings.token_label]
         with theirs:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                command,
+                [*command, *arguments],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env=_environment(settings),
             )
-        return cls(settings, process, ours)
+        return cls(settings, store, process, ours)
 
     @property
     def pid(self) -> int:
@@ -108,11 +115,19 @@ class TokenProcess:
         """
         secrets = [each.take() if each else bytearray() for each in (pin, new_pin)]
         try:
-            async with self._turn:
-                reply = await self._ask(request, secrets, pipe, limit)
+            return await self._answered(request, answer, limit, secrets, pipe)
+        except StoreFault as fault:
+            fault.store = self.store
+            raise
         finally:
             for secret in secrets:
                 wipe(secret)
+
+    async def _answered(
+        self, request: wire.Request, answer: type[T], limit: float, secrets: Sequence[bytearray], pipe: int | None
+    ) -> T:
+        async with self._turn:
+            reply = await self._ask(request, secrets, pipe, limit)
         if isinstance(reply, wire.Failed):
             raise TokenError(reply.kind, reply.detail)
         try:

@@ -19,7 +19,7 @@ from kiosk.tokens.errors import TokenError
 from kiosk.tokens.inventory import Inventory, read_inventory
 from kiosk.tokens.keys import public_key, wire_public
 from kiosk.tokens.process import ModuleSettings, TokenProcess
-from kiosk.tokens.wire import FailureKind, KeyKind, StoredObject, TokenFacts
+from kiosk.tokens.wire import FailureKind, KeyKind, StoredObject, StoreKind, TokenFacts
 
 _CHALLENGE_BYTES = 32
 
@@ -34,6 +34,7 @@ class Token:
         self._process = process
         self._rule = rule
         self._fresh: TokenProcess | None = None
+        self._opened_without_pin = False
         self._changing_process = False
 
     async def __aenter__(self) -> Self:
@@ -44,6 +45,11 @@ class Token:
     ) -> None:
         processes = [each for each in (self._process, self._fresh) if each is not None]
         await asyncio.shield(asyncio.gather(*(each.end() for each in processes)))
+
+    @property
+    def kind(self) -> StoreKind:
+        """What kind of store this is."""
+        return self._process.store
 
     @property
     def busy(self) -> bool:
@@ -69,6 +75,19 @@ class Token:
         request = wire.LogIn(self.facts.serial)
         await self._process.call(request, type(None), self._settings.limits.log_in, pin=pin)
 
+    async def open_without_pin(self) -> None:
+        """Begin where no PIN is wanted (`facts.needs_pin` is false).
+
+        Raises:
+            TokenError, TokenHangs, TokenProcessDied
+        """
+        await self._open_without_pin(self._process)
+        self._opened_without_pin = True
+
+    async def _open_without_pin(self, process: TokenProcess) -> None:
+        request = wire.OpenWithoutPin(self.facts.serial)
+        await process.call(request, type(None), self._settings.limits.log_in)
+
     async def change_pin(self, present: Pin, new: Pin) -> None:
         """Change the token's PIN, and go on with the new one; both are overwritten here as soon as they were sent.
 
@@ -80,7 +99,7 @@ class Token:
         await self._process.call(request, type(None), self._settings.limits.log_in, pin=present, new_pin=new)
 
     async def log_in_afresh(self) -> None:
-        """Go on in a fresh process, with the PIN the token has accepted: a module's cache may outlive a card.
+        """Go on in a fresh process, with the PIN the token has accepted, if any: a module's cache may outlive a card.
 
         Raises:
             TokenError, TokenHangs, TokenProcessDied
@@ -88,7 +107,10 @@ class Token:
         fresh = self.warm_up()
         self._changing_process = True
         try:
-            await self._process.lend_pin_to(fresh, self.facts.serial)
+            if self._opened_without_pin:
+                await self._open_without_pin(fresh)
+            else:
+                await self._process.lend_pin_to(fresh, self.facts.serial)
             used, self._process, self._fresh = self._process, fresh, None
             await used.end()
         finally:
@@ -97,7 +119,7 @@ class Token:
     def warm_up(self) -> TokenProcess:
         """Start the process that `log_in_afresh` will use, so that nobody waits for it."""
         if self._fresh is None:
-            self._fresh = TokenProcess.start(self._settings)
+            self._fresh = TokenProcess.start(self._settings, self.kind)
         return self._fresh
 
     async def inventory(self) -> Inventory:
@@ -128,7 +150,9 @@ class Token:
         try:
             return TokenKey(self, key_id, public_key(made.public))
         except ValueError as error:
-            raise TokenError(FailureKind.UNSUITABLE, str(error)) from error
+            fault = TokenError(FailureKind.UNSUITABLE, str(error))
+            fault.store = self.kind
+            raise fault from error
 
     def key_of(self, credential: Credential) -> TokenKey:
         """The private key of a credential on this token."""

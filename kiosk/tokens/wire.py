@@ -39,6 +39,15 @@ class ObjectKind(StrEnum):
     PUBLIC_KEY = "public-key"
 
 
+class StoreKind(StrEnum):
+    """Where a credential can live."""
+
+    USB = "usb"
+    """The customer's USB."""
+    PC = "pc"
+    """The certificate database of this computer's user."""
+
+
 class FailureKind(StrEnum):
     """What went wrong in a token process, as far as the kiosk acts on it."""
 
@@ -78,6 +87,8 @@ class TokenFacts(msgspec.Struct, frozen=True):
     pin_last_try: bool
     pin_locked: bool
     pin_to_be_changed: bool
+    needs_pin: bool = True
+    """Whether anything can be done only after the PIN was given; a database without a password wants none."""
 
 
 class RsaPublic(msgspec.Struct, frozen=True, tag="rsa"):
@@ -121,6 +132,12 @@ class FindTokens(msgspec.Struct, frozen=True, tag=True):
 
 class LogIn(msgspec.Struct, frozen=True, tag=True):
     """→ None: open a session with the PIN that follows as the secret; an accepted PIN is kept for `LendPin`."""
+
+    serial: str
+
+
+class OpenWithoutPin(msgspec.Struct, frozen=True, tag=True):
+    """→ None: open a session with a token that wants no PIN."""
 
     serial: str
 
@@ -201,6 +218,7 @@ class Remove(msgspec.Struct, frozen=True, tag=True):
 Request = (
     FindTokens
     | LogIn
+    | OpenWithoutPin
     | ChangePin
     | LendPin
     | LogInWithLentPin

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 
 from kiosk.app import Branch, KioskApp
 from kiosk.clock import Clock
@@ -26,6 +27,7 @@ from kiosk.desk import (
     PinPurpose,
     PinQuestion,
     RenewalNotice,
+    RetirementQuestion,
     SavingStep,
     Standby,
     StandbyBoard,
@@ -53,8 +55,9 @@ async def _preprocessing(desk: Desk) -> None:
         await _for_ever()
 
 
-async def _saving(desk: Desk) -> None:
-    async with desk.saving() as progress:
+async def _saving(desk: Desk, into: Destination = Destination.USB) -> None:
+    steps = tuple(step for step in SavingStep if into is Destination.USB or step is not SavingStep.RETIRE)
+    async with desk.saving(steps, into) as progress:
         for step in (SavingStep.KEY, SavingStep.REQUEST, SavingStep.WRITE):
             progress.begin(step)
         await _for_ever()
@@ -93,6 +96,10 @@ def last_notice(before_the_end: timedelta) -> RenewalNotice:
     return RenewalNotice(credential(), 0, OLD_END + timedelta(seconds=1) - before_the_end)
 
 
+def _destination(desk: Desk, off: dict[Destination, OffReason]) -> Awaitable[object]:
+    return desk.choose_destination(DestinationQuestion(off))
+
+
 def _completion() -> Completion:
     return Completion(Destination.USB, new_certificate(), certificate(), reminder=REMINDER)
 
@@ -118,13 +125,24 @@ SCENES: dict[str, Scene] = {
     "pin-changed": lambda desk: desk.announce_pin_changed(LONG_AGO),
     "preprocessing": _preprocessing,
     "renewal-start": lambda desk: desk.choose_destination(DestinationQuestion({Destination.PC: OffReason.NOT_OFFERED})),
+    "renewal-start-pc": lambda desk: desk.choose_destination(DestinationQuestion({})),
+    **{
+        f"renewal-start-{why.value}": partial(_destination, off={Destination.PC: why})
+        for why in OffReason
+        if why not in (OffReason.NOT_OFFERED, OffReason.BEGUN_ON_PC)
+    },
+    "renewal-start-begun-on-pc": partial(_destination, off={Destination.USB: OffReason.BEGUN_ON_PC}),
     "help-page": lambda desk: desk.show_help(HelpPage("https://www.example.jp/usb/")),
     "web-access-1": lambda desk: desk.confirm_web_access(WebAccessQuestion(1, 2, AUTHORITY)),
     "web-access-2": lambda desk: desk.confirm_web_access(WebAccessQuestion(2, 2, AUTHORITY)),
+    "web-access-last": lambda desk: desk.confirm_web_access(WebAccessQuestion(2, 2, AUTHORITY, last=True)),
     "key-export": lambda desk: desk.announce_key_export(),
     "saving": _saving,
+    "saving-pc": partial(_saving, into=Destination.PC),
     "certificate-import": lambda desk: desk.announce_import(ImportAnnouncement(new_certificate(), LONG_AGO)),
     "import-complete": lambda desk: desk.announce_import_complete(ImportAnnouncement(new_certificate(), LONG_AGO)),
+    "retirement": lambda desk: desk.confirm_retirement(RetirementQuestion(certificate(), LONG_AGO)),
+    "completion-pc": lambda desk: desk.show_completion(replace(_completion(), destination=Destination.PC)),
     "completion-usb": lambda desk: desk.show_completion(_completion()),
     "completion-usb-others": lambda desk: desk.show_completion(replace(_completion(), others=IDS[:1])),
     "reminder": lambda desk: desk.show_reminder(REMINDER),
@@ -132,6 +150,7 @@ SCENES: dict[str, Scene] = {
     "problem-called": lambda desk: desk.show_problem(Problem(Code.CA_NOT_REACHED), called=True),
     "problem-empty": lambda desk: desk.show_problem(Problem(Code.NO_CERTIFICATE)),
     "problem-expired": lambda desk: desk.show_problem(Problem(Code.EXPIRED)),
+    "problem-pc": lambda desk: desk.show_problem(Problem(Code.PC_STORE_FAILED, Changed.UNFINISHED_ON_PC)),
     "problem-unfinished": lambda desk: desk.show_problem(Problem(Code.TOKEN_TAKEN_OUT, Changed.UNFINISHED)),
     "idle-warning": lambda desk: desk.ask_still_there(20),
     "take-out": lambda desk: desk.ask_take_out(removable=True),

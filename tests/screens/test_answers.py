@@ -24,6 +24,7 @@ from kiosk.desk import (
     OffReason,
     ProblemAnswer,
     RenewalNotice,
+    RetirementQuestion,
     WebAccessQuestion,
 )
 from kiosk.errors import Code, Problem
@@ -78,6 +79,14 @@ def completion(desk: Desk) -> Awaitable[object]:
     return desk.show_completion(Completion(Destination.USB, new_certificate(), certificate()))
 
 
+def retirement(desk: Desk) -> Awaitable[object]:
+    return desk.confirm_retirement(RetirementQuestion(certificate(), LONG))
+
+
+def completion_pc(desk: Desk) -> Awaitable[object]:
+    return desk.show_completion(Completion(Destination.PC, new_certificate(), certificate()))
+
+
 def problem(desk: Desk) -> Awaitable[object]:
     return desk.show_problem(Problem(Code.CA_NOT_REACHED))
 
@@ -91,6 +100,22 @@ def farewell(desk: Desk) -> Awaitable[object]:
 
 
 BY_KEYS: list[tuple[Ask, list[tuple[list[str], object]]]] = [
+    (
+        retirement,
+        [
+            (["1"], False),
+            (["3"], True),
+            (["enter"], False),
+            (["tab", "enter"], True),
+        ],
+    ),
+    (
+        completion_pc,
+        [
+            (["1"], CompletionAnswer.CLOSE),
+            (["enter"], CompletionAnswer.CLOSE),
+        ],
+    ),
     (
         notice,
         [
@@ -265,6 +290,19 @@ BY_TOUCH: list[tuple[Ask, list[tuple[str, object]]]] = [
         ],
     ),
     (
+        retirement,
+        [
+            ("#keep", False),
+            ("#remove", True),
+        ],
+    ),
+    (
+        completion_pc,
+        [
+            ("#close", CompletionAnswer.CLOSE),
+        ],
+    ),
+    (
         farewell,
         [
             ("#ok", None),
@@ -323,6 +361,12 @@ async def test_a_button_that_is_off_answers_nothing() -> None:
 async def test_lone_ok_presses_itself() -> None:
     async with asking(lambda desk: desk.announce_import(ImportAnnouncement(new_certificate(), 0))) as (_, reception):
         await reception.ended()
+
+
+async def test_silence_keeps_the_old_credential() -> None:
+    async with asking(lambda desk: desk.confirm_retirement(RetirementQuestion(certificate(), 0))) as (_, reception):
+        await reception.ended()
+        assert reception.answers == [False]
 
 
 async def test_silence_answers_the_idle_warning() -> None:

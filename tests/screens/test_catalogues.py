@@ -58,6 +58,11 @@ MANUAL = {
     "専用USBをパソコンに接続してからログインしてください。\n"
     "ログアウト後は、すみやかに専用USBをパソコンから取り外してください。\n"
     "専用USBをパソコンから取り外すことで、不正送金被害を防ぐことができます。",
+    "completion-pc.window": "電子証明書発行 発行完了",
+    "completion-pc.heading": "電子証明書のインストールが完了しました",
+    "completion-pc.body": "ご使用のパソコンへ電子証明書がインストールされました。\n"
+    "ログインを行う場合は、この電子証明書を使用してログインしてください。",
+    "completion-pc.only-here": "※ この電子証明書がインストールされたパソコン以外ではログインできません。",
     "completion.details": "電子証明書情報",
     "completion.serial": "シリアル番号 = {serial}",
     "completion.one-year": "※ 電子証明書の有効期間は1年です。",

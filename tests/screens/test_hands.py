@@ -24,6 +24,7 @@ from kiosk.desk import (
     OffReason,
     PinQuestion,
     RenewalNotice,
+    RetirementQuestion,
     SavingStep,
     Standby,
     StandbyBoard,
@@ -46,6 +47,7 @@ SIZE = (80, 24)
 PIN = "123456"
 AUTHORITY = "Shinkin Internet Banking Intermediate CA"
 LONG = 600
+PC_STEPS = (SavingStep.KEY, SavingStep.REQUEST, SavingStep.WRITE, SavingStep.PROVE, SavingStep.CONFIRM)
 
 
 @dataclass
@@ -57,9 +59,13 @@ class ScriptedReception:
     notice: RenewalNotice = field(default_factory=lambda: RenewalNotice(credential(), 20, NOW))
     idle: bool = False
     """Whether the customer is asked, at the question where to save, if he is still there."""
+    pc: bool = False
+    """Whether this PC is offered."""
     visits: int = 0
     outcome: Completion | Problem | None = None
     extended: list[bool] = field(default_factory=list)
+    retired: bool | None = None
+    """Whether the old credential may go from the USB, once that was asked."""
 
     async def wait_for_customer(self, board: StandbyBoard) -> None:
         board.show(Standby.READY)
@@ -108,9 +114,12 @@ class ScriptedReception:
     async def _renew(self, desk: Desk) -> Completion | None:
         async with desk.preprocessing():
             await asyncio.sleep(0)
-        if not await self._agrees(desk):
-            return None
         new = new_certificate()
+        destination = await self._agreed_destination(desk)
+        if destination is None:
+            return None
+        if destination is Destination.PC:
+            return await self._save_into_pc(desk, Completion(destination, new, certificate()))
         async with desk.saving() as progress:
             progress.begin(SavingStep.KEY)
             progress.begin(SavingStep.REQUEST)
@@ -121,18 +130,28 @@ class ScriptedReception:
         await desk.announce_import_complete(ImportAnnouncement(new, LONG))
         return Completion(Destination.USB, new, certificate())
 
-    async def _agrees(self, desk: Desk) -> bool:
-        where = DestinationQuestion({Destination.PC: OffReason.NOT_OFFERED})
+    async def _save_into_pc(self, desk: Desk, completion: Completion) -> Completion:
+        async with desk.saving(PC_STEPS, Destination.PC) as progress:
+            for step in PC_STEPS:
+                progress.begin(step)
+        self.retired = await desk.confirm_retirement(RetirementQuestion(completion.replaced, LONG))
+        return completion
+
+    async def _agreed_destination(self, desk: Desk) -> Destination | None:
+        where = DestinationQuestion({} if self.pc else {Destination.PC: OffReason.NOT_OFFERED})
         asked = asyncio.ensure_future(desk.choose_destination(where))
         if self.idle:
             await asyncio.sleep(0.05)
             self.extended.append(await desk.ask_still_there(LONG))
-        if await asked is not Destination.USB:
-            return False
+        destination = await asked
+        if not isinstance(destination, Destination):
+            return None
         for number in (1, 2):
             if not await desk.confirm_web_access(WebAccessQuestion(number, 2, AUTHORITY)):
-                return False
-        return await desk.announce_key_export()
+                return None
+        if destination is Destination.USB and not await desk.announce_key_export():
+            return None
+        return destination
 
 
 @pytest.mark.parametrize(
@@ -272,6 +291,10 @@ def touch(hand: Hand) -> Awaitable[None]:
     return hand.touch()
 
 
+def offering_the_pc() -> ScriptedReception:
+    return ScriptedReception(pc=True)
+
+
 Way = list[tuple[str, Deed]]
 """A screen by the name of its class, and what is done there."""
 
@@ -286,6 +309,13 @@ SAVED: Way = [
     ("CertificateImportScreen", press("ok")),
     ("ImportCompleteScreen", press("ok")),
     ("CompletionUsbScreen", press("close")),
+]
+SAVED_ON_PC: Way = [
+    ("RenewalStartScreen", press("pc")),
+    ("WebAccessScreen", press("yes")),
+    ("WebAccessScreen", press("yes")),
+    ("RetirementScreen", press("keep")),
+    ("CompletionPcScreen", press("close")),
 ]
 LEAVE: Way = [("MainMenuScreen", press("leave"))]
 OUT: Way = [("TakeOutScreen", press("ok"))]
@@ -303,6 +333,8 @@ PATHS: dict[str, tuple[Callable[[], ScriptedReception], Way, type | None]] = {
         Completion,
     ),
     "later": (ScriptedReception, [*LATER, ("MainMenuScreen", press("renew")), *SAVED, *OUT], Completion),
+    "PC now": (offering_the_pc, [*NOW_, *SAVED_ON_PC, *OUT], Completion),
+    "PC later": (offering_the_pc, [*LATER, ("MainMenuScreen", press("renew")), *SAVED_ON_PC, *OUT], Completion),
     "back at the PIN": (ScriptedReception, [("PinScreen", leave_pin), *OUT], None),
     "back at the notice": (ScriptedReception, [*LATER, *LEAVE, *OUT], None),
     "back at where to save": (ScriptedReception, [*NOW_, ("RenewalStartScreen", press("back")), *LEAVE, *OUT], None),
@@ -354,6 +386,7 @@ async def test_by_hand(path: str, hand_kind: type[Hand]) -> None:
         await until(lambda: isinstance(app.screen, StandbyScreen) and app.screen.query("#begin"))
         assert reception.visits == 1
         assert isinstance(reception.outcome, outcome) if outcome else reception.outcome is None
+        assert reception.retired is (False if reception.pc else None)
         assert reception.extended == ([True] if reception.idle else [])
 
 

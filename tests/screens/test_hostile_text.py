@@ -24,6 +24,7 @@ from kiosk.desk import (
     MainMenu,
     PinQuestion,
     RenewalNotice,
+    RetirementQuestion,
     TokenQuestion,
     Tries,
     WebAccessQuestion,
@@ -49,6 +50,7 @@ SHOWN: dict[str, Callable[[Desk], Awaitable[object]]] = {
     "import": lambda desk: desk.announce_import(ImportAnnouncement(hostile(), 600)),
     "imported": lambda desk: desk.announce_import_complete(ImportAnnouncement(hostile(), 600)),
     "completion": lambda desk: desk.show_completion(Completion(Destination.USB, hostile(), certificate())),
+    "retirement": lambda desk: desk.confirm_retirement(RetirementQuestion(hostile(), 600)),
     "web-access": lambda desk: desk.confirm_web_access(WebAccessQuestion(1, 2, HOSTILE)),
     "pin": lambda desk: desk.ask_pin(PinQuestion(HOSTILE, refused=False, tries=Tries.PLENTY, shortest=4, longest=8)),
 }

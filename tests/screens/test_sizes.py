@@ -204,7 +204,7 @@ async def test_a_resize_keeps_the_question_its_focus_and_the_typed_pin(sizes: tu
         assert bytes(reception.answers[0]) == b"1234"
 
 
-@pytest.mark.parametrize("name", ["renewal-start", "completion-usb"])
+@pytest.mark.parametrize("name", ["renewal-start", "completion-usb", "completion-pc"])
 async def test_a_resize_keeps_the_place_in_a_long_text(name: str) -> None:
     async with touring("ja", SIZES["large-text"]) as tour:
         await tour.show(name)
