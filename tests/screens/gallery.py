@@ -96,10 +96,6 @@ def last_notice(before_the_end: timedelta) -> RenewalNotice:
     return RenewalNotice(credential(), 0, OLD_END + timedelta(seconds=1) - before_the_end)
 
 
-def _destination(desk: Desk, off: dict[Destination, OffReason]) -> Awaitable[object]:
-    return desk.choose_destination(DestinationQuestion(off))
-
-
 def _completion() -> Completion:
     return Completion(Destination.USB, new_certificate(), certificate(), reminder=REMINDER)
 
@@ -126,12 +122,6 @@ SCENES: dict[str, Scene] = {
     "preprocessing": _preprocessing,
     "renewal-start": lambda desk: desk.choose_destination(DestinationQuestion({Destination.PC: OffReason.NOT_OFFERED})),
     "renewal-start-pc": lambda desk: desk.choose_destination(DestinationQuestion({})),
-    **{
-        f"renewal-start-{why.value}": partial(_destination, off={Destination.PC: why})
-        for why in OffReason
-        if why not in (OffReason.NOT_OFFERED, OffReason.BEGUN_ON_PC)
-    },
-    "renewal-start-begun-on-pc": partial(_destination, off={Destination.USB: OffReason.BEGUN_ON_PC}),
     "help-page": lambda desk: desk.show_help(HelpPage("https://www.example.jp/usb/")),
     "web-access-1": lambda desk: desk.confirm_web_access(WebAccessQuestion(1, 2, AUTHORITY)),
     "web-access-2": lambda desk: desk.confirm_web_access(WebAccessQuestion(2, 2, AUTHORITY)),

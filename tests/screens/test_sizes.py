@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import accumulate, combinations
+from itertools import accumulate, combinations, product
 
 import pytest
 from rich.cells import cell_len
@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.geometry import Region
 from textual.widget import Widget
 
-from kiosk.desk import Desk, PinQuestion, Tries
+from kiosk.desk import Desk, Destination, DestinationQuestion, OffReason, PinQuestion, Tries
 from screens.widgets import phrases
 from screens.widgets.blocks import Block, Drawn
 from screens.widgets.choice import Choice
@@ -42,6 +42,17 @@ async def test_every_screen_holds(size: str, language: str) -> None:
         for name in NAMES:
             await tour.show(name)
             wrong += [f"{name}: {each}" for each in await faults(tour)]
+        assert wrong == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("size", SIZES)
+async def test_every_reason_fits_on_either_button(size: str, language: str) -> None:
+    async with touring(language, SIZES[size]) as tour:
+        wrong: list[str] = []
+        for why, place in product(OffReason, Destination):
+            await tour.ask(lambda desk, off={place: why}: desk.choose_destination(DestinationQuestion(off)))  # type: ignore[misc]
+            wrong += [f"{place} {why}: {each}" for each in await faults(tour)]
         assert wrong == []
 
 
