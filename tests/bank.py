@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,11 +63,14 @@ class Bank:
         command = ["certutil", *arguments, "-d", f"sql:{self.database}"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
+    def pc_store(self, user: int, **elsewhere: Iterable[str]) -> PcStore:
+        """This PC's database as `user` would find it."""
+        return PcStore(self.settings.pc, self.directory / "p11-kit-of-tests", user, **elsewhere)
+
     @asynccontextmanager
     async def open_pc(self) -> AsyncIterator[Token]:
         """The database, in a process of its own."""
-        store = PcStore(self.settings.pc, self.directory / "p11-kit-of-tests", os.geteuid())
-        async with await store.open(HolderRule()) as pc:
+        async with await self.pc_store(os.geteuid()).open(HolderRule()) as pc:
             yield pc
 
     async def pc_inventory(self) -> Inventory:
@@ -87,11 +90,21 @@ class Bank:
         settings = msgspec.structs.replace(self.settings, policy=policy)
         return Bank(DemoBank(self.directory, settings))
 
-    async def visit(self, desk: ScriptedDesk, through: Callable[[CmpClient], CmpClient] | None = None) -> Outcome:
-        """One visit of the customer with the token, as the kiosk would hold it; `through` may stand before the CA."""
+    async def visit(
+        self,
+        desk: ScriptedDesk,
+        through: Callable[[CmpClient], CmpClient] | None = None,
+        pc: PcStore | None = None,
+    ) -> Outcome:
+        """One visit of the customer with the token, as the kiosk would hold it.
+
+        `through` may stand before the CA, and `pc` in the place of this PC's database.
+        """
         async with open_services(self.settings) as services:
             if through:
                 services = replace(services, ca=through(services.ca))
+            if pc:
+                services = replace(services, pc=pc)
             front_desk = FrontDesk(services, self.settings.token)
             try:
                 token = await front_desk.the_token(desk)
@@ -151,8 +164,12 @@ async def open_bank(
     kind: KeyKind = KeyKind.EC_P256,
     keep: bool = False,
     others: Sequence[Customer] = (),
+    pc: bool = False,
 ) -> AsyncIterator[Bank]:
-    """A bank in `directory`, whose customer's certificate has so many days left; `others` share the token."""
+    """A bank in `directory`, whose customer's certificate has so many days left.
+
+    `others` share the token; `pc` says whether policy offers to save into this PC.
+    """
     directory.mkdir(exist_ok=True)
     customers = (Customer(days_left, kind), *others)
     if not any(directory.iterdir()):
@@ -160,7 +177,7 @@ async def open_bank(
         keep = True
     await prepare(directory, customers, keep=keep)
     with opened(directory, "ja", running_ready_ca) as demo:
-        yield Bank(demo)
+        yield Bank(demo).with_pc(offered=pc)
 
 
 _PREPARED: dict[tuple[object, ...], Path] = {}

@@ -37,6 +37,7 @@ from kiosk.desk import (
     MainMenu,
     MenuChoice,
     NoticeAnswer,
+    OffReason,
     PinQuestion,
     RenewalNotice,
     SavingStep,
@@ -45,8 +46,10 @@ from kiosk.errors import Changed, Code, Problem
 from kiosk.journal import Event
 from kiosk.moments import left_of
 from kiosk.texts import Texts
+from kiosk.tokens.pc import PcFault, PcSettings
 from kiosk.tokens.wire import KeyKind, ObjectKind
 from kiosk.visit import LOOK_EVERY
+from kiosk.words import WHY_OFF
 from tests.bank import Bank, child_processes, open_bank
 from tests.ready_ca import running_ready_ca
 from tests.scripted_desk import ScriptedDesk
@@ -282,12 +285,39 @@ async def test_rsa_token(tmp_path: Path) -> None:
         await bank.credential()
 
 
-async def test_the_pc_is_not_offered_here(bank: Bank) -> None:
+async def test_the_pc_is_off_where_policy_does_not_offer_it(bank: Bank) -> None:
     desk = ScriptedDesk()
-    await bank.visit(desk)
+    assert (await bank.visit(desk)).completion is not None
     question = next(each for each in desk.seen if isinstance(each, DestinationQuestion))
-    assert Destination.PC in question.off
-    assert Destination.USB not in question.off
+    assert question.off == {Destination.PC: OffReason.NOT_OFFERED}
+    assert Event.PC_UNUSABLE not in bank.events()
+
+
+def test_policy_does_not_offer_the_pc_by_itself() -> None:
+    assert not PcSettings().offered
+    assert not PcSettings().create
+
+
+async def test_the_pc_is_never_offered_to_root(bank: Bank) -> None:
+    desk = ScriptedDesk(destination=Destination.USB)
+    outcome = await bank.visit(desk, pc=bank.pc_store(user=0))
+    question = next(each for each in desk.seen if isinstance(each, DestinationQuestion))
+    assert question.off == {Destination.PC: OffReason.ROOT}
+    assert outcome.completion is not None
+    assert Event.PC_UNUSABLE in bank.events()
+    assert not bank.database.exists(), "it is not made for root either"
+
+
+async def test_the_pc_is_off_where_its_software_is_missing(bank: Bank) -> None:
+    desk = ScriptedDesk()
+    await bank.visit(desk, pc=bank.pc_store(user=1000, libraries=[str(bank.directory)]))
+    question = next(each for each in desk.seen if isinstance(each, DestinationQuestion))
+    assert question.off == {Destination.PC: OffReason.SOFTWARE_MISSING}
+
+
+@pytest.mark.parametrize("fault", PcFault)
+def test_every_fault_of_the_pc_is_a_reason_on_its_button(fault: PcFault) -> None:
+    assert OffReason(fault.value) in WHY_OFF
 
 
 async def test_an_answer_signed_by_another_customers_key_is_refused(tmp_path: Path) -> None:

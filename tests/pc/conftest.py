@@ -6,5 +6,18 @@ Where root runs the suite (as in CI), each file of this folder is run by an ordi
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.bank import Bank, open_bank
 
 collect_ignore_glob = ["test_by_*.py"] if os.geteuid() else ["test_[!b]*.py"]
+
+
+@pytest.fixture
+async def bank(tmp_path: Path) -> AsyncIterator[Bank]:
+    """A bank whose policy offers this PC, and whose customer has 20 days left and a P-256 key."""
+    async with open_bank(tmp_path / "bank", pc=True) as opened:
+        yield opened

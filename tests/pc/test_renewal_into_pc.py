@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
@@ -19,7 +21,7 @@ from kiosk.cmp.errors import TransferError, TransferFailure
 from kiosk.cmp.issued import Issued
 from kiosk.cmp.signing import Signer, SigningKey
 from kiosk.credentials import HolderKind, successor_key_id
-from kiosk.demo_bank import Customer
+from kiosk.demo_bank import Customer, DemoBank
 from kiosk.desk import (
     Destination,
     DestinationQuestion,
@@ -33,10 +35,12 @@ from kiosk.desk import (
 from kiosk.errors import Changed, Code
 from kiosk.journal import Event
 from kiosk.tokens.wire import KeyKind, ObjectKind
+from kiosk.visit import LOOK_EVERY, Outcome
 from tests.bank import Bank, child_processes, open_bank
 from tests.flows.test_conversation import Counterfeit, Cut, Unacknowledged, cut_at
 from tests.screens.test_hands import ScriptedReception
 from tests.scripted_desk import ScriptedDesk
+from tests.tokens.pulled_token import PulledToken
 
 SAVE = [
     "preprocessing",
@@ -98,7 +102,7 @@ async def test_only_the_last_question_says_that_there_is_no_way_back(bank: Bank)
 
 
 async def test_rsa(tmp_path: Path) -> None:
-    async with open_bank(tmp_path / "bank", kind=KeyKind.RSA_2048) as bank:
+    async with open_bank(tmp_path / "bank", kind=KeyKind.RSA_2048, pc=True) as bank:
         assert (await bank.visit(pc_desk())).completion is not None
         new = await bank.pc_credential()
         assert isinstance(new.certificate.public_key, RSAPublicKey)
@@ -236,7 +240,7 @@ async def test_a_database_that_fails_on_the_way_is_not_called_a_token(bank: Bank
 
 async def test_ids_whose_names_are_alike_live_side_by_side(tmp_path: Path) -> None:
     """A nickname belongs to one subject: the administrator's certificate has the user's common name."""
-    async with open_bank(tmp_path / "bank") as bank:
+    async with open_bank(tmp_path / "bank", pc=True) as bank:
         administrator = Customer(common_name=NAME, kind=HolderKind.ADMINISTRATOR)
         async with bank.open_pc() as pc:
             key = await pc.make_key_pair(KeyKind.EC_P256, b"other", NAME)
@@ -249,11 +253,11 @@ async def test_ids_whose_names_are_alike_live_side_by_side(tmp_path: Path) -> No
 
 
 async def test_next_years_renewal_goes_beside_this_years(tmp_path: Path) -> None:
-    async with open_bank(tmp_path / "bank") as bank:
+    async with open_bank(tmp_path / "bank", pc=True) as bank:
         assert (await bank.visit(pc_desk(retires=True))).completion is not None
     home = bank.directory / "home"
     home.rename(tmp_path / "kept")
-    async with open_bank(tmp_path / "bank") as bank:
+    async with open_bank(tmp_path / "bank", pc=True) as bank:
         (tmp_path / "kept").rename(home)
         assert (await bank.visit(pc_desk())).completion is not None
         assert trust_of(bank) == ["u,u,u", "u,u,u"]
@@ -263,6 +267,36 @@ async def test_nothing_of_the_visit_runs_afterwards(bank: Bank) -> None:
     before = child_processes()
     await bank.visit(pc_desk())
     assert child_processes() == before
+
+
+async def test_a_customer_who_walks_away_leaves_no_process_and_no_trace(bank: Bank) -> None:
+    token, ledger, before = await bank.inventory(), bank.ledger(), child_processes()
+    desk = pc_desk(leaves_at="web-access 2/2")
+    outcome = await bank.with_policy(idle_seconds=0.2).visit(desk)
+    assert outcome == Outcome()
+    assert desk.asked[-2:] == ["web-access 2/2", "idle"]
+    assert child_processes() == before
+    assert (await bank.inventory(), bank.ledger()) == (token, ledger)
+    assert (await bank.pc_inventory()).objects == ()
+
+
+async def test_the_usb_may_go_once_the_ca_has_acknowledged(bank: Bank, tmp_path: Path) -> None:
+    """It is asked whether its old credential may go; out is out, and then nothing is removed."""
+    token = PulledToken(bank.settings.token, tmp_path)
+    token.put_in()
+
+    class Desk(ScriptedDesk):
+        async def confirm_retirement(self, question: RetirementQuestion) -> bool:
+            token.pull()
+            await asyncio.sleep(3 * LOOK_EVERY)
+            return await super().confirm_retirement(question)
+
+    settings = msgspec.structs.replace(bank.settings, token=token.settings)
+    outcome = await Bank(DemoBank(bank.directory, settings)).visit(Desk(destination=Destination.PC))
+    assert outcome.problem is None
+    assert outcome.completion is not None
+    await bank.credential()
+    await bank.pc_credential()
 
 
 @contextmanager
