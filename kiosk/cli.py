@@ -66,7 +66,10 @@ def run(settings: Path) -> None:
 
 @main.command()
 @click.option("--plain", is_flag=True, help="Line by line instead of full screen.")
-@click.option("--yes", is_flag=True, help="With --plain: ask nothing, renew now, into the USB.")
+@click.option("--yes", is_flag=True, help="With --plain: ask nothing, renew now.")
+@click.option(
+    "--into", type=click.Choice(["usb", "pc"]), default="usb", show_default=True, help="With --yes: where to save."
+)
 @click.option("--keep", is_flag=True, help="Go on with the token of the last demo.")
 @click.option("--language", type=_Language(), default="ja", show_default=True)
 @click.option(
@@ -80,7 +83,9 @@ def run(settings: Path) -> None:
     "--key", type=click.Choice(["rsa-2048", "ec-p256"]), default="rsa-2048", show_default=True, help="Kind of key pair."
 )
 @click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="Where the demo's bank lives.")
-def demo(plain: bool, yes: bool, keep: bool, language: str, days_left: int, key: str, directory: Path | None) -> None:
+def demo(
+    plain: bool, yes: bool, into: str, keep: bool, language: str, days_left: int, key: str, directory: Path | None
+) -> None:
     """A whole bank on this machine: CA, customer, software token and kiosk; nothing else is needed."""
     if yes and not plain:
         raise click.UsageError("--yes goes with --plain")
@@ -91,7 +96,14 @@ def demo(plain: bool, yes: bool, keep: bool, language: str, days_left: int, key:
     sys.exit(
         demonstration.run(
             demonstration.Options(
-                plain=plain, yes=yes, keep=keep, language=language, days_left=days_left, key=key, directory=directory
+                plain=plain,
+                yes=yes,
+                into=into,
+                keep=keep,
+                language=language,
+                days_left=days_left,
+                key=key,
+                directory=directory,
             )
         )
     )

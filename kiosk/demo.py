@@ -17,6 +17,7 @@ import msgspec
 from kiosk.ca.authority import AuthorityDamaged
 from kiosk.ca.ledger import LedgerDamaged
 from kiosk.demo_bank import Customer, DemoBank, DemoError, claimed, default_directory, opened, prepare
+from kiosk.desk import Destination
 from kiosk.errors import KioskError
 from kiosk.launcher import NoTerminal, launch
 from kiosk.pin import Pin
@@ -41,6 +42,7 @@ class Options:
     days_left: int
     key: str
     directory: Path | None
+    into: str = "usb"
 
 
 class PlainResult(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -83,7 +85,7 @@ def run(options: Options) -> int:
 
 async def _run_plain(bank: DemoBank, options: Options) -> int:
     texts = Texts(options.language)
-    desk = YesDesk(texts, _say, _demo_pin) if options.yes else PlainDesk(texts, _say)
+    desk = YesDesk(texts, _say, _demo_pin, Destination(options.into)) if options.yes else PlainDesk(texts, _say)
     if not options.yes:
         _say(texts("standby.demo", pin=DEMO_PIN))
     async with open_services(bank.settings) as services:

@@ -295,21 +295,36 @@ class PlainDesk:
 
 
 class YesDesk(PlainDesk):
-    """Answers everything by itself the default way: renew now, into the USB, yes."""
+    """Answers everything by itself the default way: renew now, into the USB unless told otherwise, yes."""
 
-    def __init__(self, texts: Texts, show: Callable[[str], None], pin: Callable[[], Pin]) -> None:
-        """Give the PIN that `pin` makes."""
+    def __init__(
+        self,
+        texts: Texts,
+        show: Callable[[str], None],
+        pin: Callable[[], Pin],
+        wanted: Destination = Destination.USB,
+    ) -> None:
+        """Give the PIN that `pin` makes, and save into `wanted`."""
         super().__init__(texts, show)
         self._pin = pin
+        self._wanted = wanted
+        self._gives_up = False
+        """Whether what is wanted cannot be had."""
 
     async def ask_pin(self, question: PinQuestion) -> Pin | None:
         """The PIN it was given; None for a new one, and once it was refused: a refused PIN is not sent again."""
         return None if question.refused or question.purpose is not PinPurpose.LOG_IN else self._pin()
 
     async def choose_from_menu(self, menu: MainMenu) -> MenuChoice:
-        """Renew where that is due, leave where it is not."""
+        """Renew where that is due, leave where it is not, or cannot be done as wanted."""
         await super().choose_from_menu(menu)
-        return MenuChoice.LEAVE if menu.renewable_from else MenuChoice.RENEW
+        return MenuChoice.LEAVE if menu.renewable_from or self._gives_up else MenuChoice.RENEW
+
+    async def choose_destination(self, question: DestinationQuestion) -> Destination | Help | None:
+        """What is wanted; nothing where that is off, and why has been said."""
+        await super().choose_destination(question)
+        self._gives_up = self._wanted in question.off
+        return None if self._gives_up else self._wanted
 
     async def confirm_retirement(self, question: RetirementQuestion) -> bool:  # noqa: ARG002
         """Nothing is removed for somebody who was not asked."""

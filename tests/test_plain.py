@@ -108,6 +108,19 @@ async def test_the_old_credential_goes_only_by_a_yes(certificate: Certificate, t
     assert any(certificate.serial in line for line in shown)
 
 
+async def test_yes_saves_where_it_is_told_or_leaves(certificate: Certificate) -> None:
+    credential = Credential(certificate, b"1", HolderRule().holder_of(certificate))
+    for off, chosen, then in (
+        ({}, Destination.PC, MenuChoice.RENEW),
+        ({Destination.PC: OffReason.LOCKED}, None, MenuChoice.LEAVE),
+    ):
+        shown: list[str] = []
+        yes = YesDesk(Texts("ja"), shown.append, lambda: Pin(bytearray(b"1234")), Destination.PC)
+        assert await yes.choose_destination(DestinationQuestion(off)) is chosen
+        assert await yes.choose_from_menu(MainMenu(credential, 20, None)) is then
+        assert any("保存先にパスワードがあります" in line for line in shown) is bool(off)
+
+
 async def test_yes_removes_nothing_unasked(certificate: Certificate) -> None:
     yes = YesDesk(Texts("ja"), lambda _: None, lambda: Pin(bytearray(b"1234")))
     assert not await yes.confirm_retirement(RetirementQuestion(certificate, 30))

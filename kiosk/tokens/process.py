@@ -75,7 +75,7 @@ class TokenProcess:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         command = [sys.executable, "-I", "-m", "kiosk.tokens.worker"]
-        arguments = [settings.module, str(os.getpid()), settings.token_label]
+        arguments = [settings.module, settings.token_label, str(os.getpid())]
         with theirs:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [*command, *arguments],

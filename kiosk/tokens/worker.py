@@ -1,4 +1,4 @@
-"""The token process: `python -m kiosk.tokens.worker MODULE PARENT LABEL`, started by `process`, one thread, one module.
+"""The token process: `python -m kiosk.tokens.worker MODULE LABEL PARENT`, started by `process`, one thread, one module.
 
 It answers one request after another on the socket that is its standard input. It ends when that closes, is killed
 when its parent goes, dumps no core and writes nothing anywhere. A PIN the token has accepted stays here, for the
@@ -144,16 +144,16 @@ def _own_channel() -> socket.socket:
 
 
 def main() -> None:
-    """Serve the module named as the first argument, as long as the process named as the second lives.
+    """Serve the module named as the first argument, as long as the process named as the third lives.
 
-    The third is the label of the only tokens that count; all do where it is empty.
+    The second is the label of the only tokens that count; all do where it is empty.
     """
-    end_with_parent(int(sys.argv[2]), signal.SIGKILL)
+    end_with_parent(int(sys.argv[3]), signal.SIGKILL)
     leave_no_core()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = _own_channel()
     with suppress(EOFError, ConnectionError):
-        serve(channel, Worker(Cryptoki(sys.argv[1], sys.argv[3])))
+        serve(channel, Worker(Cryptoki(sys.argv[1], sys.argv[2])))
     os._exit(0)  # a module's own clean-up at exit is not trusted to end
 
 

@@ -1,0 +1,25 @@
+"""`kiosk demo --plain --yes --into pc`, and what NSS's own tool says about its work."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.program.command import kiosk, last_line, processes_about
+
+
+@pytest.mark.parametrize("key", ["rsa-2048", "ec-p256"])
+def test_certutil_lists_what_was_renewed(tmp_path: Path, key: str) -> None:
+    directory = tmp_path / "a demo"
+    done = kiosk("demo", "--plain", "--yes", "--into", "pc", "--key", key, "--directory", directory)
+    assert done.returncode == 0, done.stderr
+    listed = subprocess.run(
+        ["certutil", "-L", "-d", f"sql:{directory}/home/.pki/nssdb"], capture_output=True, text=True, check=True
+    ).stdout
+    assert re.findall(r"^TKYM1408054 1403 +(\S+)$", listed, re.MULTILINE) == ["u,u,u"]
+    assert f"シリアル番号 = {last_line(done)['new_serial']}" in done.stdout
+    assert "ブラウザを一度終了してください。" in done.stdout
+    assert processes_about(directory) == []
