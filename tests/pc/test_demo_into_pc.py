@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.program.command import kiosk, last_line, processes_about
+from tests.program.command import kiosk, last_line
+from tests.program.descendants import watching_descendants
 
 
 @pytest.mark.parametrize("key", ["rsa-2048", "ec-p256"])
 def test_certutil_lists_what_was_renewed(tmp_path: Path, key: str) -> None:
     directory = tmp_path / "a demo"
-    done = kiosk("demo", "--plain", "--yes", "--into", "pc", "--key", key, "--directory", directory)
+    with watching_descendants() as descendants:
+        done = kiosk("demo", "--plain", "--yes", "--into", "pc", "--key", key, "--directory", directory)
+        assert descendants.running() == []
     assert done.returncode == 0, done.stderr
     listed = subprocess.run(
         ["certutil", "-L", "-d", f"sql:{directory}/home/.pki/nssdb"], capture_output=True, text=True, check=True
@@ -22,4 +25,3 @@ def test_certutil_lists_what_was_renewed(tmp_path: Path, key: str) -> None:
     assert re.findall(r"^TKYM1408054 1403 +(\S+)$", listed, re.MULTILINE) == ["u,u,u"]
     assert f"シリアル番号 = {last_line(done)['new_serial']}" in done.stdout
     assert "ブラウザを一度終了してください。" in done.stdout
-    assert processes_about(directory) == []

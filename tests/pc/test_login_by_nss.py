@@ -13,12 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from kiosk.ca.authority import load_authority
-from kiosk.desk import Destination
 from kiosk.tokens.wire import KeyKind
 from tests.bank import Bank, open_bank
-from tests.scripted_desk import ScriptedDesk
+from tests.pc.customer import NAME, pc_desk
 
-NICKNAME = "TKYM1408054 1403"
 KINDS = {KeyKind.RSA_2048: RSAPublicKey, KeyKind.EC_P256: EllipticCurvePublicKey}
 
 
@@ -64,15 +62,13 @@ async def log_in(bank: Bank, port: int, *with_certificate: str) -> bytes:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_program_of_the_same_user_logs_in_with_the_new_certificate(tmp_path: Path, kind: KeyKind) -> None:
     async with open_bank(tmp_path / "bank", pc=True) as bank:
-        completion = (
-            await bank.with_policy(key_kinds=(kind,)).visit(ScriptedDesk(destination=Destination.PC))
-        ).completion
+        completion = (await bank.with_policy(key_kinds=(kind,)).visit(pc_desk())).completion
         assert completion is not None
         assert isinstance(completion.certificate.public_key, KINDS[kind])
         server = BankingServer(bank)
         async with server.serving() as port:
             assert b"welcome" not in await log_in(bank, port, "-n", "none")
             assert server.shown == [], "nobody is let in without a certificate"
-            assert b"welcome" in await log_in(bank, port, "-n", NICKNAME)
+            assert b"welcome" in await log_in(bank, port, "-n", NAME)
             assert b"welcome" in await log_in(bank, port), "NSS finds it by the CA that the server names"
         assert server.shown == [completion.certificate.der] * 2
