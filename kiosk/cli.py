@@ -66,7 +66,7 @@ def run(settings: Path) -> None:
 
 @main.command()
 @click.option("--plain", is_flag=True, help="Line by line instead of full screen.")
-@click.option("--yes", is_flag=True, help="With --plain: ask nothing, renew now.")
+@click.option("--yes", is_flag=True, help="With --plain: ask nothing, renew now; what has expired is obtained anew.")
 @click.option(
     "--into", type=click.Choice(["usb", "pc"]), default="usb", show_default=True, help="With --yes: where to save."
 )

@@ -5,8 +5,9 @@ It asks a desk and drives a renewal. It runs the same under screens, line by lin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from kiosk.certificates import Certificate, UntrustedCertificate, check_path
@@ -18,6 +19,7 @@ from kiosk.desk import (
     Desk,
     Destination,
     DestinationQuestion,
+    Errand,
     HeldId,
     Help,
     HelpPage,
@@ -26,13 +28,15 @@ from kiosk.desk import (
     MainMenu,
     MenuChoice,
     NoticeAnswer,
+    ProblemAnswer,
     RenewalNotice,
     RetirementQuestion,
     SavingStep,
     WebAccessQuestion,
 )
 from kiosk.destinations import Destinations, open_destinations
-from kiosk.errors import Changed, Code, KioskError
+from kiosk.enrolment_dialogue import EnrolmentDialogue
+from kiosk.errors import Changed, Code, KioskError, Problem
 from kiosk.idle import IdleLimit
 from kiosk.journal import Event, VisitRecord
 from kiosk.pin_dialogue import PinDialogue
@@ -59,14 +63,21 @@ class Conversation:
     services: Services
     record: VisitRecord
     idle: IdleLimit
+    call_staff: Callable[[str], None]
+    """Told a problem's code where the customer wants somebody to come."""
+    errand: Errand = Errand.RENEWAL
     changed: Changed = Changed.NOTHING
     needs_token: bool = True
     """False once everything is done; the customer may take the token out while reading the rest."""
+    explained: bool = False
+    """Whether the customer has read already what `hold` raises."""
     _pins: PinDialogue = field(init=False)
     _others: tuple[Credential, ...] = field(default=(), init=False)
     """The credentials of the token's other IDs, which this visit does not touch."""
+    _enrolments: EnrolmentDialogue = field(init=False)
 
     def __post_init__(self) -> None:
+        self._enrolments = EnrolmentDialogue(self.desk, self.token, self.services, self.record, self.idle, self)
         self._pins = PinDialogue(self.desk, self.token, self.services.policy, self.record, self.idle)
 
     async def hold(self) -> Completion | None:
@@ -75,9 +86,30 @@ class Conversation:
         Raises:
             KioskError: something went wrong; `changed` says how far things had come.
         """
-        credential = await self._log_in()
+        if not await self._pins.open_token():
+            return None
+        with as_problems(), self.idle.suspended():
+            inventory = await self.token.inventory()
+        ours = inventory.trusted(self._is_ours)
+        current = self._current(ours)
+        if self.errand is Errand.ENROLMENT:
+            self._others = current
+            return self._rounded_off(await self._enrolments.hold([self._held(each) for each in current]))
+        if not current:
+            if inventory.credentials:
+                raise KioskError(Code.CERTIFICATE_NOT_OURS)
+            return await self._enrol_instead(Code.NO_CERTIFICATE)
+        credential = await self._the_one_meant(current)
         if credential is None:
             return None
+        if ours.is_unfinished_enrolment(credential):
+            return self._rounded_off(await self._enrolments.resume(credential))
+        if self._now() > credential.certificate.not_after:
+            return await self._enrol_instead(Code.EXPIRED, credential.holder.id)
+        return await self._serve(credential)
+
+    async def _serve(self, credential: Credential) -> Completion | None:
+        await self._prove(credential)
         if self._is_due(credential) and await self._wants_it_now(credential):
             completion = await self._renew(credential)
             if completion:
@@ -99,22 +131,42 @@ class Conversation:
                 case MenuChoice.LEAVE:
                     return None
 
-    async def _log_in(self) -> Credential | None:
-        if not await self._pins.open_token():
+    async def _enrol_instead(self, code: Code, holder_id: str | None = None) -> Completion | None:
+        """Explain why there is nothing to renew, with 電子証明書取得 as the way on.
+
+        Raises:
+            KioskError: `code`, where the customer does not go that way.
+        """
+        called = False
+        while True:
+            match await self.desk.show_problem(Problem(code), called=called, may_enrol=True):
+                case ProblemAnswer.ENROL:
+                    completion = await self._enrolments.hold((), holder_id)
+                    if completion:
+                        return self._rounded_off(completion)
+                case ProblemAnswer.CALL:
+                    self.call_staff(code)
+                    called = True
+                case ProblemAnswer.READ:
+                    self.explained = True
+                    raise KioskError(code)
+
+    def _rounded_off(self, completion: Completion | None) -> Completion | None:
+        """What `completion` says besides: who else has to renew, and when this one can be renewed in its turn."""
+        if completion is None:
             return None
-        with as_problems(), self.idle.suspended():
-            ours = self._ours(await self.token.inventory())
-        credential = await self._the_one_meant(ours)
-        if credential is None:
-            return None
-        if self._now() > credential.certificate.not_after:
-            raise KioskError(Code.EXPIRED)
+        new = completion.certificate
+        holder_id = self._policy.holder_rule.holder_of(new).id
+        due = (each for each in self._others if each.holder.id != holder_id and self._is_due(each))
+        others = tuple(self._held(each) for each in due)
+        return replace(completion, others=others, reminder=self._reminder(new, holder_id))
+
+    async def _prove(self, credential: Credential) -> None:
         with as_problems(), self.idle.suspended():
             if not await self.token.proves(credential):
                 raise KioskError(Code.KEY_NOT_PROVEN)
         self.record.holder = credential.holder.id
         await self.record.note(Event.LOGGED_IN, serial=credential.certificate.serial)
-        return credential
 
     async def _the_one_meant(self, ours: tuple[Credential, ...]) -> Credential | None:
         """The credential this visit is about; None where the customer wants none of them."""
@@ -124,12 +176,10 @@ class Conversation:
         self._others = tuple(each for each in ours if each != chosen)
         return chosen
 
-    def _ours(self, inventory: Inventory) -> tuple[Credential, ...]:
-        """One credential for each ID, the soonest end first. What other issuers put there is none of our business."""
-        ours = inventory.trusted(self._is_ours).current(self._now())
-        if not ours:
-            raise KioskError(Code.CERTIFICATE_NOT_OURS if inventory.credentials else Code.NO_CERTIFICATE)
-        return tuple(sorted(ours, key=lambda each: (each.certificate.not_after, each.holder.id)))
+    def _current(self, ours: Inventory) -> tuple[Credential, ...]:
+        """One credential for each ID, the soonest end first."""
+        current = ours.current(self._now())
+        return tuple(sorted(current, key=lambda each: (each.certificate.not_after, each.holder.id)))
 
     def _is_ours(self, certificate: Certificate) -> bool:
         """Whether it leads to the pinned CA; an expired one is ours as well."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -49,6 +50,21 @@ class HolderRule:
 
 
 @dataclass(frozen=True, slots=True)
+class IdShape:
+    """What a bank's IDs look like, for those who type one: so many letters, then so many digits."""
+
+    letters: int
+    digits: int
+    prefix: str = ""
+    """What all of them begin with; part of the letters, and not typed."""
+
+    def matches(self, text: str) -> bool:
+        """Whether `text` is an ID of this shape."""
+        wanted = rf"{re.escape(self.prefix)}[A-Z]{{{self.letters - len(self.prefix)}}}[0-9]{{{self.digits}}}"
+        return re.fullmatch(wanted, text) is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Credential:
     """A certificate whose private key lies beside it in a store."""
 
@@ -65,3 +81,15 @@ def successor_key_id(certificate: Certificate) -> bytes:
     labels say, and a cut renewal can be finished at any kiosk.
     """
     return certificate.fingerprint[:16]
+
+
+def enrolment_key_id(holder_id: str, before: Certificate | None) -> bytes:
+    """The CKA_ID of the key pair that 電子証明書取得 makes for an ID: 16 bytes.
+
+    It follows from the ID, so that one that was cut is found at any kiosk as soon as the ID is typed; and from the
+    newest certificate `before` it that the token holds for the same ID, so that next year's key is another one.
+    """
+    digest = hashlib.sha256(b"enrolment\0" + holder_id.encode() + b"\0")
+    if before is not None:
+        digest.update(before.fingerprint)
+    return digest.digest()[:16]

@@ -14,9 +14,10 @@ from typing import NoReturn
 import click
 import msgspec
 
+from kiosk import one_time_code
 from kiosk.ca.authority import AuthorityDamaged
 from kiosk.ca.ledger import LedgerDamaged
-from kiosk.demo_bank import Customer, DemoBank, DemoError, claimed, default_directory, opened, prepare
+from kiosk.demo_bank import Customer, DemoBank, DemoError, claimed, code_for, default_directory, opened, prepare
 from kiosk.desk import Destination
 from kiosk.errors import KioskError
 from kiosk.launcher import NoTerminal, launch
@@ -70,7 +71,8 @@ def run(options: Options) -> int:
     try:
         with claimed((options.directory or default_directory()).absolute()) as directory:
             asyncio.run(prepare(directory, [customer], keep=options.keep))
-            with opened(directory, options.language) as bank:
+            code = code_for(directory, customer) if options.days_left < 0 else ""
+            with opened(directory, options.language, code=code) as bank:
                 if not options.plain:
                     return launch(bank.settings_file)
                 with echo_kept():
@@ -85,9 +87,12 @@ def run(options: Options) -> int:
 
 async def _run_plain(bank: DemoBank, options: Options) -> int:
     texts = Texts(options.language)
-    desk = YesDesk(texts, _say, _demo_pin, Destination(options.into)) if options.yes else PlainDesk(texts, _say)
+    code = bank.settings.branch.demo_code
+    at_hand = one_time_code.read(code) if code else None
+    into = Destination(options.into)
+    desk = YesDesk(texts, _say, _demo_pin, into, at_hand) if options.yes else PlainDesk(texts, _say)
     if not options.yes:
-        _say(texts("standby.demo", pin=DEMO_PIN))
+        _say(texts("standby.demo-code" if code else "standby.demo", pin=DEMO_PIN, code=code))
     async with open_services(bank.settings) as services:
         front_desk = FrontDesk(services, bank.settings.token)
         try:
@@ -106,7 +111,7 @@ def _result(outcome: Outcome, machine_seconds: float) -> PlainResult:
         return PlainResult(problem=outcome.problem.code if outcome.problem else "")
     new, old = outcome.completion.certificate, outcome.completion.replaced
     return PlainResult(
-        old_serial=old.serial,
+        old_serial=old.serial if old else "",
         new_serial=new.serial,
         expires=new.not_after.isoformat(),
         machine_seconds=round(machine_seconds, 3),

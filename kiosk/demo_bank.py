@@ -22,6 +22,7 @@ import platformdirs
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from kiosk.ca import office
 from kiosk.ca.authority import create_authority
 from kiosk.ca.enrolment import enrol
 from kiosk.ca.ledger import LedgerInUse, discard_outdated
@@ -178,10 +179,10 @@ async def prepare(directory: Path, customers: Sequence[Customer], *, keep: bool)
 
 
 @contextmanager
-def opened(directory: Path, language: str, run_ca: RunCa | None = None) -> Iterator[DemoBank]:
+def opened(directory: Path, language: str, run_ca: RunCa | None = None, code: str = "") -> Iterator[DemoBank]:
     """Run the CA of a prepared `directory`, and write the settings of a kiosk in front of it.
 
-    `run_ca` is `running_ca` unless a test has a quicker one.
+    `run_ca` is `running_ca` unless a test has a quicker one; `code` is the one-time code that the standby screen tells.
 
     Raises:
         DemoError: the CA does not start.
@@ -192,12 +193,19 @@ def opened(directory: Path, language: str, run_ca: RunCa | None = None) -> Itera
             token=softhsm(directory),
             ca=CaSettings(url=url, roots=str(directory / "chain.pem"), tls_roots=str(ca_directory / "tls-root.pem")),
             journal=str(directory / "journal.sqlite"),
-            branch=BranchSettings(branch="本店", language=language, demo=True),
+            branch=BranchSettings(branch="本店", language=language, demo=True, demo_code=code),
             pc=PcSettings(offered=True, database=str(_pc_database(directory)), create=True),
         )
         bank = DemoBank(directory, settings)
         save_settings(settings, bank.settings_file)
         yield bank
+
+
+def code_for(directory: Path, customer: Customer) -> str:
+    """A one-time code for `customer` of a prepared `directory`, as a teller would hand it out; in groups."""
+    with office.opened(directory / "ca") as counter:
+        code, _ = office.make_code(counter, customer.holder_id)
+    return code.grouped
 
 
 def softhsm(directory: Path) -> ModuleSettings:

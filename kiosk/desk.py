@@ -14,11 +14,21 @@ from enum import Enum
 from typing import Protocol
 
 from kiosk.certificates import Certificate
-from kiosk.credentials import Credential
+from kiosk.credentials import Credential, IdShape
 from kiosk.errors import Problem
+from kiosk.one_time_code import OneTimeCode
 from kiosk.pin import Pin
 from kiosk.reminder import Reminder
 from kiosk.tokens.wire import TokenFacts
+
+
+class Errand(Enum):
+    """What a customer has come for."""
+
+    RENEWAL = "renewal"
+    """証明書更新, or whatever else the main menu offers."""
+    ENROLMENT = "enrolment"
+    """電子証明書取得, with the one-time code that the bank handed out."""
 
 
 class Tries(Enum):
@@ -86,6 +96,37 @@ class TokenQuestion:
     """Several tokens are in: which one is it to be? No two of them have the same serial number."""
 
     tokens: tuple[TokenFacts, ...]
+
+
+class AnotherId(Enum):
+    """None of the IDs on the token is meant; the customer types one."""
+
+    WANTED = "wanted"
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentIdQuestion:
+    """電子証明書取得: the token carries credentials of these IDs; is it for one of them, or for another?"""
+
+    ids: tuple[HeldId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TypedIdQuestion:
+    """電子証明書取得: asks for the ID letter by letter."""
+
+    shape: IdShape
+
+
+@dataclass(frozen=True, slots=True)
+class CodeQuestion:
+    """電子証明書取得: asks for the one-time code of `holder_id`."""
+
+    holder_id: str
+    refused: bool = False
+    """Whether the CA has just refused another code for this ID."""
+    unfinished: bool = False
+    """Whether an earlier 電子証明書取得 of this ID was cut, so that the same code is to be typed again."""
 
 
 class NoticeAnswer(Enum):
@@ -191,6 +232,7 @@ class WebAccessQuestion:
     """Common name of the issuing CA."""
     last: bool = False
     """Whether there is no way back after it."""
+    errand: Errand = Errand.RENEWAL
 
 
 class SavingStep(Enum):
@@ -225,12 +267,13 @@ class Completion:
 
     destination: Destination
     certificate: Certificate
-    replaced: Certificate
-    """The certificate that it succeeds."""
+    replaced: Certificate | None
+    """The certificate that it succeeds; None where 電子証明書取得 brought the ID's first one."""
     others: tuple[HeldId, ...] = ()
     """The token's other IDs that still have to be renewed."""
     reminder: Reminder | None = None
     """When the new certificate can be renewed in its turn; None where no reminder is offered."""
+    errand: Errand = Errand.RENEWAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +300,8 @@ class ProblemAnswer(Enum):
 
     READ = "read"
     CALL = "call"
+    ENROL = "enrol"
+    """電子証明書取得, where the problem screen offers it."""
 
 
 class Desk(Protocol):
@@ -278,6 +323,15 @@ class Desk(Protocol):
 
     async def choose_id(self, question: IdQuestion) -> Credential | None:
         """Ask whose credential is meant."""
+
+    async def choose_enrolment_id(self, question: EnrolmentIdQuestion) -> HeldId | AnotherId | None:
+        """Ask which ID 電子証明書取得 is for."""
+
+    async def ask_enrolment_id(self, question: TypedIdQuestion) -> str | None:
+        """Ask for the ID; what comes has the shape that was asked for."""
+
+    async def ask_code(self, question: CodeQuestion) -> OneTimeCode | None:
+        """Ask for the one-time code; a slip of the finger is told at once and never comes back from here."""
 
     async def show_notice(self, notice: RenewalNotice) -> NoticeAnswer:
         """Show 電子証明書更新通知."""
@@ -326,8 +380,14 @@ class Desk(Protocol):
     async def show_reminder(self, reminder: Reminder) -> None:
         """Show the day of the next renewal so that a phone can take it."""
 
-    async def show_problem(self, problem: Problem, *, called: bool = False) -> ProblemAnswer:
-        """Show what went wrong, until the customer has read it or calls for staff; `called` says that they come."""
+    async def show_problem(self, problem: Problem, *, called: bool = False, may_enrol: bool = False) -> ProblemAnswer:
+        """Show what went wrong, until the customer has read it or calls for staff.
+
+        Args:
+            problem: What went wrong.
+            called: Says that the staff comes.
+            may_enrol: Offers 電子証明書取得 as the way on.
+        """
 
     async def ask_still_there(self, seconds: int) -> bool:
         """Warn that the visit ends in `seconds` for want of a touch; true as soon as the customer touches anything."""
@@ -363,8 +423,12 @@ class StandbyBoard(Protocol):
     def show(self, standby: Standby, problem: Problem | None = None) -> None:
         """Show this from now on."""
 
+    @property
+    def errand(self) -> Errand:
+        """What the customer who comes next has pressed a button for."""
+
     async def touched(self) -> None:
-        """Wait until the customer presses はじめる."""
+        """Wait until the customer presses はじめる or 電子証明書取得."""
 
     async def called(self) -> None:
         """Wait until the customer presses 係員を呼ぶ; the board has answered that already."""

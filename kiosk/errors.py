@@ -39,6 +39,10 @@ class Code(StrEnum):
     WAITS_FOR_APPROVAL = "C-07"
     REFUSAL_NOT_PROVEN = "C-08"
     SUCCESSOR_UNDECIDED = "C-09"
+    CODE_NOT_ACCEPTED = "C-10"
+    CODE_PAUSED = "C-11"
+    CODE_BOUND = "C-12"
+    CODE_EXPIRED = "C-13"
 
     CA_NOT_REACHED = "N-01"
     CA_TOO_SLOW = "N-02"
@@ -67,6 +71,10 @@ class Changed(Enum):
     """As `UNFINISHED`, but the new key is in this PC, and so only here it can be finished."""
     STORED_ON_PC = "stored-on-pc"
     """As `STORED`, but on this PC."""
+    ENROLLING = "enrolling"
+    """電子証明書取得 has begun and can be finished at any kiosk with the same code."""
+    ENROLLED = "enrolled"
+    """電子証明書取得 is done: the new certificate is proven and confirmed; only tidying up did not succeed."""
     RENEWED = "renewed"
     """The new certificate is stored, proven and confirmed; only tidying up did not succeed."""
 

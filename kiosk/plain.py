@@ -17,11 +17,16 @@ from typing import TypeVar
 from kiosk.certificates import Certificate
 from kiosk.credentials import Credential
 from kiosk.desk import (
+    AnotherId,
     CertificateDetails,
+    CodeQuestion,
     Completion,
     CompletionAnswer,
     Destination,
     DestinationQuestion,
+    EnrolmentIdQuestion,
+    Errand,
+    HeldId,
     Help,
     HelpPage,
     IdQuestion,
@@ -37,10 +42,12 @@ from kiosk.desk import (
     SavingProgress,
     SavingStep,
     TokenQuestion,
+    TypedIdQuestion,
     WebAccessQuestion,
 )
 from kiosk.errors import Problem
 from kiosk.moments import day_words, days_words, left_of, until_words
+from kiosk.one_time_code import LENGTH, Mistake, MistypedCode, OneTimeCode, read
 from kiosk.pin import Pin
 from kiosk.reminder import Reminder
 from kiosk.text_keys import TextKey
@@ -105,6 +112,46 @@ class PlainDesk:
             lengths = {"shortest": question.shortest, "longest": question.longest}
             self._show(self._texts("pin.body", label=question.token_label, **lengths))
 
+    async def choose_enrolment_id(self, question: EnrolmentIdQuestion) -> HeldId | AnotherId | None:
+        """Offer the IDs, another one, and the way back."""
+        self._show(self._texts("enrol-choose-id.heading"))
+        offered: list[tuple[str, HeldId | AnotherId | None]] = [
+            (held_words(each, self._texts), each) for each in question.ids
+        ]
+        another = (self._texts("enrol-choose-id.another"), AnotherId.WANTED)
+        return await self._choose_line([*offered, another, (self._texts("back"), None)])
+
+    async def ask_enrolment_id(self, question: TypedIdQuestion) -> str | None:
+        """Read the ID; an empty line gives up."""
+        shape = question.shape
+        self._show(self._texts("enrol-id.heading"))
+        while True:
+            typed = await self._answer(lambda: self._ask("> "))
+            if not typed:
+                return None
+            wanted = unicodedata.normalize("NFKC", typed).strip().upper()
+            for holder_id in (wanted, shape.prefix + wanted):
+                if shape.matches(holder_id):
+                    return holder_id
+            self._show(self._texts("enrol-id.body", letters=shape.letters, digits=shape.digits))
+
+    async def ask_code(self, question: CodeQuestion) -> OneTimeCode | None:
+        """Read the code without echo; an empty line gives up. What cannot be a code costs no try."""
+        if question.refused:
+            self._show(self._texts("enrol-code.refused"))
+        self._show(self._texts("enrol-code.unfinished" if question.unfinished else "enrol-code.body", digits=LENGTH))
+        self._show(f"  {self._texts('fact.holder')}  {question.holder_id}")
+        while True:
+            typed = await self._answer(lambda: getpass.getpass(f"{self._texts('enrol-code.heading')}: "))
+            if not typed:
+                return None
+            try:
+                return read(typed)
+            except MistypedCode as error:
+                wrong = error.mistake is Mistake.CHECK_DIGIT
+                trouble: TextKey = "enrol-code.mistyped" if wrong else "enrol-code.incomplete"
+                self._show(self._texts(trouble, digits=LENGTH))
+
     async def show_notice(self, notice: RenewalNotice) -> NoticeAnswer:
         """Offer now or later."""
         self._show(self._texts("notice.heading"))
@@ -163,7 +210,9 @@ class PlainDesk:
 
     async def confirm_web_access(self, question: WebAccessQuestion) -> bool:
         """Ask yes or no."""
-        body: TextKey = "web-access.request" if question.number == 1 else "web-access.receive"
+        enrols = question.errand is Errand.ENROLMENT
+        request: TextKey = "web-access.request-enrolment" if enrols else "web-access.request"
+        body: TextKey = request if question.number == 1 else "web-access.receive"
         self._show(f"{self._texts('web-access.heading')} {question.number}/{question.of}")
         self._show(self._texts(body, authority=question.authority))
         if question.last:
@@ -208,6 +257,7 @@ class PlainDesk:
 
     async def show_completion(self, completion: Completion) -> CompletionAnswer:
         """Show the new certificate, and the day to keep; nobody is waited for."""
+        enrolled = completion.errand is Errand.ENROLMENT
         if completion.destination is Destination.PC:
             self._show(self._texts("completion-pc.heading"))
             for line in self._texts("completion-pc.body").split("\n"):
@@ -215,7 +265,7 @@ class PlainDesk:
             self._show(self._texts("completion-pc.only-here"))
             self._show(self._texts("completion-pc.end-browser"))
         else:
-            self._show(self._texts("completion-usb.heading"))
+            self._show(self._texts("completion-usb.heading-enrolment" if enrolled else "completion-usb.heading"))
         self._show_certificate(completion.certificate)
         if completion.reminder:
             await self.show_reminder(completion.reminder)
@@ -230,13 +280,20 @@ class PlainDesk:
         """Say the day."""
         self._show(f"{self._texts('completion.next')}  {day_words(reminder.day, self._texts)}")
 
-    async def show_problem(self, problem: Problem, *, called: bool = False) -> ProblemAnswer:
-        """Say what happened, what changed, and what to do; offer to call somebody."""
+    async def show_problem(self, problem: Problem, *, called: bool = False, may_enrol: bool = False) -> ProblemAnswer:
+        """Say what happened, what changed, and what to do; offer to call somebody, and 電子証明書取得 as the way on."""
         if called:
             self._show(self._texts("call.coming"))
+        else:
+            self._tell(problem)
+        if called and not may_enrol:
             return ProblemAnswer.READ
-        self._tell(problem)
-        return await self._choose({"call.button": ProblemAnswer.CALL, "ok": ProblemAnswer.READ})
+        offered: dict[TextKey, ProblemAnswer] = {"ok": ProblemAnswer.READ}
+        if not called:
+            offered = {"call.button": ProblemAnswer.CALL, **offered}
+        if may_enrol:
+            offered = {"enrol.heading": ProblemAnswer.ENROL, **offered}
+        return await self._choose(offered)
 
     def _tell(self, problem: Problem) -> None:
         self._show(f"{problem.code}: {self._texts.of_problem(problem, 'happened')}")
@@ -303,11 +360,13 @@ class YesDesk(PlainDesk):
         show: Callable[[str], None],
         pin: Callable[[], Pin],
         wanted: Destination = Destination.USB,
+        code: OneTimeCode | None = None,
     ) -> None:
-        """Give the PIN that `pin` makes, and save into `wanted`."""
+        """Give the PIN that `pin` makes, and save into `wanted`; a `code` opens the way of 電子証明書取得."""
         super().__init__(texts, show)
         self._pin = pin
         self._wanted = wanted
+        self._code = code
         self._gives_up = False
         """Whether what is wanted cannot be had."""
 
@@ -330,10 +389,21 @@ class YesDesk(PlainDesk):
         """Nothing is removed for somebody who was not asked."""
         return False
 
-    async def show_problem(self, problem: Problem, *, called: bool = False) -> ProblemAnswer:  # noqa: ARG002
-        """Say it, and call nobody."""
+    async def show_problem(
+        self,
+        problem: Problem,
+        *,
+        called: bool = False,  # noqa: ARG002
+        may_enrol: bool = False,
+    ) -> ProblemAnswer:
+        """Say it, and call nobody; a code that is at hand is the way on."""
         self._tell(problem)
-        return ProblemAnswer.READ
+        return ProblemAnswer.ENROL if may_enrol and self._code else ProblemAnswer.READ
+
+    async def ask_code(self, question: CodeQuestion) -> OneTimeCode | None:  # noqa: ARG002
+        """The code it was given, once: a refused code is not sent again."""
+        code, self._code = self._code, None
+        return code
 
     async def _choose_line(self, offered: Sequence[tuple[str, T]]) -> T:
         return offered[0][1]

@@ -8,7 +8,7 @@ from contextlib import suppress
 from enum import Enum
 from typing import TypeVar
 
-from kiosk.desk import Desk, ProblemAnswer, Standby, StandbyBoard, TokenQuestion
+from kiosk.desk import Desk, Errand, ProblemAnswer, Standby, StandbyBoard, TokenQuestion
 from kiosk.errors import Code, KioskError, Problem
 from kiosk.idle import IdleLimit
 from kiosk.journal import Event, VisitRecord
@@ -45,12 +45,15 @@ class FrontDesk:
         self._standing_code = ""
         """What keeps the kiosk out of order now."""
         self._calls: set[asyncio.Task[None]] = set()
+        self._errand = Errand.RENEWAL
+        """What the customer who is served next has come for."""
 
     async def wait_for_customer(self, board: StandbyBoard) -> None:
         """Look for tokens until one is put in, or until somebody touches the screen where one always is."""
         answering = asyncio.ensure_future(self._answer_calls(board))
         try:
             await self._wait_for_token(board)
+            self._errand = board.errand
         finally:
             answering.cancel()
 
@@ -89,13 +92,15 @@ class FrontDesk:
         if token is None:
             await self._see_out(desk, left_in)
             return
-        await self.serve_token(desk, token)
+        await self.serve_token(desk, token, self._errand)
         await self._see_out(desk, [token.facts])
 
-    async def serve_token(self, desk: Desk, token: Token) -> Outcome:
+    async def serve_token(self, desk: Desk, token: Token, errand: Errand = Errand.RENEWAL) -> Outcome:
         """One visit with `token`, and what went wrong explained; how it ended."""
-        outcome = await hold_visit(desk, token, self._services, lambda: self._is_in(token.facts))
-        if outcome.problem:
+        outcome = await hold_visit(
+            desk, token, self._services, lambda: self._is_in(token.facts), self._call_staff, errand
+        )
+        if outcome.problem and not outcome.explained:
             await self._explain(desk, outcome.problem)
         return outcome
 

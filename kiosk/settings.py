@@ -17,7 +17,7 @@ from msgspec import Meta
 from kiosk.cmp.algorithms import Family
 from kiosk.cmp.mac import MacKind
 from kiosk.cmp.peer import PRESETS, Confirming, Peer, Resume, SignerRule
-from kiosk.credentials import ADMINISTRATOR_PATTERN, HOLDER_ID_PATTERN, HolderRule
+from kiosk.credentials import ADMINISTRATOR_PATTERN, HOLDER_ID_PATTERN, HolderRule, IdShape
 from kiosk.tokens.pc import PcSettings
 from kiosk.tokens.process import ModuleSettings
 from kiosk.tokens.wire import KeyKind
@@ -46,6 +46,8 @@ class BranchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """PEM file: whom to trust at `help_url`; nobody where it is empty, so that only http can be spoken."""
     demo: bool = False
     """Whether this is `kiosk demo`: its standby screen tells the PIN and how to leave."""
+    demo_code: str = ""
+    """The one-time code that a demo has at hand, in groups; shown like the PIN."""
 
 
 class Preset(StrEnum):
@@ -195,6 +197,16 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Wrong PINs in one visit, after which a teller is asked."""
     key_kinds: tuple[KeyKind, ...] = (KeyKind.RSA_2048, KeyKind.EC_P256)
     """In the order in which they are preferred."""
+    id_letters: Annotated[int, Meta(ge=0, le=8)] = 4
+    """How many letters an ID begins with, for those who type one (電子証明書取得)."""
+    id_digits: Annotated[int, Meta(ge=1, le=12)] = 7
+    """How many digits follow."""
+    id_prefix: Annotated[str, Meta(pattern=r"^[A-Z]*\Z")] = ""
+    """Letters with which every ID of the bank begins; they need not be typed."""
+    code_tries: Annotated[int, Meta(ge=1)] = 3
+    """One-time codes the CA refuses in one visit, after which a teller is asked; the CA has a count of its own."""
+    expired_credential: Literal["delete", "keep"] = "delete"
+    """What becomes of an ID's expired credentials on the token once 電子証明書取得 has brought a new one."""
     holder_id: str = HOLDER_ID_PATTERN
     administrator: str = ADMINISTRATOR_PATTERN
     zone: str = "Asia/Tokyo"
@@ -203,6 +215,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Refuse what would only fail in front of a customer."""
         if self.pin_shortest > self.pin_longest:
             raise ValueError("pin_shortest is larger than pin_longest")
+        if len(self.id_prefix) > self.id_letters:
+            raise ValueError("id_prefix is longer than id_letters")
         for name, pattern in (("holder_id", self.holder_id), ("administrator", self.administrator)):
             try:
                 compiled = re.compile(pattern)
@@ -219,6 +233,11 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def time_zone(self) -> ZoneInfo:
         """The zone in which days are counted and times shown."""
         return ZoneInfo(self.zone)
+
+    @property
+    def id_shape(self) -> IdShape:
+        """What the bank's IDs look like."""
+        return IdShape(self.id_letters, self.id_digits, self.id_prefix)
 
     @property
     def holder_rule(self) -> HolderRule:

@@ -66,6 +66,7 @@ def branch_of(settings: Settings) -> Branch:
         name=branch.branch,
         language=branch.language,
         demo_pin=DEMO_PIN if branch.demo else None,
+        demo_code=branch.demo_code if branch.demo else "",
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from kiosk.conversation import Conversation
-from kiosk.desk import Completion, CompletionAnswer, Desk
+from kiosk.desk import Completion, CompletionAnswer, Desk, Errand
 from kiosk.errors import Code, KioskError, Problem
 from kiosk.idle import IdleLimit
 from kiosk.journal import Event, VisitRecord
@@ -38,9 +38,18 @@ class Outcome:
 
     completion: Completion | None = None
     problem: Problem | None = None
+    explained: bool = False
+    """Whether the customer has read the problem already."""
 
 
-async def hold_visit(desk: Desk, token: Token, services: Services, still_in: Callable[[], Awaitable[bool]]) -> Outcome:
+async def hold_visit(
+    desk: Desk,
+    token: Token,
+    services: Services,
+    still_in: Callable[[], Awaitable[bool]],
+    call_staff: Callable[[str], None],
+    errand: Errand = Errand.RENEWAL,
+) -> Outcome:
     """Hold one visit with `token`, whose processes have ended when this returns. Problems are returned, not raised.
 
     Modules say little when a token is pulled; then `still_in` is asked, once, whether it is still there.
@@ -53,6 +62,8 @@ async def hold_visit(desk: Desk, token: Token, services: Services, still_in: Cal
         services=services,
         record=record,
         idle=idle,
+        call_staff=call_staff,
+        errand=errand,
     )
     completion: Completion | None = None
     problem: Problem | None = None
@@ -75,7 +86,7 @@ async def hold_visit(desk: Desk, token: Token, services: Services, still_in: Cal
         await record.note(Event.IDLE)
     if problem and problem.code in _SAYS_LITTLE and not await still_in():
         problem = replace(problem, code=Code.TOKEN_TAKEN_OUT)
-    return await _closed(record, Outcome(completion, problem))
+    return await _closed(record, Outcome(completion, problem, conversation.explained))
 
 
 async def _show(desk: Desk, completion: Completion) -> None:

@@ -28,6 +28,7 @@ class CompletionScreen(Question[CompletionAnswer]):
         self._certificate = completion.certificate
         self._others = completion.others
         self._reminder = completion.reminder
+        self._errand = completion.errand
 
     def new_expiry(self) -> Block:
         """Until when the new certificate is valid."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kiosk.desk import Errand
 from screens.certificate_facts import subject_lines
 from screens.completion import CompletionScreen
 from screens.widgets.blocks import Block, Gap, Heading, Prose, Rule, Together
@@ -16,9 +17,11 @@ class CompletionUsbScreen(CompletionScreen):
     def blocks(self) -> Sequence[Block]:
         """The manual's words, in the manual's order; the new expiry is ours."""
         texts, certificate = self.lobby.texts, self._certificate
+        enrolled = self._errand is Errand.ENROLMENT
+        heading = texts("completion-usb.heading-enrolment" if enrolled else "completion-usb.heading")
         body = [Prose(line) for line in texts("completion-usb.body").split("\n")]
         return [
-            Together([Prose(texts("authority.title"), Look.KICKER), Heading(texts("completion-usb.heading")), Gap()]),
+            Together([Prose(texts("authority.title"), Look.KICKER), Heading(heading), Gap()]),
             *body,
             Gap(),
             Together(

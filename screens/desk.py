@@ -11,11 +11,15 @@ from textual.app import App
 
 from kiosk.credentials import Credential
 from kiosk.desk import (
+    AnotherId,
     CertificateDetails,
+    CodeQuestion,
     Completion,
     CompletionAnswer,
     Destination,
     DestinationQuestion,
+    EnrolmentIdQuestion,
+    HeldId,
     Help,
     HelpPage,
     IdQuestion,
@@ -30,9 +34,11 @@ from kiosk.desk import (
     SavingProgress,
     SavingStep,
     TokenQuestion,
+    TypedIdQuestion,
     WebAccessQuestion,
 )
 from kiosk.errors import Problem
+from kiosk.one_time_code import OneTimeCode
 from kiosk.pin import Pin
 from kiosk.reminder import Reminder
 from kiosk.tokens.wire import TokenFacts
@@ -42,6 +48,9 @@ from screens.choose_id import ChooseIdScreen
 from screens.choose_token import ChooseTokenScreen
 from screens.completion_pc import CompletionPcScreen
 from screens.completion_usb import CompletionUsbScreen
+from screens.enrol_choose_id import EnrolChooseIdScreen
+from screens.enrol_code import EnrolCodeScreen
+from screens.enrol_id import EnrolIdScreen
 from screens.forgotten import ForgottenScreen
 from screens.frame import Frame, Question
 from screens.help_page import HelpPageScreen
@@ -103,6 +112,18 @@ class ScreenDesk:
         """Ask whose credential is meant."""
         chosen = await self._ask(ChooseIdScreen(self._lobby, question))
         return chosen.credential if chosen else None
+
+    async def choose_enrolment_id(self, question: EnrolmentIdQuestion) -> HeldId | AnotherId | None:
+        """Ask which ID 電子証明書取得 is for."""
+        return await self._ask(EnrolChooseIdScreen(self._lobby, question))
+
+    async def ask_enrolment_id(self, question: TypedIdQuestion) -> str | None:
+        """Ask for the ID."""
+        return await self._ask(EnrolIdScreen(self._lobby, question))
+
+    async def ask_code(self, question: CodeQuestion) -> OneTimeCode | None:
+        """Ask for the one-time code."""
+        return await self._ask(EnrolCodeScreen(self._lobby, question))
 
     async def show_notice(self, notice: RenewalNotice) -> NoticeAnswer:
         """Show 電子証明書更新通知."""
@@ -169,9 +190,9 @@ class ScreenDesk:
         """Show the day of the next renewal so that a phone can take it."""
         await self._ask(ReminderScreen(self._lobby, reminder))
 
-    async def show_problem(self, problem: Problem, *, called: bool = False) -> ProblemAnswer:
+    async def show_problem(self, problem: Problem, *, called: bool = False, may_enrol: bool = False) -> ProblemAnswer:
         """Show what went wrong, until the customer has read it or calls for staff."""
-        return await self._ask(ProblemScreen(self._lobby, problem, called=called))
+        return await self._ask(ProblemScreen(self._lobby, problem, called=called, may_enrol=may_enrol))
 
     async def ask_still_there(self, seconds: int) -> bool:
         """Warn that the visit ends in `seconds`."""

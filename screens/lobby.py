@@ -22,6 +22,8 @@ class Branch:
     """Shown on the standby screen of a demo, and nowhere else."""
     language: str = BASE_LANGUAGE
     """The language a new customer is met in."""
+    demo_code: str = ""
+    """Shown beside the PIN: the one-time code of a demo whose certificate has expired."""
 
 
 class Lobby:

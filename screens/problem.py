@@ -22,6 +22,8 @@ _CHANGED: dict[Changed, TextKey] = {
     Changed.UNFINISHED_ON_PC: "changed.unfinished-on-pc",
     Changed.STORED_ON_PC: "changed.stored-on-pc",
     Changed.RENEWED: "changed.renewed",
+    Changed.ENROLLING: "changed.enrolling",
+    Changed.ENROLLED: "changed.enrolled",
 }
 
 
@@ -30,10 +32,11 @@ class ProblemScreen(Question[ProblemAnswer]):
 
     HINT = "hint.choose"
 
-    def __init__(self, lobby: Lobby, problem: Problem, *, called: bool = False) -> None:
+    def __init__(self, lobby: Lobby, problem: Problem, *, called: bool = False, may_enrol: bool = False) -> None:
         super().__init__(lobby)
         self._problem = problem
         self._called = called
+        self._may_enrol = may_enrol
 
     def on_mount(self) -> None:
         """Ring where staff has been called."""
@@ -60,14 +63,21 @@ class ProblemScreen(Question[ProblemAnswer]):
         return [Heading(texts("problem-screen.heading")), Gap(), Beside(code, happened, left_width=20)]
 
     def choices(self) -> Sequence[Choice]:
-        """「OK」, and 係員を呼ぶ once."""
+        """「OK」, 電子証明書取得 where that is the way on, and 係員を呼ぶ once."""
         texts = self.lobby.texts
         call = [] if self._called else [Choice(texts("call.button"), digit="3", id="call")]
-        return [Choice(texts("ok"), digit="1", id="ok"), *call]
+        if not self._may_enrol:
+            return [Choice(texts("ok"), digit="1", id="ok"), *call]
+        enrol = Choice(texts("enrol.heading"), digit="1", id="enrol")
+        return [enrol, *call, Choice(texts("ok"), digit="0", id="ok")]
 
     @on(Choice.Pressed, "#ok")
     def _ok(self) -> None:
         self.answer(ProblemAnswer.READ)
+
+    @on(Choice.Pressed, "#enrol")
+    def _enrol(self) -> None:
+        self.answer(ProblemAnswer.ENROL)
 
     @on(Choice.Pressed, "#call")
     def _call(self) -> None:

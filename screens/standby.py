@@ -9,7 +9,7 @@ from functools import partial
 from textual import events, on
 from textual.timer import Timer
 
-from kiosk.desk import Standby
+from kiosk.desk import Errand, Standby
 from kiosk.errors import Problem
 from screens.frame import Frame
 from screens.lobby import Lobby
@@ -38,6 +38,7 @@ class StandbyScreen(Frame):
         self._problem: Problem | None = None
         self._touch = asyncio.Event()
         self._call = asyncio.Event()
+        self._errand = Errand.RENEWAL
         self._coming = False
         """Whether 係員がまいります is shown."""
         self._falls_back: Timer | None = None
@@ -57,8 +58,13 @@ class StandbyScreen(Frame):
         for begin in self.query("#begin"):
             begin.focus()
 
+    @property
+    def errand(self) -> Errand:
+        """What the customer who comes next has pressed a button for."""
+        return self._errand
+
     async def touched(self) -> None:
-        """Wait until the customer presses はじめる."""
+        """Wait until the customer presses はじめる or 電子証明書取得."""
         self._touch.clear()
         await self._touch.wait()
 
@@ -78,29 +84,47 @@ class StandbyScreen(Frame):
             )
             return [Gap(2), Banner(texts("standby.out")), Gap(2), Prose(texts("standby.out-hint")), *code]
         ready = self._standby is Standby.READY
+        hint = texts("standby.ready-hint" if ready else "standby.insert-hint")
+        if self._errand is Errand.ENROLMENT and not ready:
+            hint = texts("standby.enrol-hint")
         return [
             Drawn(usb_picture(texts("standby.usb"), Way.INSIDE if ready else Way.IN)),
             Gap(),
             Banner(texts("standby.ready" if ready else "standby.insert")),
             Gap(),
-            Centred(texts("standby.ready-hint" if ready else "standby.insert-hint"), Look.QUIET),
+            Centred(hint, Look.QUIET),
         ]
 
     def choices(self) -> Sequence[Choice]:
-        """はじめる where a touch begins the visit, 係員を呼ぶ, and the other theme and language."""
+        """はじめる where a touch begins the visit, 電子証明書取得, 係員を呼ぶ, and the other theme and language."""
         texts = self.lobby.texts
         begin = [Choice(texts("standby.begin"), digit="1", id="begin")]
         return [
             *(begin if self._standby is Standby.READY else []),
+            *self._enrol_choice(),
             Choice(texts("call.button"), digit="3", off=self._coming, id="call"),
             self.theme_choice(),
             Choice(self.lobby.next_language_name(), digit="9", back=True, id="language"),
         ]
 
+    def _enrol_choice(self) -> list[Choice]:
+        """電子証明書取得; while the token is waited for, the way back from it."""
+        if self._standby is Standby.OUT_OF_ORDER:
+            return []
+        texts = self.lobby.texts
+        if self._errand is Errand.ENROLMENT:
+            return [Choice(texts("back"), digit="2", room_for=texts("enrol.heading"), id="enrol")]
+        return [Choice(texts("enrol.heading"), digit="2", id="enrol")]
+
     def hint(self) -> str:
-        """The demo says its PIN here, and nowhere else, and how to leave it."""
-        pin, texts = self.lobby.branch.demo_pin, self.lobby.texts
-        return "" if pin is None else f"{texts('standby.demo', pin=pin)}　　{texts('standby.demo-leave')}"
+        """The demo says its PIN and code here, and nowhere else, and how to leave it."""
+        branch, texts = self.lobby.branch, self.lobby.texts
+        if branch.demo_pin is None:
+            return ""
+        known = texts("standby.demo", pin=branch.demo_pin)
+        if branch.demo_code:
+            known = texts("standby.demo-code", pin=branch.demo_pin, code=branch.demo_code)
+        return f"{known}　　{texts('standby.demo-leave')}"
 
     def on_key(self, event: events.Key) -> None:
         """A demo can be left from here; a kiosk in a branch cannot. All other keys are the frame's."""
@@ -109,9 +133,26 @@ class StandbyScreen(Frame):
             event.prevent_default()
             self.app.exit()
 
+    @on(events.ScreenSuspend)
+    def _next_customer(self) -> None:
+        """What one customer has come for is nothing to the next."""
+        self._errand = Errand.RENEWAL
+
     @on(Choice.Pressed, "#begin")
     def _begin(self) -> None:
+        self._errand = Errand.RENEWAL
         self._touch.set()
+
+    @on(Choice.Pressed, "#enrol")
+    def _enrol(self) -> None:
+        """Begin, or wait for the token; whoever has changed his mind goes back to the usual errand."""
+        if self._standby is Standby.READY:
+            self._errand = Errand.ENROLMENT
+            self._touch.set()
+            return
+        self._errand = Errand.RENEWAL if self._errand is Errand.ENROLMENT else Errand.ENROLMENT
+        self.retell()
+        self._fall_back_later()
 
     @on(Choice.Pressed, "#call")
     def _call_staff(self) -> None:
@@ -132,13 +173,14 @@ class StandbyScreen(Frame):
 
     @on(Choice.Pressed, "#theme")
     def _fall_back_later(self) -> None:
-        """Whoever chose language or theme may go without beginning."""
+        """Whoever chose language, theme or errand may go without beginning."""
         if self._falls_back:
             self._falls_back.stop()
         self._falls_back = self.set_timer(_FOREIGN_SECONDS, self._fall_back)
 
     def _fall_back(self) -> None:
         if self.is_current:
+            self._errand = Errand.RENEWAL
             self.lobby.reset()
             self.app.theme = DEFAULT_THEME
             self.retell()

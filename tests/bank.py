@@ -14,10 +14,12 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
+from kiosk.ca import office
 from kiosk.clock import JAPAN, system_clock
 from kiosk.cmp.client import CmpClient
 from kiosk.credentials import Credential, HolderRule
 from kiosk.demo_bank import TOKEN_LABEL, Customer, DemoBank, opened, prepare
+from kiosk.desk import Errand
 from kiosk.journal import Journal
 from kiosk.pin import Pin
 from kiosk.reception import FrontDesk
@@ -90,11 +92,17 @@ class Bank:
         settings = msgspec.structs.replace(self.settings, policy=policy)
         return Bank(DemoBank(self.directory, settings))
 
+    def code(self, holder_id: str = Customer().holder_id) -> str:
+        """A one-time code, as the teller makes one while the CA runs."""
+        with office.opened(self.directory / "ca") as counter:
+            return office.make_code(counter, holder_id)[0].secret.decode()
+
     async def visit(
         self,
         desk: ScriptedDesk,
         through: Callable[[CmpClient], CmpClient] | None = None,
         pc: PcStore | None = None,
+        errand: Errand = Errand.RENEWAL,
     ) -> Outcome:
         """One visit of the customer with the token, as the kiosk would hold it.
 
@@ -108,7 +116,7 @@ class Bank:
             front_desk = FrontDesk(services, self.settings.token)
             try:
                 token = await front_desk.the_token(desk)
-                return await front_desk.serve_token(desk, token) if token else Outcome()
+                return await front_desk.serve_token(desk, token, errand) if token else Outcome()
             finally:
                 await front_desk.close()
 

@@ -10,11 +10,15 @@ from dataclasses import dataclass, field
 
 from kiosk.credentials import Credential
 from kiosk.desk import (
+    AnotherId,
     CertificateDetails,
+    CodeQuestion,
     Completion,
     CompletionAnswer,
     Destination,
     DestinationQuestion,
+    EnrolmentIdQuestion,
+    HeldId,
     Help,
     HelpPage,
     IdQuestion,
@@ -30,9 +34,11 @@ from kiosk.desk import (
     SavingProgress,
     SavingStep,
     TokenQuestion,
+    TypedIdQuestion,
     WebAccessQuestion,
 )
 from kiosk.errors import Problem
+from kiosk.one_time_code import OneTimeCode, read
 from kiosk.pin import Pin
 from kiosk.reminder import Reminder
 from kiosk.tokens.wire import TokenFacts
@@ -47,6 +53,12 @@ class ScriptedDesk:
     """The label of the token that is meant; None gives up."""
     holder: str | None = ""
     """The ID that is meant; None gives up."""
+    enrols: bool = False
+    """Whether 電子証明書取得 is taken where a problem screen offers it."""
+    enrolment_ids: list[str | None] = field(default_factory=lambda: [""])
+    """The IDs that are chosen or typed for it, one after another; None turns back."""
+    codes: list[str | None] = field(default_factory=list)
+    """The codes that are typed; None turns back."""
     notice: NoticeAnswer = NoticeAnswer.NOW
     menu: list[MenuChoice] = field(default_factory=lambda: [MenuChoice.LEAVE])
     help: list[Help] = field(default_factory=list)
@@ -66,7 +78,8 @@ class ScriptedDesk:
     problem: Problem | None = None
     still_there: bool = False
     rings: int = 0
-    _steps: tuple[SavingStep, ...] = ()
+    steps: tuple[SavingStep, ...] = ()
+    """The steps that the last save announced."""
 
     @property
     def last_touched(self) -> float:
@@ -90,6 +103,22 @@ class ScriptedDesk:
     async def choose_id(self, question: IdQuestion) -> Credential | None:
         await self._see("id", question)
         return next((each.credential for each in question.ids if each.credential.holder.id == self.holder), None)
+
+    async def choose_enrolment_id(self, question: EnrolmentIdQuestion) -> HeldId | AnotherId | None:
+        await self._see("enrolment-id", question)
+        if self.enrolment_ids[0] is None:
+            return None
+        known = (each for each in question.ids if each.credential.holder.id == self.enrolment_ids[0])
+        return next(known, AnotherId.WANTED)
+
+    async def ask_enrolment_id(self, question: TypedIdQuestion) -> str | None:
+        await self._see("enrolment-id-typed", question)
+        return self.enrolment_ids.pop(0)
+
+    async def ask_code(self, question: CodeQuestion) -> OneTimeCode | None:
+        await self._see("code", question)
+        typed = self.codes.pop(0)
+        return None if typed is None else read(typed)
 
     async def show_notice(self, notice: RenewalNotice) -> NoticeAnswer:
         await self._see("notice", notice)
@@ -131,11 +160,11 @@ class ScriptedDesk:
         steps: Sequence[SavingStep] = tuple(SavingStep),
         into: Destination = Destination.USB,  # noqa: ARG002
     ) -> AsyncIterator[SavingProgress]:
-        self._steps = tuple(steps)
+        self.steps = tuple(steps)
         yield self
 
     def begin(self, step: SavingStep) -> None:
-        assert step in self._steps
+        assert step in self.steps
         self.asked.append(step.value)
         self.seen.append(step)
         self.at_step(step)
@@ -158,9 +187,12 @@ class ScriptedDesk:
     async def show_reminder(self, reminder: Reminder) -> None:
         await self._see("reminder", reminder)
 
-    async def show_problem(self, problem: Problem, *, called: bool = False) -> ProblemAnswer:
+    async def show_problem(self, problem: Problem, *, called: bool = False, may_enrol: bool = False) -> ProblemAnswer:
         self.problem = problem
         await self._see("problem-called" if called else "problem", problem)
+        if may_enrol and self.enrols:
+            self.enrols = False
+            return ProblemAnswer.ENROL
         return ProblemAnswer.CALL if self.calls and not called else ProblemAnswer.READ
 
     async def ask_still_there(self, seconds: int) -> bool:

@@ -16,13 +16,16 @@ import pytest
 from kiosk.ca.authority import create_authority
 from kiosk.certificates import Certificate
 from kiosk.clock import system_clock
-from kiosk.credentials import Credential, HolderRule
+from kiosk.credentials import Credential, HolderRule, IdShape
 from kiosk.demo_bank import manual_subject
 from kiosk.desk import (
+    AnotherId,
     CertificateDetails,
+    CodeQuestion,
     Completion,
     Destination,
     DestinationQuestion,
+    EnrolmentIdQuestion,
     Help,
     HelpPage,
     IdQuestion,
@@ -36,15 +39,18 @@ from kiosk.desk import (
     RetirementQuestion,
     TokenQuestion,
     Tries,
+    TypedIdQuestion,
     WebAccessQuestion,
 )
 from kiosk.errors import Code, Problem
+from kiosk.one_time_code import make, read
 from kiosk.pin import Pin
 from kiosk.plain import PlainDesk, YesDesk, echo_kept
 from kiosk.texts import Texts
 from tests.screens.gallery import IDS, REMINDER, TOKENS
 
 NOW = system_clock()
+CODE = make(lambda size: bytes(range(size))).secret.decode()
 QUESTION = PinQuestion("SHINKIN-USB", refused=False, tries=Tries.PLENTY, shortest=4, longest=16)
 
 
@@ -213,6 +219,72 @@ def test_a_pin_is_typed_without_echo_and_costs_no_try_unless_it_can_be_one(typed
     said = on_pty(code, typed)
     assert f"took {None if sent is None else sent.hex()}" in said
     assert "1234" not in said.replace(sent.hex() if sent else "", "")
+
+
+@pytest.mark.parametrize(
+    ("typed", "took"),
+    [
+        (f"{CODE}\n", CODE),
+        (f"{CODE[:4]} {CODE[4:8]}-{CODE[8:12]} {CODE[12:]}\n", CODE),
+        (f"{CODE[:-1]}{(int(CODE[-1]) + 1) % 10}\n{CODE[:9]}\n{CODE}\n", CODE),
+        ("\n", None),
+    ],
+)
+def test_a_code_is_typed_without_echo_and_costs_no_try_unless_it_can_be_one(typed: str, took: str | None) -> None:
+    """On a pty of its own as well; a wrong check digit and too few digits are asked for again."""
+    code = (
+        "import asyncio, sys\n"
+        "from kiosk.desk import CodeQuestion\n"
+        "from kiosk.plain import PlainDesk\n"
+        "from kiosk.texts import Texts\n"
+        "code = asyncio.run(PlainDesk(Texts('ja'), lambda line: None).ask_code(CodeQuestion('TKYM1408054')))\n"
+        "print('took', None if code is None else code.secret.hex(), flush=True)\n"
+    )
+    said = on_pty(code, typed)
+    assert f"took {None if took is None else took.encode().hex()}" in said
+    assert CODE not in said
+
+
+@pytest.mark.parametrize(
+    ("typed", "prefix", "holder"),
+    [
+        (["TKYM1408054"], "", "TKYM1408054"),
+        (["ｔｋｙｍ１４０８０５４"], "", "TKYM1408054"),
+        (["1408054"], "TKYM", "TKYM1408054"),
+        (["TKYM1408054"], "TKYM", "TKYM1408054"),
+        (["TKYM14", "x", "TKYM1408054"], "", "TKYM1408054"),
+        ([""], "", None),
+        ([], "", None),
+    ],
+)
+async def test_an_id_is_asked_for_until_it_looks_like_one(typed: list[str], prefix: str, holder: str | None) -> None:
+    plain, _ = desk(*typed)
+    assert await plain.ask_enrolment_id(TypedIdQuestion(IdShape(4, 7, prefix))) == holder
+
+
+@pytest.mark.parametrize(("typed", "picked"), [("1", IDS[0]), ("3", AnotherId.WANTED), ("4", None)])
+async def test_ids_for_a_certificate_are_numbered(typed: str, picked: object) -> None:
+    plain, _ = desk(typed)
+    assert await plain.choose_enrolment_id(EnrolmentIdQuestion(IDS[:2])) == picked
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"), [("1", ProblemAnswer.ENROL), ("2", ProblemAnswer.CALL), ("3", ProblemAnswer.READ)]
+)
+async def test_a_problem_with_a_way_on_offers_it(typed: str, answer: ProblemAnswer) -> None:
+    plain, shown = desk(typed, "1")
+    assert await plain.show_problem(Problem(Code.EXPIRED), may_enrol=True) is answer
+    assert "  1. 電子証明書取得" in shown
+    assert await plain.show_problem(Problem(Code.EXPIRED), called=True, may_enrol=True) is ProblemAnswer.ENROL
+
+
+async def test_yes_gives_its_code_once() -> None:
+    code = read(CODE)
+    yes = YesDesk(Texts("ja"), lambda _: None, lambda: Pin(bytearray(b"1234")), code=code)
+    assert await yes.show_problem(Problem(Code.EXPIRED), may_enrol=True) is ProblemAnswer.ENROL
+    assert await yes.ask_code(CodeQuestion("TKYM1408054")) == code
+    assert await yes.ask_code(CodeQuestion("TKYM1408054", refused=True)) is None
+    assert await yes.show_problem(Problem(Code.EXPIRED), may_enrol=True) is ProblemAnswer.READ
 
 
 def on_pty(code: str, typed: str) -> str:

@@ -104,7 +104,8 @@ def check_answer(message: Message, question: Question, trust: Trust, now: dateti
         Refused: it is an `error`; `proven` tells whether all other checks were passed.
     """
     if message.body_type == BodyType.ERROR and message.protection is None:
-        raise _refusal(read_error(message.body), proven=False, message_time=None)
+        status = read_error(message.body)
+        raise Refused(status.failure_names, bounded_text(status.text), proven=False)
     _require(message.header.pvno in VERSIONS, Distrust.VERSION)
     _require(message.protection is not None, Distrust.UNPROTECTED)
     others = _readable(message.extra_certificates)
@@ -117,7 +118,7 @@ def check_answer(message: Message, question: Question, trust: Trust, now: dateti
         _check_signature(message, signer)
     nonce = _check_nonces(message, question)
     if message.body_type == BodyType.ERROR:
-        _raise_unless_waiting(message)
+        _raise_unless_waiting(message, by_secret=signer is None)
     moment = _check_time(message, question, now)
     expected = message.body_type in question.answer_types or message.body_type == BodyType.ERROR
     _require(expected, Distrust.BODY_TYPE, str(message.body_type))
@@ -126,19 +127,27 @@ def check_answer(message: Message, question: Question, trust: Trust, now: dateti
 
 def refusal_of(status: StatusInfo, answer: ProvenAnswer, *, decided: bool) -> Refused:
     """The refusal that a proven answer carries in its content."""
-    return _refusal(status, proven=True, decided=decided, message_time=answer.message_time)
+    return Refused(
+        status.failure_names,
+        bounded_text(status.text),
+        proven=True,
+        decided=decided,
+        by_secret=answer.signer is None,
+        message_time=answer.message_time,
+    )
 
 
-def _raise_unless_waiting(message: Message) -> None:
+def _raise_unless_waiting(message: Message, *, by_secret: bool) -> None:
     status = read_error(message.body)
     if status.status != Status.WAITING:
         # An error without a time is still a proven no (RFC 9483 §3.6.2 asks for less than §3.1).
-        raise _refusal(status, proven=True, message_time=message.header.message_time)
-
-
-def _refusal(status: StatusInfo, *, proven: bool, message_time: datetime | None, decided: bool = False) -> Refused:
-    text = bounded_text(status.text)
-    return Refused(status.failure_names, text, proven=proven, decided=decided, message_time=message_time)
+        raise Refused(
+            status.failure_names,
+            bounded_text(status.text),
+            proven=True,
+            by_secret=by_secret,
+            message_time=message.header.message_time,
+        )
 
 
 def _require(holds: bool, reason: Distrust, detail: str = "") -> None:

@@ -103,6 +103,7 @@ class Refused(CmpError):
         *,
         proven: bool,
         decided: bool = False,
+        by_secret: bool = False,
         message_time: datetime | None = None,
     ) -> None:
         self.fail_info = frozenset(fail_info)
@@ -115,6 +116,8 @@ class Refused(CmpError):
 
         False for an `error`: it may come before the request was looked at, or after it was granted.
         """
+        self.by_secret = by_secret
+        """Protected by the secret that protected the request: whoever says no knows it, so it was the right one."""
         self.message_time = message_time
         """The CA's time where it said one; to be believed only when `proven`."""
         super().__init__(", ".join(sorted(self.fail_info)) or "no reason given")

@@ -12,14 +12,14 @@ from datetime import datetime
 from itertools import chain, count
 
 from kiosk.certificates import Certificate, PublicKey, UnreadableCertificate, public_key_of, read_certificate
-from kiosk.credentials import Credential, HolderRule, successor_key_id
+from kiosk.credentials import Credential, HolderRule, enrolment_key_id, successor_key_id
 from kiosk.tokens.keys import public_key_der
 from kiosk.tokens.wire import ObjectKind, StoredObject
 
 PENDING_LABEL = "renewal pending"
-"""The label of a successor's key pair and certificate until the CA has acknowledged it (design decision 7).
+"""The label of a new key pair and certificate until the CA has acknowledged it (design decision 7).
 
-It is for people who look at a token; nothing is decided by it."""
+For a renewal it is for people who look at a token; for 電子証明書取得 it tells whether that has come to its end."""
 
 
 _LONGEST_LABEL = 64
@@ -53,11 +53,47 @@ class Inventory:
 
     def has_successor_key(self, credential: Credential) -> bool:
         """Whether a renewal of `credential` has begun: a private key with the successor's ID is there."""
-        return bool(self._successor_keys(credential))
+        return self.has_key(successor_key_id(credential.certificate))
 
     def successor_key(self, credential: Credential) -> PublicKey | None:
         """The public half of that key, from the key, its public key or its certificate; None where nothing tells it."""
-        halves = (_public_half(each, self.objects) for each in self._successor_keys(credential))
+        return self.public_half_of(successor_key_id(credential.certificate))
+
+    def of_holder(self, holder_id: str) -> tuple[Credential, ...]:
+        """The credentials of one ID, the newest last; not one that 電子証明書取得 has left unfinished."""
+        theirs = [each for each in self.credentials if each.holder.id == holder_id]
+        finished = [each for each in theirs if not self.is_unfinished_enrolment(each)]
+        return tuple(sorted(finished, key=lambda each: (each.certificate.not_after, each.certificate.fingerprint)))
+
+    def enrolment_key_id(self, holder_id: str) -> bytes:
+        """The CKA_ID of the key with which 電子証明書取得 for an ID is begun here, or was begun and is to go on."""
+        before = self.of_holder(holder_id)
+        return enrolment_key_id(holder_id, before[-1].certificate if before else None)
+
+    def is_unfinished_enrolment(self, credential: Credential) -> bool:
+        """Whether 電子証明書取得 was cut before the CA's acknowledgement was known.
+
+        The key has an ID that only 電子証明書取得 gives, and no certificate object beside it has its own label yet.
+        Here the label decides, because there is no predecessor that could tell; it is written with a new object where
+        a token does not let labels change.
+        """
+        labels = {each.label for each in self._certificate_objects(credential)}
+        return labels == {PENDING_LABEL} and credential.key_id in self._enrolment_key_ids(credential.holder.id)
+
+    def _enrolment_key_ids(self, holder_id: str) -> set[bytes]:
+        before = [each.certificate for each in self.credentials if each.holder.id == holder_id]
+        return {enrolment_key_id(holder_id, each) for each in (None, *before)}
+
+    def _certificate_objects(self, credential: Credential) -> list[StoredObject]:
+        return [each for each in self.objects if _belongs(each, ObjectKind.CERTIFICATE, credential)]
+
+    def has_key(self, key_id: bytes) -> bool:
+        """Whether there is a private key with this ID."""
+        return bool(self._keys(key_id))
+
+    def public_half_of(self, key_id: bytes) -> PublicKey | None:
+        """The public half of that key, from the key, its public key or its certificate; None where nothing tells it."""
+        halves = (_public_half(each, self.objects) for each in self._keys(key_id))
         told = next((half for half in halves if half is not None), None)
         return None if told is None else public_key_of(told)
 
@@ -66,9 +102,8 @@ class Inventory:
         wanted = successor_key_id(credential.certificate)
         return next((each for each in self.credentials if each.key_id == wanted), None)
 
-    def _successor_keys(self, credential: Credential) -> list[StoredObject]:
-        wanted = successor_key_id(credential.certificate)
-        return [each for each in self.objects if each.kind is ObjectKind.PRIVATE_KEY and each.key_id == wanted]
+    def _keys(self, key_id: bytes) -> list[StoredObject]:
+        return [each for each in self.objects if each.kind is ObjectKind.PRIVATE_KEY and each.key_id == key_id]
 
     def parts_of(self, credential: Credential) -> tuple[StoredObject, ...]:
         """Private key, public key and certificate of `credential`, in the order in which they are removed."""

@@ -54,6 +54,10 @@ class PinField(Widget, can_focus=True):
         self._typed[self._length] = 0
         self._changed()
 
+    def submit(self) -> None:
+        """Enter, or 確定 on the pad."""
+        self.post_message(self.Submitted())
+
     def holds_at_least(self, digits: int) -> bool:
         """Whether so many digits have been typed."""
         return self._length >= digits
@@ -84,7 +88,7 @@ class PinField(Widget, can_focus=True):
         elif event.key in {"backspace", "delete"}:
             self.correct()
         elif event.key == "enter":
-            self.post_message(self.Submitted())
+            self.submit()
         else:
             return
         event.stop()

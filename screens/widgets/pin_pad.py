@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 from textual import events
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.widget import Widget
 
-from screens.widgets.pin_field import PinField
+
+class Typed(Protocol):
+    """A field that a pad types into."""
+
+    def type(self, digit: int) -> None:
+        """A digit was pressed."""
+
+    def correct(self) -> None:
+        """訂正 was pressed."""
+
+    def submit(self) -> None:
+        """確定 was pressed."""
 
 
 class PadKey(Widget):
@@ -53,7 +65,7 @@ class PadKey(Widget):
 class PinPad(Widget):
     """1 to 9 and 0 as on a telephone, 訂正 and 確定 at the lower corners."""
 
-    def __init__(self, field: PinField, correct: str, confirm: str) -> None:
+    def __init__(self, field: Typed, correct: str, confirm: str) -> None:
         super().__init__()
         self._field = field
         self._correct = correct
@@ -65,7 +77,7 @@ class PinPad(Widget):
             yield self._key(digit)
         yield PadKey(self._correct, self._field.correct, by_focus=True)
         yield self._key(0)
-        yield PadKey(self._confirm, self._submit, by_focus=True)
+        yield PadKey(self._confirm, self._field.submit, by_focus=True)
 
     def relabel(self, correct: str, confirm: str) -> None:
         """Other words on the two lower corners."""
@@ -74,7 +86,8 @@ class PinPad(Widget):
             key.relabel(label)
 
     def _key(self, digit: int) -> PadKey:
-        return PadKey(str(digit), partial(self._field.type, digit))
+        return PadKey(self.label_of(digit), partial(self._field.type, digit))
 
-    def _submit(self) -> None:
-        self._field.post_message(PinField.Submitted())
+    def label_of(self, digit: int) -> str:
+        """What the key of `digit` says."""
+        return str(digit)

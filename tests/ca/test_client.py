@@ -117,6 +117,7 @@ async def test_each_no_to_a_code_can_be_told_from_the_others(bank: Bank) -> None
     bank.now += bank.policy.code_life + timedelta(seconds=1)
     told["expired"] = await refusal_of(asks.general(code))
     assert all(each.proven for each in told.values())
+    assert {name for name, each in told.items() if each.by_secret} == {"bound", "expired"}
     assert {name: set(each.fail_info) for name, each in told.items()} == {
         "wrong": {"badMessageCheck"},
         "bound": {"notAuthorized"},

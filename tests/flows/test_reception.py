@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from kiosk.desk import Standby
+from kiosk.desk import Errand, Standby
 from kiosk.errors import Code, Problem
 from kiosk.reception import FrontDesk
 from kiosk.services import open_services
@@ -29,6 +29,7 @@ class Board:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     touch: asyncio.Event = field(default_factory=asyncio.Event)
     call: asyncio.Event = field(default_factory=asyncio.Event)
+    errand: Errand = Errand.RENEWAL
 
     def show(self, standby: Standby, problem: Problem | None = None) -> None:
         if not self.shown or self.shown[-1] != (standby, problem):

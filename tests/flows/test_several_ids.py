@@ -56,6 +56,7 @@ async def test_the_renewal_touches_nothing_of_the_other_ids(shared: Bank) -> Non
     desk = ScriptedDesk(holder="TKYM1408001")
     outcome = await shared.visit(desk)
     assert outcome.completion is not None
+    assert outcome.completion.replaced
     assert outcome.completion.replaced.common_name == "TKYM1408001 0001"
     assert desk.asked[:3] == ["pin", "id", "notice"]
     assert await objects_but(shared, "TKYM1408001") == others

@@ -49,6 +49,7 @@ async def test_the_chosen_one_is_renewed_and_the_other_is_not_touched(two: Bank)
     desk = ScriptedDesk(token=SECOND)
     outcome = await two.visit(desk)
     assert outcome.completion is not None
+    assert outcome.completion.replaced
     assert outcome.completion.replaced.common_name == SECOND_CUSTOMER.common_name
     assert desk.asked[:3] == ["token", "pin", "notice"]
     question = desk.seen[0]

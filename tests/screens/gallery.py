@@ -11,13 +11,16 @@ from functools import partial
 
 from kiosk.app import Branch, KioskApp
 from kiosk.clock import Clock
-from kiosk.credentials import HolderKind
+from kiosk.credentials import HolderKind, IdShape
 from kiosk.desk import (
     CertificateDetails,
+    CodeQuestion,
     Completion,
     Desk,
     Destination,
     DestinationQuestion,
+    EnrolmentIdQuestion,
+    Errand,
     HeldId,
     HelpPage,
     IdQuestion,
@@ -33,6 +36,7 @@ from kiosk.desk import (
     StandbyBoard,
     TokenQuestion,
     Tries,
+    TypedIdQuestion,
     Unfit,
     WebAccessQuestion,
 )
@@ -107,6 +111,17 @@ SCENES: dict[str, Scene] = {
     "pin-refused": lambda desk: desk.ask_pin(_pin(refused=True, tries=Tries.FEW)),
     "choose-id": lambda desk: desk.choose_id(IdQuestion(IDS[:2])),
     "choose-id-many": lambda desk: desk.choose_id(IdQuestion(IDS * 2)),
+    "enrol-choose-id": lambda desk: desk.choose_enrolment_id(EnrolmentIdQuestion((IDS[4], IDS[1]))),
+    "enrol-choose-id-many": lambda desk: desk.choose_enrolment_id(EnrolmentIdQuestion(IDS * 2)),
+    "enrol-id": lambda desk: desk.ask_enrolment_id(TypedIdQuestion(IdShape(4, 7))),
+    "enrol-id-prefix": lambda desk: desk.ask_enrolment_id(TypedIdQuestion(IdShape(4, 7, "TKYM"))),
+    "enrol-code": lambda desk: desk.ask_code(CodeQuestion("TKYM1408054")),
+    "enrol-code-refused": lambda desk: desk.ask_code(CodeQuestion("TKYM1408054", refused=True)),
+    "enrol-code-unfinished": lambda desk: desk.ask_code(CodeQuestion("TKYM1408054", unfinished=True)),
+    "enrol-web-access": lambda desk: desk.confirm_web_access(
+        WebAccessQuestion(1, 2, AUTHORITY, errand=Errand.ENROLMENT)
+    ),
+    "enrol-completion": lambda desk: desk.show_completion(replace(_completion(), errand=Errand.ENROLMENT)),
     "renewal-notice": lambda desk: desk.show_notice(RenewalNotice(credential(), 20, NOW)),
     "renewal-notice-last-day": lambda desk: desk.show_notice(last_notice(timedelta(hours=9, minutes=54))),
     "renewal-notice-last-hour": lambda desk: desk.show_notice(last_notice(timedelta(minutes=40))),
@@ -138,9 +153,13 @@ SCENES: dict[str, Scene] = {
     "reminder": lambda desk: desk.show_reminder(REMINDER),
     "problem": lambda desk: desk.show_problem(Problem(Code.CA_NOT_REACHED)),
     "problem-called": lambda desk: desk.show_problem(Problem(Code.CA_NOT_REACHED), called=True),
-    "problem-empty": lambda desk: desk.show_problem(Problem(Code.NO_CERTIFICATE)),
-    "problem-expired": lambda desk: desk.show_problem(Problem(Code.EXPIRED)),
+    "problem-empty": lambda desk: desk.show_problem(Problem(Code.NO_CERTIFICATE), may_enrol=True),
+    "problem-expired": lambda desk: desk.show_problem(Problem(Code.EXPIRED), may_enrol=True),
     "problem-pc": lambda desk: desk.show_problem(Problem(Code.PC_STORE_FAILED, Changed.UNFINISHED_ON_PC)),
+    "problem-expired-called": lambda desk: desk.show_problem(Problem(Code.EXPIRED), called=True, may_enrol=True),
+    "problem-code": lambda desk: desk.show_problem(Problem(Code.CODE_NOT_ACCEPTED)),
+    "problem-code-paused": lambda desk: desk.show_problem(Problem(Code.CODE_PAUSED)),
+    "problem-enrolling": lambda desk: desk.show_problem(Problem(Code.TOKEN_TAKEN_OUT, Changed.ENROLLING)),
     "problem-unfinished": lambda desk: desk.show_problem(Problem(Code.TOKEN_TAKEN_OUT, Changed.UNFINISHED)),
     "idle-warning": lambda desk: desk.ask_still_there(20),
     "take-out": lambda desk: desk.ask_take_out(removable=True),

@@ -17,6 +17,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from textual.geometry import Region
+from textual.widget import Widget
+
 from kiosk.app import KioskApp
 from styles.palette import NORMAL
 from tests.screens.gallery import BOARDS, NAMES, SCENES
@@ -31,6 +34,9 @@ COLOURS = 24
 DRAWN_AFTER = 0.35
 """Seconds after which the terminal has drawn what it was told."""
 
+STILL_LOOKS = 5
+"""Looks in a row at a screen on which nothing has moved."""
+
 ORDER = {
     "standby": "Standby: the kiosk waits for a token.",
     "standby-ready": "Standby with a token that stays in: a touch begins.",
@@ -39,6 +45,14 @@ ORDER = {
     "pin": "The PIN, asked once a visit.",
     "pin-refused": "The PIN was wrong, and few tries are left.",
     "choose-id": "Several IDs on one token: which one?",
+    "enrol-choose-id": "電子証明書取得: for which ID?",
+    "enrol-id": "An ID that the token does not know is typed; with ten keys a letter takes two of them.",
+    "enrol-id-prefix": "The same where all the bank's IDs begin alike.",
+    "enrol-code": "The one-time code that the bank handed out.",
+    "enrol-code-refused": "The CA does not take it; a slip of the finger would have been told before.",
+    "enrol-code-unfinished": "An enrolment that was cut goes on.",
+    "enrol-web-access": "From here on as a renewal, in other words where they have to be others.",
+    "enrol-completion": "The end of 電子証明書取得.",
     "renewal-notice": "電子証明書更新通知: thirty days or less.",
     "renewal-notice-last-day": "The same on the last day.",
     "renewal-notice-last-hour": "In the last hour.",
@@ -65,7 +79,6 @@ ORDER = {
     "completion-usb": "電子証明書の更新と専用USBへの保存が完了いたしました。",
     "completion-usb-others": "The same, where other IDs still need theirs.",
     "reminder": "スマートフォンに残す.",
-    "enrolment": "電子証明書取得.",
     "problem": "Something went wrong: what, and what to do now.",
     "idle-warning": "Nobody has touched the kiosk for a while.",
     "take-out": "The token is to be taken out.",
@@ -111,9 +124,20 @@ class Camera:
         await asyncio.sleep(1.5)
         for name in (*BOARDS, *(name for name in shown() if name in SCENES)):
             self._guide.tell(SCENES.get(name), BOARDS.get(name))
+            await self._rest()
             await asyncio.sleep(DRAWN_AFTER)
             await self._take(PICTURES / f"{name}.{self._language}.png")
         self.app.exit()
+
+    async def _rest(self) -> None:
+        """Wait until nothing has moved for a while: on a busy machine a screen is not laid out all at once."""
+        places: list[Region] = []
+        still = 0
+        while still < STILL_LOOKS:
+            await asyncio.sleep(DRAWN_AFTER / STILL_LOOKS)
+            now = [widget.region for widget in self.app.screen.query(Widget)]
+            still = still + 1 if now == places else 0
+            places = now
 
     async def _take(self, target: Path) -> None:
         options = ("-strip", "+dither", "-colors", str(COLOURS), "-define", "png:compression-level=9")

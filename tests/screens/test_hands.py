@@ -12,30 +12,40 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 
 from kiosk.app import Branch, KioskApp
+from kiosk.credentials import IdShape
 from kiosk.desk import (
+    AnotherId,
+    CodeQuestion,
     Completion,
     Desk,
     Destination,
     DestinationQuestion,
+    EnrolmentIdQuestion,
+    Errand,
+    HeldId,
     ImportAnnouncement,
     MainMenu,
     MenuChoice,
     NoticeAnswer,
     OffReason,
     PinQuestion,
+    ProblemAnswer,
     RenewalNotice,
     RetirementQuestion,
     SavingStep,
     Standby,
     StandbyBoard,
     Tries,
+    TypedIdQuestion,
     WebAccessQuestion,
 )
 from kiosk.errors import Code, Problem
+from kiosk.one_time_code import make
 from kiosk.pin import wipe
 from screens.frame import Frame, Question
 from screens.standby import StandbyScreen
 from screens.widgets.choice import Choice
+from screens.widgets.id_field import KEYS
 from screens.widgets.pin_pad import PadKey
 from tests.bank import Bank
 from tests.screens.gallery import last_notice
@@ -45,6 +55,8 @@ from tests.scripted_desk import ScriptedDesk
 
 SIZE = (80, 24)
 PIN = "123456"
+ID = "TKYM1408054"
+CODE = make(lambda size: bytes(range(size))).secret.decode()
 AUTHORITY = "Shinkin Internet Banking Intermediate CA"
 LONG = 600
 PC_STEPS = (SavingStep.KEY, SavingStep.REQUEST, SavingStep.WRITE, SavingStep.PROVE, SavingStep.CONFIRM)
@@ -57,6 +69,8 @@ class ScriptedReception:
     problem: Problem | None = None
     """What goes wrong once the PIN has been taken."""
     notice: RenewalNotice = field(default_factory=lambda: RenewalNotice(credential(), 20, NOW))
+    nothing_to_renew: bool = False
+    """Whether the certificate has expired, so that 電子証明書取得 is the way on."""
     idle: bool = False
     """Whether the customer is asked, at the question where to save, if he is still there."""
     pc: bool = False
@@ -66,10 +80,12 @@ class ScriptedReception:
     extended: list[bool] = field(default_factory=list)
     retired: bool | None = None
     """Whether the old credential may go from the USB, once that was asked."""
+    errand: Errand = Errand.RENEWAL
 
     async def wait_for_customer(self, board: StandbyBoard) -> None:
         board.show(Standby.READY)
         await board.touched()
+        self.errand = board.errand
         self.visits += 1
         if self.visits > 1:
             await for_ever()
@@ -88,6 +104,14 @@ class ScriptedReception:
             return None
         if self.problem:
             return self.problem
+        if self.errand is Errand.ENROLMENT:
+            return await self._enrol(desk)
+        while self.nothing_to_renew:
+            if await desk.show_problem(Problem(Code.EXPIRED), may_enrol=True) is not ProblemAnswer.ENROL:
+                return None
+            done = await self._enrol(desk)
+            if done:
+                return done
         if await desk.show_notice(self.notice) is NoticeAnswer.NOW:
             done = await self._renew(desk)
             if done:
@@ -111,11 +135,25 @@ class ScriptedReception:
                 return True
             refused = True
 
-    async def _renew(self, desk: Desk) -> Completion | None:
+    async def _enrol(self, desk: Desk) -> Completion | None:
+        while True:
+            chosen = await desk.choose_enrolment_id(EnrolmentIdQuestion((HeldId(credential(), -1),)))
+            if chosen is None:
+                return None
+            holder_id: str | None = ID
+            if isinstance(chosen, AnotherId):
+                holder_id = await desk.ask_enrolment_id(TypedIdQuestion(IdShape(4, 7)))
+            if holder_id is None:
+                continue
+            code = await desk.ask_code(CodeQuestion(holder_id))
+            if code is not None and (holder_id, code.secret.decode()) == (ID, CODE):
+                return await self._renew(desk, Errand.ENROLMENT)
+
+    async def _renew(self, desk: Desk, errand: Errand = Errand.RENEWAL) -> Completion | None:
         async with desk.preprocessing():
             await asyncio.sleep(0)
         new = new_certificate()
-        destination = await self._agreed_destination(desk)
+        destination = await self._agreed_destination(desk, errand)
         if destination is None:
             return None
         if destination is Destination.PC:
@@ -128,16 +166,17 @@ class ScriptedReception:
             for step in (SavingStep.WRITE, SavingStep.PROVE, SavingStep.CONFIRM, SavingStep.RETIRE):
                 progress.begin(step)
         await desk.announce_import_complete(ImportAnnouncement(new, LONG))
-        return Completion(Destination.USB, new, certificate())
+        return Completion(Destination.USB, new, certificate(), errand=errand)
 
     async def _save_into_pc(self, desk: Desk, completion: Completion) -> Completion:
         async with desk.saving(PC_STEPS, Destination.PC) as progress:
             for step in PC_STEPS:
                 progress.begin(step)
+        assert completion.replaced
         self.retired = await desk.confirm_retirement(RetirementQuestion(completion.replaced, LONG))
         return completion
 
-    async def _agreed_destination(self, desk: Desk) -> Destination | None:
+    async def _agreed_destination(self, desk: Desk, errand: Errand) -> Destination | None:
         where = DestinationQuestion({} if self.pc else {Destination.PC: OffReason.NOT_OFFERED})
         asked = asyncio.ensure_future(desk.choose_destination(where))
         if self.idle:
@@ -147,7 +186,7 @@ class ScriptedReception:
         if not isinstance(destination, Destination):
             return None
         for number in (1, 2):
-            if not await desk.confirm_web_access(WebAccessQuestion(number, 2, AUTHORITY)):
+            if not await desk.confirm_web_access(WebAccessQuestion(number, 2, AUTHORITY, errand=errand)):
                 return None
         if destination is Destination.USB and not await desk.announce_key_export():
             return None
@@ -194,8 +233,12 @@ class Hand:
         """Type the PIN and confirm it."""
         raise NotImplementedError
 
+    async def type_id(self, holder_id: str) -> None:
+        """Type an ID and confirm it."""
+        raise NotImplementedError
+
     async def leave_pin(self) -> None:
-        """Turn back at the PIN."""
+        """Turn back at the PIN, or at another question where something is typed."""
         raise NotImplementedError
 
     async def touch(self) -> None:
@@ -210,10 +253,23 @@ class Mouse(Hand):
         await self._click(self.screen.query_one(f"#{button}"))
 
     async def type_pin(self, pin: str) -> None:
-        keys = {key.render().plain: key for key in self.screen.query(PadKey)}
         for digit in pin:
-            await self._click(keys[digit])
-        await self._click(keys[self.screen.lobby.texts("pin.confirm")])
+            await self._click_pad(digit)
+        await self._click_pad(self.screen.lobby.texts("pin.confirm"))
+
+    async def type_id(self, holder_id: str) -> None:
+        for character in holder_id:
+            if character.isdigit():
+                await self._click_pad(character)
+                continue
+            key, number = on_telephone(character)
+            await self._click_pad(f"{key} {KEYS[key]}")
+            await self._click_pad(f"{number} {character}")
+        await self._click_pad(self.screen.lobby.texts("pin.confirm"))
+
+    async def _click_pad(self, label: str) -> None:
+        await self.pilot.pause()
+        await self._click(next(key for key in self.screen.query(PadKey) if key.render().plain == label))
 
     async def leave_pin(self) -> None:
         await self.press("cancel")
@@ -245,6 +301,9 @@ class Keyboard(Hand):
     async def type_pin(self, pin: str) -> None:
         await self.pilot.press(*pin, "enter")
 
+    async def type_id(self, holder_id: str) -> None:
+        await self.pilot.press(*holder_id.lower(), "enter")
+
     async def leave_pin(self) -> None:
         await self.press("cancel")
 
@@ -261,6 +320,12 @@ class TenKey(Hand):
     async def type_pin(self, pin: str) -> None:
         await self._strike(*pin, "enter")
 
+    async def type_id(self, holder_id: str) -> None:
+        for character in holder_id:
+            struck = (character,) if character.isdigit() else map(str, on_telephone(character))
+            await self._strike(*struck)
+        await self._strike("enter")
+
     async def leave_pin(self) -> None:
         await self._strike("backspace", "enter")
 
@@ -272,6 +337,12 @@ class TenKey(Hand):
         await self.pilot.press(*keys)
 
 
+def on_telephone(letter: str) -> tuple[int, int]:
+    """The key on which a letter stands, and its number there."""
+    key, letters = next((key, letters) for key, letters in KEYS.items() if letter in letters)
+    return key, letters.index(letter) + 1
+
+
 Deed = Callable[[Hand], Awaitable[None]]
 
 
@@ -281,6 +352,10 @@ def press(button: str) -> Deed:
 
 def pin(digits: str) -> Deed:
     return lambda hand: hand.type_pin(digits)
+
+
+def type_id(holder_id: str) -> Deed:
+    return lambda hand: hand.type_id(holder_id)
 
 
 def leave_pin(hand: Hand) -> Awaitable[None]:
@@ -320,6 +395,14 @@ SAVED_ON_PC: Way = [
 LEAVE: Way = [("MainMenuScreen", press("leave"))]
 OUT: Way = [("TakeOutScreen", press("ok"))]
 
+CHOSEN: Way = [("EnrolChooseIdScreen", press("pick-0")), ("EnrolCodeScreen", pin(CODE))]
+TYPED: Way = [
+    ("EnrolChooseIdScreen", press("pick-1")),
+    ("EnrolIdScreen", type_id(ID)),
+    ("EnrolCodeScreen", pin(CODE)),
+]
+INSTEAD: Way = [*RIGHT_PIN, ("ProblemScreen", press("enrol"))]
+
 PATHS: dict[str, tuple[Callable[[], ScriptedReception], Way, type | None]] = {
     "now": (ScriptedReception, [*NOW_, *SAVED, *OUT], Completion),
     "now, in the last hour": (
@@ -355,6 +438,31 @@ PATHS: dict[str, tuple[Callable[[], ScriptedReception], Way, type | None]] = {
         Completion,
     ),
     "wrong PIN": (ScriptedReception, [("PinScreen", pin("999999")), *NOW_, *SAVED, *OUT], Completion),
+    "expired": (lambda: ScriptedReception(nothing_to_renew=True), [*INSTEAD, *CHOSEN, *SAVED, *OUT], Completion),
+    "expired, another ID": (
+        lambda: ScriptedReception(nothing_to_renew=True),
+        [*INSTEAD, *TYPED, *SAVED, *OUT],
+        Completion,
+    ),
+    "back at the ID": (
+        lambda: ScriptedReception(nothing_to_renew=True),
+        [*INSTEAD, ("EnrolChooseIdScreen", press("back")), ("ProblemScreen", press("ok")), *OUT],
+        None,
+    ),
+    "back at the typed ID, and at the code": (
+        lambda: ScriptedReception(nothing_to_renew=True),
+        [
+            *INSTEAD,
+            ("EnrolChooseIdScreen", press("pick-1")),
+            ("EnrolIdScreen", leave_pin),
+            ("EnrolChooseIdScreen", press("pick-0")),
+            ("EnrolCodeScreen", leave_pin),
+            *TYPED,
+            *SAVED,
+            *OUT,
+        ],
+        Completion,
+    ),
     "problem": (
         lambda: ScriptedReception(problem=Problem(Code.KEY_NOT_PROVEN)),
         [*RIGHT_PIN, ("ProblemScreen", press("ok")), *OUT],
@@ -427,3 +535,22 @@ async def test_pages_are_turned_by_hand(hand_kind: type[Hand]) -> None:
                 assert len(set(labels)) == len(labels)
             await deed(hand)
         await asked(pilot, "TakeOutScreen")
+
+
+@pytest.mark.parametrize("hand_kind", [Mouse, Keyboard, TenKey])
+async def test_from_standby_to_a_certificate_by_hand(hand_kind: type[Hand]) -> None:
+    """電子証明書取得 from the standby screen's own button."""
+    reception = ScriptedReception()
+    app = KioskApp(reception, Branch("みほん信用金庫", "本店営業部"), fixed_clock, settle_seconds=0.0)
+    async with app.run_test(size=SIZE) as pilot:
+        hand = hand_kind(pilot)
+        await until(lambda: isinstance(app.screen, StandbyScreen) and app.screen.query("#begin"))
+        await pilot.pause()
+        await hand.press("enrol")
+        for name, deed in [*RIGHT_PIN, *TYPED, *SAVED, *OUT]:
+            question = await asked(pilot, name)
+            await deed(hand)
+            await until(lambda question=question: question.is_over)  # type: ignore[misc]
+        await until(lambda: isinstance(app.screen, StandbyScreen) and app.screen.query("#begin"))
+        assert isinstance(reception.outcome, Completion)
+        assert reception.outcome.errand is Errand.ENROLMENT

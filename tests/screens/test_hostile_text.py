@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 
 from kiosk.app import Branch
 from kiosk.certificates import Certificate, SubjectLine
+from kiosk.credentials import Credential
 from kiosk.desk import (
     CertificateDetails,
+    CodeQuestion,
     Completion,
     Desk,
     Destination,
+    EnrolmentIdQuestion,
     HeldId,
     IdQuestion,
     ImportAnnouncement,
@@ -44,6 +47,11 @@ def hostile() -> Certificate:
     return replace(certificate(), common_name=HOSTILE, subject=subject)
 
 
+def hostile_credential() -> Credential:
+    found = credential(hostile())
+    return replace(found, holder=replace(found.holder, id=HOSTILE))
+
+
 SHOWN: dict[str, Callable[[Desk], Awaitable[object]]] = {
     "notice": lambda desk: desk.show_notice(RenewalNotice(credential(hostile()), 20, NOW)),
     "menu": lambda desk: desk.choose_from_menu(MainMenu(credential(hostile()), 20, None)),
@@ -52,6 +60,8 @@ SHOWN: dict[str, Callable[[Desk], Awaitable[object]]] = {
     "completion": lambda desk: desk.show_completion(Completion(Destination.USB, hostile(), certificate())),
     "retirement": lambda desk: desk.confirm_retirement(RetirementQuestion(hostile(), 600)),
     "web-access": lambda desk: desk.confirm_web_access(WebAccessQuestion(1, 2, HOSTILE)),
+    "enrol-choose-id": lambda desk: desk.choose_enrolment_id(EnrolmentIdQuestion((HeldId(hostile_credential(), -1),))),
+    "enrol-code": lambda desk: desk.ask_code(CodeQuestion(HOSTILE)),
     "pin": lambda desk: desk.ask_pin(PinQuestion(HOSTILE, refused=False, tries=Tries.PLENTY, shortest=4, longest=8)),
 }
 
@@ -138,7 +148,7 @@ async def test_shown_literally_and_does_nothing() -> None:
             assert "".join(HOSTILE.split())[:17] in text, name
             await pilot.click("#sheet")
             assert len(answers) == visit, name
-            await pilot.press("escape" if name == "pin" else "1")
+            await pilot.press("escape" if name in ("pin", "enrol-code") else "1")
         await reception.ended()
         assert pilot.app.is_running
 

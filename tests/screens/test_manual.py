@@ -94,6 +94,8 @@ Role = Text | FilledIn | OfTheCertificate | Step | Carried | Later | Furniture
 FURNITURE = Furniture()
 OF_THE_CERTIFICATE = OfTheCertificate()
 
+ENROLLED = Step("tests.flows.test_enrolment", "test_from_the_standby_screen")
+
 MANUAL: list[tuple[str, Role]] = [
     ("1. 電子証明書の更新をするには", FURNITURE),
     ("電子証明書は、1年毎にライセンスの更新処理が必要となります。", Carried("notice.yearly")),
@@ -208,7 +210,7 @@ MANUAL: list[tuple[str, Role]] = [
         "有効期限切れ30日前より、ログイン画面からメイン画面へ遷移する間に有効期限を通知します。",
         Step("tests.flows.test_conversation", "test_first_and_last_day_of_the_window"),
     ),
-    ("電子証明書の更新有効期限を経過した場合は、ログイン画面の電子証明書取得から電子証明書を取得します。", Later(5)),
+    ("電子証明書の更新有効期限を経過した場合は、ログイン画面の電子証明書取得から電子証明書を取得します。", ENROLLED),
     ("(2) 電子証明書の更新 (専用USBに電子証明書を保存)", FURNITURE),
     ("電子証明書の更新 (専用USBに保存)", FURNITURE),
     (
@@ -258,7 +260,7 @@ MANUAL: list[tuple[str, Role]] = [
     ("・ 画面表示", FURNITURE),
     (
         "電子証明書の更新有効期限を経過した場合は、ログイン画面の「電子証明書取得」から電子証明書を取得します。",
-        Later(5),
+        ENROLLED,
     ),
     ("(3) 電子証明書の更新 (パソコンに電子証明書を保存)", FURNITURE),
     ("詳細手順 (後で更新する)", FURNITURE),

@@ -1,0 +1,194 @@
+"""Everything that is asked for 電子証明書取得: which ID, which code, and then what a renewal asks too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from kiosk.certificates import Certificate
+from kiosk.credentials import Credential
+from kiosk.desk import (
+    CodeQuestion,
+    Completion,
+    Desk,
+    Destination,
+    DestinationQuestion,
+    EnrolmentIdQuestion,
+    Errand,
+    HeldId,
+    Help,
+    HelpPage,
+    ImportAnnouncement,
+    OffReason,
+    SavingStep,
+    TypedIdQuestion,
+    WebAccessQuestion,
+)
+from kiosk.enrolment import Enrolment, Standing
+from kiosk.errors import Code, KioskError
+from kiosk.idle import IdleLimit
+from kiosk.journal import Event, VisitRecord
+from kiosk.one_time_code import OneTimeCode
+from kiosk.problems import as_problems
+from kiosk.services import Services
+from kiosk.tokens.token import Token
+
+_WEB_ACCESS_QUESTIONS = 2
+
+
+class Visit(Standing, Protocol):
+    """What a visit has to know at every instant."""
+
+    needs_token: bool
+
+
+@dataclass(slots=True)
+class EnrolmentDialogue:
+    """Asks the desk, and drives an enrolment on a token that is open."""
+
+    desk: Desk
+    token: Token
+    services: Services
+    record: VisitRecord
+    idle: IdleLimit
+    visit: Visit
+
+    async def hold(self, on_token: Sequence[HeldId], holder_id: str | None = None) -> Completion | None:
+        """電子証明書取得 to its end; None where the customer turned back, with nothing changed.
+
+        Args:
+            on_token: The IDs of which the token has something.
+            holder_id: For which ID, where that is known; otherwise it is asked.
+
+        Raises:
+            KioskError: something went wrong; the visit's `changed` says how far things had come.
+        """
+        while True:
+            wanted = holder_id or await self._which_id(on_token)
+            if wanted is None:
+                return None
+            await self.record.note(Event.ENROLMENT_WANTED, detail=wanted)
+            enrolment = await self._prepared(wanted)
+            if enrolment is not None:
+                return await self._ask_and_save(enrolment)
+            if holder_id:
+                return None
+
+    async def resume(self, begun: Credential) -> Completion | None:
+        """Go on after the certificate of `begun` was written, but perhaps not confirmed.
+
+        Raises:
+            KioskError: as above.
+        """
+        enrolment = self._enrolment(begun.holder.id)
+        with self.idle.suspended():
+            async with self.desk.preprocessing():
+                retired = await enrolment.finish_confirmed(begun)
+        if retired is None:
+            return await self.hold((), begun.holder.id)
+        return await self._completed(begun.certificate, retired)
+
+    async def _which_id(self, on_token: Sequence[HeldId]) -> str | None:
+        """The ID that the customer means; None where he turns back."""
+        while on_token:
+            chosen = await self.desk.choose_enrolment_id(EnrolmentIdQuestion(tuple(on_token)))
+            if chosen is None:
+                return None
+            if isinstance(chosen, HeldId):
+                return chosen.credential.holder.id
+            typed = await self.desk.ask_enrolment_id(TypedIdQuestion(self.services.policy.id_shape))
+            if typed is not None:
+                return typed
+        return await self.desk.ask_enrolment_id(TypedIdQuestion(self.services.policy.id_shape))
+
+    async def _prepared(self, holder_id: str) -> Enrolment | None:
+        """An enrolment whose code the CA has taken; None where the customer gives up. A refused code is not sent again.
+
+        Raises:
+            KioskError: the CA takes none of several codes, or something else went wrong.
+        """
+        question = CodeQuestion(holder_id, unfinished=await self._is_begun(holder_id))
+        refused: list[OneTimeCode] = []
+        while True:
+            code = await self.desk.ask_code(question)
+            if code is None:
+                return None
+            enrolment = self._enrolment(holder_id)
+            if code not in refused:
+                try:
+                    with self.idle.suspended():
+                        async with self.desk.preprocessing():
+                            await enrolment.prepare(code)
+                except KioskError as error:
+                    if error.problem.code is not Code.CODE_NOT_ACCEPTED:
+                        raise
+                    await self.record.note(Event.CODE_REFUSED, detail=error.problem.detail)
+                    refused.append(code)
+                    if len(refused) >= self.services.policy.code_tries:
+                        raise
+                else:
+                    return enrolment
+            question = CodeQuestion(holder_id, refused=True, unfinished=question.unfinished)
+
+    async def _is_begun(self, holder_id: str) -> bool:
+        with as_problems(), self.idle.suspended():
+            inventory = await self.token.inventory()
+        return inventory.has_key(inventory.enrolment_key_id(holder_id))
+
+    async def _ask_and_save(self, enrolment: Enrolment) -> Completion | None:
+        if not await self._agrees(enrolment.authority):
+            await self.record.note(Event.TURNED_BACK)
+            return None
+        with self.idle.suspended():
+            return await self._save(enrolment)
+
+    async def _agrees(self, authority: str) -> bool:
+        """Every question before the request; each can be left without a trace."""
+        if await self._destination() is not Destination.USB:
+            return False
+        for number in range(1, _WEB_ACCESS_QUESTIONS + 1):
+            question = WebAccessQuestion(number, _WEB_ACCESS_QUESTIONS, authority, errand=Errand.ENROLMENT)
+            if not await self.desk.confirm_web_access(question):
+                return False
+        return await self.desk.announce_key_export()
+
+    async def _destination(self) -> Destination | None:
+        offers = DestinationQuestion(off={Destination.PC: OffReason.NOT_OFFERED})
+        while True:
+            chosen = await self.desk.choose_destination(offers)
+            if not isinstance(chosen, Help):
+                return chosen
+            await self.desk.show_help(HelpPage(self.services.help_page))
+
+    async def _save(self, enrolment: Enrolment) -> Completion:
+        """From here on there is only forward: no cancel, no idle limit."""
+        async with self.desk.saving(enrolment.steps) as progress:
+            progress.begin(SavingStep.KEY)
+            await enrolment.make_key()
+            progress.begin(SavingStep.REQUEST)
+            new = await enrolment.request()
+        announcement = ImportAnnouncement(new, self.services.policy.self_press_seconds)
+        await self.desk.announce_import(announcement)
+        async with self.desk.saving(enrolment.steps) as progress:
+            progress.begin(SavingStep.WRITE)
+            await enrolment.write()
+            progress.begin(SavingStep.PROVE)
+            await enrolment.prove()
+            progress.begin(SavingStep.CONFIRM)
+            await enrolment.confirm()
+            if SavingStep.RETIRE in enrolment.steps:
+                progress.begin(SavingStep.RETIRE)
+            retired = await enrolment.tidy_up()
+            self.visit.needs_token = False
+        await self.desk.announce_import_complete(announcement)
+        return await self._completed(new, retired)
+
+    async def _completed(self, new: Certificate, retired: tuple[Certificate, ...]) -> Completion:
+        self.visit.needs_token = False
+        await self.record.note(Event.COMPLETED, serial=new.serial)
+        replaced = retired[-1] if retired else None
+        return Completion(Destination.USB, new, replaced, errand=Errand.ENROLMENT)
+
+    def _enrolment(self, holder_id: str) -> Enrolment:
+        return Enrolment(self.token, holder_id, self.services, self.record, self.visit)

@@ -1,0 +1,471 @@
+"""電子証明書取得: whole conversations against a real CA process and a real SoftHSM token."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from kiosk.ca import holders, office
+from kiosk.ca.authority import load_authority
+from kiosk.clock import JAPAN
+from kiosk.cmp.client import CmpClient, GeneralAnswer
+from kiosk.cmp.envelope import Protector
+from kiosk.cmp.errors import Refused, TransferError, TransferFailure
+from kiosk.cmp.issued import Issued
+from kiosk.cmp.peer import Peer
+from kiosk.cmp.signing import SigningKey
+from kiosk.credentials import HolderKind, IdShape, enrolment_key_id
+from kiosk.demo_bank import Customer, make_software_token
+from kiosk.desk import (
+    CodeQuestion,
+    Destination,
+    EnrolmentIdQuestion,
+    Errand,
+    MenuChoice,
+    SavingStep,
+    TypedIdQuestion,
+    WebAccessQuestion,
+)
+from kiosk.errors import Changed, Code, Problem
+from kiosk.journal import Event
+from kiosk.one_time_code import make
+from kiosk.tokens.inventory import PENDING_LABEL
+from kiosk.tokens.wire import KeyKind, ObjectKind
+from tests.bank import Bank, open_bank
+from tests.flows.test_conversation import Cut, cut_at
+from tests.scripted_desk import ScriptedDesk
+
+ID = Customer().holder_id
+OTHER_CODE = make(bytes).secret.decode()
+"""A code whose check digit is right, and that no bank has handed out."""
+QUESTIONS = ["preprocessing", "destination", "web-access 1/2", "web-access 2/2", "key-export"]
+SAVE = [*QUESTIONS, "key", "request", "import", "write", "prove", "confirm"]
+DONE = ["import-complete", "completion"]
+
+
+@pytest.fixture
+async def expired(tmp_path: Path) -> AsyncIterator[Bank]:
+    """A bank whose customer's certificate ended yesterday."""
+    async with open_bank(tmp_path / "bank", days_left=-1) as bank:
+        yield bank
+
+
+@pytest.fixture
+async def empty(tmp_path: Path) -> AsyncIterator[Bank]:
+    """A bank whose customer has a token with nothing on it."""
+    async with open_bank(tmp_path / "bank") as bank:
+        make_software_token(bank.directory, bank.settings.token)
+        yield bank
+
+
+def with_code(code: str | None, **options: object) -> ScriptedDesk:
+    """A customer who takes the way that the problem screen offers, and types `code`."""
+    return ScriptedDesk(enrols=True, enrolment_ids=[ID], codes=[code], **options)  # type: ignore[arg-type]
+
+
+async def test_expired_and_then_a_new_certificate(expired: Bank) -> None:
+    old = await expired.credential()
+    desk = with_code(expired.code())
+    outcome = await expired.visit(desk)
+
+    assert outcome.problem is None
+    assert outcome.completion is not None
+    assert desk.asked == ["pin", "problem", "code", *SAVE, "retire", *DONE], "the ID is known and not asked for"
+    new = await expired.credential()
+    assert new.certificate == outcome.completion.certificate
+    assert new.holder == old.holder
+    assert new.certificate.subject_der == old.certificate.subject_der
+    assert new.key_id == enrolment_key_id(ID, old.certificate)
+    assert outcome.completion.replaced == old.certificate
+    assert outcome.completion.destination is Destination.USB
+    assert outcome.completion.errand is Errand.ENROLMENT
+    assert expired.states()[new.certificate.serial] == "valid"
+    assert {each.label for each in (await expired.inventory()).objects} == {new.certificate.common_name}
+
+
+async def test_an_empty_token_and_the_id_is_typed(empty: Bank) -> None:
+    desk = with_code(empty.code())
+    outcome = await empty.visit(desk)
+    assert outcome.completion is not None
+    assert outcome.completion.replaced is None
+    assert desk.asked == ["pin", "problem", "enrolment-id-typed", "code", *SAVE, *DONE], "there is nothing to retire"
+    assert SavingStep.RETIRE not in desk.steps
+    new = await empty.credential()
+    assert new.holder.id == ID
+    assert new.key_id == enrolment_key_id(ID, None)
+    question = next(each for each in desk.seen if isinstance(each, TypedIdQuestion))
+    assert question.shape == IdShape(4, 7)
+
+
+async def test_from_the_standby_screen(expired: Bank) -> None:
+    desk = with_code(expired.code())
+    outcome = await expired.visit(desk, errand=Errand.ENROLMENT)
+    assert outcome.completion is not None
+    assert desk.asked == ["pin", "enrolment-id", "code", *SAVE, "retire", *DONE], "no problem screen"
+    question = next(each for each in desk.seen if isinstance(each, EnrolmentIdQuestion))
+    assert [(each.credential.holder.id, each.days_left) for each in question.ids] == [(ID, -1)]
+
+
+async def test_from_the_standby_screen_for_another_id(bank: Bank) -> None:
+    """A second ID comes onto a token whose first one is in date, and that one is not touched."""
+    add_holder(bank, "TKYM1408099")
+    first = await bank.credential()
+    desk = ScriptedDesk(enrolment_ids=["TKYM1408099"], codes=[bank.code("TKYM1408099")])
+    outcome = await bank.visit(desk, errand=Errand.ENROLMENT)
+    assert outcome.completion is not None
+    assert desk.asked[:4] == ["pin", "enrolment-id", "enrolment-id-typed", "code"]
+    held = {each.holder.id: each.certificate for each in (await bank.inventory()).credentials}
+    assert held == {ID: first.certificate, "TKYM1408099": outcome.completion.certificate}
+    assert [each.credential.holder.id for each in outcome.completion.others] == [ID], "which is due in 20 days"
+
+
+async def test_the_new_certificate_serves_like_any_other(expired: Bank) -> None:
+    await expired.visit(with_code(expired.code()))
+    desk = ScriptedDesk()
+    outcome = await expired.visit(desk)
+    assert (outcome.problem, desk.asked) == (None, ["pin", "menu"])
+
+
+async def test_next_year_s_key_is_another_one(expired: Bank) -> None:
+    """An ID that comes by its certificate in this way twice: the key of the first time is not taken for a begun one."""
+    kept = expired.with_policy(expired_credential="keep")
+    first = await kept.visit(with_code(kept.code()))
+    second = await kept.visit(with_code(kept.code()), errand=Errand.ENROLMENT)
+    assert first.completion is not None
+    assert second.completion is not None
+    assert first.completion.certificate.public_key_der != second.completion.certificate.public_key_der
+
+
+async def test_the_journal_tells_the_steps_and_no_secret(expired: Bank) -> None:
+    code = expired.code()
+    await expired.visit(with_code(code))
+    assert expired.events() == [
+        Event.VISIT_BEGUN,
+        Event.ENROLMENT_WANTED,
+        Event.PREPROCESSED,
+        Event.MAKING_KEY,
+        Event.REQUESTING,
+        Event.ISSUED,
+        Event.WRITING,
+        Event.PROVEN,
+        Event.CONFIRMING,
+        Event.CONFIRMED,
+        Event.RETIRING,
+        Event.RETIRED,
+        Event.COMPLETED,
+        Event.VISIT_ENDED,
+    ]
+    written = expired.journal_bytes()
+    for forbidden in (code.encode(), b"123456", b"Shinkin Banks", b"TKYM1408054 1403"):
+        assert forbidden not in written
+
+
+async def test_policy_keeps_the_expired_credential(expired: Bank) -> None:
+    old = await expired.credential()
+    kept = expired.with_policy(expired_credential="keep")
+    desk = with_code(kept.code())
+    outcome = await kept.visit(desk)
+    assert outcome.completion is not None
+    assert "retire" not in desk.asked
+    assert old.certificate in [each.certificate for each in (await kept.inventory()).credentials]
+    again = ScriptedDesk()
+    assert (await kept.visit(again)).problem is None
+    assert again.asked == ["pin", "menu"], "the new one is the ID's"
+
+
+async def test_what_is_asked_says_that_it_is_no_renewal(expired: Bank) -> None:
+    desk = with_code(expired.code())
+    await expired.visit(desk)
+    questions = [each for each in desk.seen if isinstance(each, WebAccessQuestion)]
+    assert {each.errand for each in questions} == {Errand.ENROLMENT}
+    authority = load_authority(expired.directory / "ca").issuing.common_name
+    assert [each.authority for each in questions] == [authority, authority]
+
+
+async def test_a_wrong_code_and_then_the_right_one(expired: Bank) -> None:
+    desk = ScriptedDesk(enrols=True, codes=[OTHER_CODE, expired.code()])
+    outcome = await expired.visit(desk)
+    assert outcome.completion is not None
+    first, second = (each for each in desk.seen if isinstance(each, CodeQuestion))
+    assert (first.refused, second.refused) == (False, True)
+    assert expired.events().count(Event.CODE_REFUSED) == 1
+
+
+async def test_a_refused_code_is_not_sent_again(expired: Bank) -> None:
+    desk = ScriptedDesk(enrols=True, codes=[OTHER_CODE, OTHER_CODE, OTHER_CODE, None])
+    await expired.visit(desk)
+    assert desk.asked.count("preprocessing") == 1
+    assert failures(expired) == 1
+
+
+async def test_a_third_wrong_code_ends_the_visit(expired: Bank) -> None:
+    token = await expired.inventory()
+    wrong = [make(lambda size, fill=fill: bytes([fill]) * size).secret.decode() for fill in range(1, 5)]  # type: ignore[misc]
+    desk = ScriptedDesk(enrols=True, codes=[*wrong])
+    outcome = await expired.visit(desk)
+    assert outcome.problem is not None
+    assert outcome.problem.code is Code.CODE_NOT_ACCEPTED
+    assert outcome.problem.changed is Changed.NOTHING
+    assert desk.codes == wrong[3:], "the fourth code is not asked for"
+    assert desk.asked[-1] == "problem"
+    assert await expired.inventory() == token
+
+
+async def test_an_unknown_id_is_told_like_a_wrong_code(empty: Bank) -> None:
+    code = empty.code()
+    desk = ScriptedDesk(enrols=True, enrolment_ids=["TKYM9999999", None], codes=[code, None])
+    await empty.visit(desk)
+    questions = [each for each in desk.seen if isinstance(each, CodeQuestion)]
+    assert [each.refused for each in questions] == [False, True]
+
+
+async def test_a_paused_id_has_its_own_words(expired: Bank) -> None:
+    code = expired.code()
+    for first in range(0, 12, 2):
+        wrong = [make(lambda size, fill=fill: bytes([fill + 1]) * size).secret.decode() for fill in (first, first + 1)]  # type: ignore[misc]
+        outcome = await expired.visit(ScriptedDesk(enrols=True, codes=[*wrong, None]))
+    assert outcome.problem is not None
+    assert outcome.problem.code is Code.CODE_PAUSED
+    assert (await expired.visit(with_code(code))).problem == outcome.problem, "the right one has to wait as well"
+
+
+async def test_an_expired_code_has_its_own_words(expired: Bank) -> None:
+    code = expired.code()
+    with closing(sqlite3.connect(expired.directory / "ca" / "ledger.sqlite")) as database, database:
+        database.execute("UPDATE codes SET expires_at = made_at")
+    token = await expired.inventory()
+    outcome = await expired.visit(with_code(code))
+    assert outcome.problem is not None
+    assert outcome.problem.code is Code.CODE_EXPIRED
+    assert outcome.problem.changed is Changed.NOTHING
+    assert await expired.inventory() == token
+
+
+async def test_a_code_is_bound_to_the_token_it_was_begun_with(expired: Bank) -> None:
+    code = expired.code()
+    with pytest.raises(ExceptionGroup):
+        await expired.visit(with_code(code, at_step=cut_at(SavingStep.WRITE)))
+    make_software_token(expired.directory, expired.settings.token)
+    outcome = await expired.visit(with_code(code))
+    assert outcome.problem is not None
+    assert outcome.problem.code is Code.CODE_BOUND
+    assert outcome.problem.changed is Changed.NOTHING
+    assert (await expired.inventory()).objects == (), "the key that nobody certifies is gone"
+
+
+TURNING_BACK: dict[str, Callable[[str], ScriptedDesk]] = {
+    "problem": lambda _: ScriptedDesk(),
+    "id": lambda _: ScriptedDesk(enrols=True, enrolment_ids=[None]),
+    "code": lambda _: with_code(None),
+    "destination": lambda code: with_code(code, destination=None),
+    "web access 1": lambda code: with_code(code, web_access=[False, True]),
+    "web access 2": lambda code: with_code(code, web_access=[True, False]),
+    "key export": lambda code: with_code(code, key_export=False),
+}
+
+
+@pytest.mark.parametrize("question", TURNING_BACK)
+async def test_turning_back_leaves_token_and_ca_untouched(empty: Bank, question: str) -> None:
+    code = empty.code()
+    token, ledger = await empty.inventory(), empty.ledger()
+    desk = TURNING_BACK[question](code)
+    desk.enrolment_ids.append(None)
+    outcome = await empty.visit(desk)
+    assert outcome.completion is None
+    assert outcome.problem == Problem(Code.NO_CERTIFICATE), "and back to where the way began"
+    assert outcome.explained
+    assert desk.asked[-1] == "problem"
+    assert (await empty.inventory(), empty.ledger()) == (token, ledger)
+    assert (await empty.visit(with_code(code))).completion is not None, "the code is still good"
+
+
+async def test_turning_back_from_standby_ends_the_visit(expired: Bank) -> None:
+    desk = ScriptedDesk(enrolment_ids=[None])
+    outcome = await expired.visit(desk, errand=Errand.ENROLMENT)
+    assert (outcome.completion, outcome.problem) == (None, None)
+    assert desk.asked == ["pin", "enrolment-id"]
+
+
+async def test_staff_can_be_called_and_the_way_is_still_there(expired: Bank) -> None:
+    desk = with_code(expired.code(), calls=True)
+    desk.enrols = False
+    outcome = await expired.visit(desk)
+    assert outcome.problem is not None
+    assert desk.asked == ["pin", "problem", "problem-called"]
+    assert Event.STAFF_CALLED in expired.events()
+
+
+@pytest.mark.parametrize("step", [each for each in SavingStep if each is not SavingStep.RETIRE])
+@pytest.mark.parametrize("kind", [KeyKind.EC_P256])
+async def test_one_cut_before_any_step_is_finished_by_the_next_visit(
+    tmp_path: Path, step: SavingStep, kind: KeyKind
+) -> None:
+    async with open_bank(tmp_path / "bank", days_left=-1, kind=kind) as bank:
+        code = bank.code()
+        with pytest.raises(ExceptionGroup) as raised:
+            await bank.visit(with_code(code, at_step=cut_at(step)))
+        assert raised.group_contains(Cut)
+        begun = {each.public for each in (await bank.inventory()).objects if each.kind is ObjectKind.PRIVATE_KEY}
+
+        desk = with_code(code)
+        outcome = await bank.visit(desk)
+        assert outcome.problem is None
+        assert outcome.completion is not None
+        new = await bank.credential()
+        assert new.certificate == outcome.completion.certificate
+        assert bank.states()[new.certificate.serial] == "valid"
+        assert list(bank.states().values()).count("valid") == 2, "the expired one, and one new one"
+        assert sorted(each.kind for each in (await bank.inventory()).objects) == sorted(ObjectKind)
+        question = next(each for each in desk.seen if isinstance(each, CodeQuestion))
+        assert question.unfinished is (step is not SavingStep.KEY)
+        if step is not SavingStep.KEY:
+            private = [each for each in (await bank.inventory()).objects if each.kind is ObjectKind.PRIVATE_KEY]
+            assert {each.public for each in private} <= begun, "the same key"
+
+
+async def test_one_cut_before_the_old_one_went_has_ended(expired: Bank) -> None:
+    """The CA had acknowledged the certificate: it says so to the new key, and no code is asked for."""
+    with pytest.raises(ExceptionGroup):
+        await expired.visit(with_code(expired.code(), at_step=cut_at(SavingStep.RETIRE)))
+    desk = ScriptedDesk()
+    outcome = await expired.visit(desk)
+    assert outcome.completion is not None
+    assert desk.asked == ["pin", "preprocessing", "completion"]
+    assert (await expired.credential()).certificate == outcome.completion.certificate
+    assert {each.label for each in (await expired.inventory()).objects} == {Customer().common_name}
+
+
+class Through(CmpClient):
+    """Passes everything on to the real CA."""
+
+    def __init__(self, real: CmpClient) -> None:
+        self._real = real
+
+    @property
+    def peer(self) -> Peer:
+        return self._real.peer
+
+    async def general(self, protector: Protector, *, about: Collection[str] = ()) -> GeneralAnswer:
+        return await (self._real.general(protector, about=about) if about else self._real.general(protector))
+
+    async def enrol(self, protector: Protector, new_key: SigningKey, subject: bytes | None = None) -> Issued:
+        return await self._real.enrol(protector, new_key, subject)
+
+    async def confirm(self, issued: Issued) -> None:
+        await self._real.confirm(issued)
+
+    async def reject(self, issued: Issued, reason: str) -> None:
+        await self._real.reject(issued, reason)
+
+
+class Unacknowledged(Through):
+    """The CA hears the confirmation, and its acknowledgement is lost."""
+
+    async def confirm(self, issued: Issued) -> None:
+        await self._real.confirm(issued)
+        raise TransferError(TransferFailure.BROKEN_OFF)
+
+
+async def test_a_lost_acknowledgement_is_made_up_for_without_the_code(empty: Bank) -> None:
+    outcome = await empty.visit(with_code(empty.code()), through=Unacknowledged)
+    assert outcome.problem is not None
+    assert outcome.problem.changed is Changed.STORED
+    desk = ScriptedDesk()
+    again = await empty.visit(desk)
+    assert again.completion is not None
+    assert desk.asked == ["pin", "preprocessing", "completion"]
+    later = ScriptedDesk()
+    await empty.visit(later)
+    assert later.asked == ["pin", "menu"]
+
+
+class Mute(Through):
+    """Says no without proof, as anybody on the way can."""
+
+    async def general(self, protector: Protector, *, about: Collection[str] = ()) -> GeneralAnswer:  # noqa: ARG002
+        raise Refused(["badMessageCheck"], proven=False)
+
+
+async def test_a_refusal_that_is_not_proven_asks_again_as_well(expired: Bank) -> None:
+    desk = ScriptedDesk(enrols=True, codes=[expired.code(), None])
+    await expired.visit(desk, through=Mute)
+    questions = [each for each in desk.seen if isinstance(each, CodeQuestion)]
+    assert [each.refused for each in questions] == [False, True]
+    assert "not proven" in expired.journal_bytes().decode(errors="replace")
+
+
+async def test_a_certificate_for_another_id_is_rejected_and_leaves_nothing(tmp_path: Path) -> None:
+    async with open_bank(tmp_path / "bank", days_left=-1) as bank:
+        code = bank.code()
+        token = await bank.inventory()
+        strict = bank.with_policy(holder_id=r"(?P<id>\d+)$")  # reads the number behind the ID for the ID
+        desk = ScriptedDesk(enrolment_ids=[ID], codes=[code])
+        outcome = await strict.visit(desk, errand=Errand.ENROLMENT)
+        assert outcome.problem is not None
+        assert outcome.problem.code is Code.NEW_CERTIFICATE_WRONG
+        assert outcome.problem.changed is Changed.NOTHING
+        assert sorted((each.kind, each.key_id) for each in (await bank.inventory()).objects) == sorted(
+            (each.kind, each.key_id) for each in token.objects
+        )
+        assert sorted(bank.states().values()) == ["revoked", "valid"]
+
+
+async def test_a_new_code_for_what_was_cut_takes_a_new_key(expired: Bank) -> None:
+    """The old code was replaced, so the key that it was certified for is of no use to anybody."""
+    with pytest.raises(ExceptionGroup):
+        await expired.visit(with_code(expired.code(), at_step=cut_at(SavingStep.CONFIRM)))
+    outcome = await expired.visit(with_code(expired.code()))
+    assert outcome.problem is None
+    assert outcome.completion is not None
+    assert (await expired.credential()).certificate == outcome.completion.certificate
+    assert expired.states()[outcome.completion.certificate.serial] == "valid"
+
+
+async def test_a_certificate_that_was_never_confirmed_asks_for_the_code(empty: Bank) -> None:
+    code = empty.code()
+    with pytest.raises(ExceptionGroup):
+        await empty.visit(with_code(code, at_step=cut_at(SavingStep.CONFIRM)))
+    written = [each for each in (await empty.inventory()).objects if each.kind is ObjectKind.CERTIFICATE]
+    assert [each.label for each in written] == [PENDING_LABEL]
+    desk = ScriptedDesk(codes=[code], menu=[MenuChoice.LEAVE])
+    outcome = await empty.visit(desk)
+    assert outcome.completion is not None
+    assert desk.asked[:3] == ["pin", "preprocessing", "code"], "not the main menu"
+
+
+async def test_the_new_one_lasts_a_year_and_its_reminder_says_when(expired: Bank) -> None:
+    outcome = await expired.visit(with_code(expired.code()))
+    assert outcome.completion is not None
+    reminder = outcome.completion.reminder
+    assert reminder is not None
+    assert reminder.holder_id == ID
+    left = outcome.completion.certificate.not_after.astimezone(JAPAN).date() - reminder.day
+    assert left.days == expired.settings.policy.window_days
+
+
+async def test_a_customer_who_walks_away_at_the_code_leaves_nothing(expired: Bank) -> None:
+    token, ledger = await expired.inventory(), expired.ledger()
+    hurried = expired.with_policy(idle_seconds=0.2)
+    async with asyncio.timeout(60):
+        outcome = await hurried.visit(with_code(None, leaves_at="code"))
+    assert (outcome.completion, outcome.problem) == (None, None)
+    assert Event.IDLE in expired.events()
+    assert (await expired.inventory(), expired.ledger()) == (token, ledger)
+
+
+def failures(bank: Bank) -> int:
+    """How many wrong codes the CA has counted."""
+    with closing(sqlite3.connect(f"file:{bank.directory / 'ca' / 'ledger.sqlite'}?mode=ro", uri=True)) as database:
+        return sum(count for (count,) in database.execute("SELECT failures FROM tries"))
+
+
+def add_holder(bank: Bank, holder_id: str) -> None:
+    """Enter a holder, as a teller does."""
+    customer = Customer(common_name=f"{holder_id} 9999")
+    with office.opened(bank.directory / "ca") as counter, counter.book.begin() as connection:
+        holders.add(connection, holder_id, HolderKind.USER, customer.subject)
