@@ -82,7 +82,7 @@ class CaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     """PEM file: certificates whose answers count whatever `signer_rule` says."""
 
     profile: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]*\Z", max_length=100)] | None = None
-    """The profile label, which becomes `…/p/<label>` in the address (RFC 9811 §3.4)."""
+    """The profile label, which becomes `…/p/<label>` in the address (RFC 9811 §3.6)."""
     operation_labels: bool | None = None
     """Whether the address ends with what is asked, such as `…/keyupdate` (RFC 9483 §6.1)."""
     recipient: str | None = None

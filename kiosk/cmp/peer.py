@@ -94,7 +94,7 @@ class Peer:
     """One CA, as far as it differs from others. The defaults are those of the CA that ships with the kiosk."""
 
     profile: str = ""
-    """The profile label in the address, `…/p/<label>` (RFC 9811 §3.4); empty for none."""
+    """The profile label in the address, `…/p/<label>` (RFC 9811 §3.6); empty for none."""
     operation_labels: bool = False
     """Whether the operation is a part of the address (RFC 9483 §6.1)."""
     recipient: bytes | None = None

@@ -12,7 +12,7 @@ VERSIONS = (PVNO, PVNO_2021)
 """The protocol versions understood."""
 
 CONTENT_TYPE = "application/pkixcmp"
-"""Of every request and answer (RFC 9811 §3.3)."""
+"""Of every request and answer (RFC 9811 §3.4)."""
 
 NONCE_LENGTH = 16
 """Bytes of a nonce and of a transaction id (RFC 9483 §3.1: 128 bits)."""
