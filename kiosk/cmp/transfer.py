@@ -75,7 +75,7 @@ async def exchange(http: httpx.AsyncClient, url: str, request: bytes, limits: Li
 async def knock(http: httpx.AsyncClient, url: str, limits: Limits) -> datetime | None:
     """Ask only whether somebody is there who may use the TLS name; the time in the answer's `Date`, where it has one.
 
-    What is said otherwise does not matter: a CA that knows CMP alone refuses a HEAD (RFC 9811 §3.2).
+    What is said otherwise does not matter: a CA that knows CMP alone refuses a HEAD (RFC 9811 §3.3).
 
     Raises:
         TransferError: nobody answers, or only to say that the server does not work.
@@ -85,11 +85,16 @@ async def knock(http: httpx.AsyncClient, url: str, limits: Limits) -> datetime |
         response = await http.head(address)
     if response.is_server_error and response.status_code != httpx.codes.NOT_IMPLEMENTED:
         raise TransferError(TransferFailure.STATUS, str(response.status_code))
+    return _moment(response.headers.get("Date", ""))
+
+
+def _moment(date: str) -> datetime | None:
+    """Of an HTTP date; None for one that says none, or one that no calendar of ours reaches."""
     try:
-        date = parsedate_to_datetime(response.headers.get("Date", ""))
-    except ValueError:
+        moment = parsedate_to_datetime(date)
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return date.astimezone(UTC) if date.tzinfo else None
 
 
 @asynccontextmanager
