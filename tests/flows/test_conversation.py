@@ -254,8 +254,10 @@ async def test_an_empty_token(bank: Bank) -> None:
 
 
 @pytest.mark.parametrize("code", [Code.NO_CERTIFICATE, Code.EXPIRED])
-@pytest.mark.parametrize(("language", "says"), [("ja", "電子証明書取得"), ("en", "obtained at the counter")])
-def test_who_has_nothing_to_renew_is_sent_to_the_counter(code: Code, language: str, says: str) -> None:
+@pytest.mark.parametrize(
+    ("language", "says"), [("ja", "「電子証明書取得」を押してください"), ("en", "“Obtain a certificate”")]
+)
+def test_who_has_nothing_to_renew_is_told_the_way_on(code: Code, language: str, says: str) -> None:
     assert says in Texts(language).of_problem(Problem(code), "customer")
 
 
