@@ -70,6 +70,9 @@ def grant(
         _check_new_key(connection, asker, wanted, others, policy)
     elif mine.state in (PromiseState.ISSUED, PromiseState.CONFIRMED):
         return _same_again(connection, mine, _deadline(asker, policy, now), now)
+    elif mine.new is not None and get(connection, mine.new).reason != _NOT_TAKEN:
+        # Somebody has revoked it, perhaps because the key is known: what became of it afterwards gives it no new one.
+        raise _revoked()
     if asker.kind in policy.approval and (mine is None or not mine.approved):
         _withdraw(connection, others, now)
         return Waits(_wait(connection, asker, key, mine, now + policy.approval_time, now))
@@ -144,10 +147,14 @@ def _same_again(connection: Connection, mine: Promise, deadline: datetime, now: 
     number = _issued(mine)
     entry = get(connection, number)
     if entry.state in REVOKED_STATES:
-        raise Refusal(FailInfo.CERT_REVOKED, "the certificate issued for this key is revoked or superseded")
+        raise _revoked()
     if mine.state is PromiseState.ISSUED:
         promises.move(connection, mine, PromiseState.ISSUED, now, deadline=deadline)
     return Grant(mine.id, number, entry.certificate, deadline)
+
+
+def _revoked() -> Refusal:
+    return Refusal(FailInfo.CERT_REVOKED, "the certificate issued for this key is revoked or superseded")
 
 
 def _wait(

@@ -111,6 +111,16 @@ async def issued_and_revoked(asking: Asking) -> None:
     asking.bank.revoke(asking.issued)
 
 
+async def revoked_and_rejected(asking: Asking) -> None:
+    await issued_and_revoked(asking)
+    await asking.confirm(status=rejection((), "no"))
+
+
+async def revoked_and_lapsed(asking: Asking) -> None:
+    await issued_and_revoked(asking)
+    asking.bank.now += 15 * DAY
+
+
 async def asker_revoked(asking: Asking) -> None:
     await issued(asking)
     asking.bank.revoke(asking.holder.certificate)
@@ -142,6 +152,8 @@ TABLE: dict[str, Row] = {
     "refused by a teller": (refused, WAITS, WAITS, WAITS, WAITS),
     "issued, unconfirmed": (issued, SAME, FRESH, SAME, FRESH),
     "issued and revoked": (issued_and_revoked, REVOKED, FRESH, REVOKED, FRESH),
+    "issued and revoked, then rejected": (revoked_and_rejected, REVOKED, FRESH, REVOKED, FRESH),
+    "issued and revoked, then lapsed": (revoked_and_lapsed, REVOKED, FRESH, REVOKED, FRESH),
     "rejected by the client": (rejected, FRESH, FRESH, FRESH, FRESH),
     "never confirmed": (lapsed, FRESH, FRESH, FRESH, FRESH),
     "confirmed": (confirmed, SAME, REVOKED, SAME, FRESH),
