@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import Connection, Engine, Row, bindparam, create_engine, event, insert, select
+from sqlalchemy import Connection, Engine, Row, bindparam, create_engine, event, func, insert, select
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -38,6 +38,11 @@ REVOKED_STATES = (CertificateState.REVOKED, CertificateState.SUPERSEDED)
 # Statements that every renewal needs are made once: making one costs as much as running it.
 _BY_FINGERPRINT = select(CERTIFICATES).where(CERTIFICATES.c.fingerprint == bindparam("wanted"))
 _WITH_KEY = select(CERTIFICATES.c.id).where(CERTIFICATES.c.key_hash == bindparam("wanted")).limit(1)
+_IN_DATE = (
+    select(func.count())
+    .select_from(CERTIFICATES)
+    .where(CERTIFICATES.c.holder == bindparam("wanted"), CERTIFICATES.c.not_after >= bindparam("now"))
+)
 _BY_NUMBER = select(CERTIFICATES).where(CERTIFICATES.c.id == bindparam("wanted"))
 
 
@@ -161,6 +166,12 @@ def find(connection: Connection, fingerprint: bytes) -> Entry | None:
 def is_certified(connection: Connection, wanted: bytes) -> bool:
     """Whether a key with this hash is in any certificate of the ledger."""
     return connection.execute(_WITH_KEY, {"wanted": wanted}).first() is not None
+
+
+def count_in_date(connection: Connection, holder: str, now: datetime) -> int:
+    """How many certificates this holder was issued that have not ended, whatever became of them."""
+    number: int = connection.execute(_IN_DATE, {"wanted": holder, "now": now}).scalar_one()
+    return number
 
 
 def find_serial(connection: Connection, serial: str) -> Entry | None:

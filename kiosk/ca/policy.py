@@ -50,6 +50,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How long after its end an old certificate may finish a renewal that it began in time."""
     most_new_keys: _Count = 20
     """With how many different new keys one certificate may ask, over its whole life."""
+    most_certificates: _Count = 100
+    """How many certificates one holder is issued that have not ended, whatever became of them: each stays in the
+    ledger, and each that was rejected or revoked on the CRL."""
     key_kinds: frozenset[str] = frozenset({"rsa-2048", "rsa-3072", "rsa-4096", "ec-p256"})
     """Which keys are certified; at least one, each of `KNOWN_KEY_KINDS`."""
     protections: frozenset[Family] = frozenset(Family)
@@ -72,6 +75,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Of its hash that a MAC may ask for; also whoever knows no code can make the CA do them."""
     tries_kept: timedelta = timedelta(days=1)
     """How long after the last of them failed tries are remembered."""
+    most_references: _Count = 100_000
+    """Of how many references tries are remembered, besides those that pause: anybody can name new ones."""
     crl_life: timedelta = timedelta(days=7)
     """From one CRL's making to the moment when the next must be there; a new one is made after half of it."""
     user_units: tuple[_Unit, ...] = ("USER/PE - 2", "CERT/SUEDNUM - 3")

@@ -52,6 +52,13 @@ def forget(connection: Connection, reference: bytes) -> None:
 
 
 def _forget_old(connection: Connection, policy: Policy, now: datetime) -> None:
-    """What has been counted for nobody in particular does not stay: a day after the last try it is forgotten."""
+    """What has been counted for nobody in particular does not stay: a day after the last try it is forgotten.
+
+    Sooner where so many others have been tried since that they would fill the disk. Whether somebody has the reference
+    makes no difference, and no pause ends sooner.
+    """
     over = or_(TRIES.c.paused_until.is_(None), TRIES.c.paused_until < now)
-    connection.execute(delete(TRIES).where(TRIES.c.tried_at < now - policy.tries_kept, over))
+    newest_first = select(TRIES.c.tried_at).order_by(TRIES.c.tried_at.desc())
+    too_many = newest_first.offset(policy.most_references).limit(1).scalar_subquery()
+    old = or_(TRIES.c.tried_at < now - policy.tries_kept, TRIES.c.tried_at <= too_many)
+    connection.execute(delete(TRIES).where(old, over))

@@ -290,6 +290,16 @@ async def too_many_keys(bank: Bank) -> bytes:
     return await bank.write(holder, KUR, await write_update(holder.certificate, new_key()))
 
 
+async def too_many_certificates(bank: Bank) -> bytes:
+    """The same key again and again, each certificate rejected: neither the ledger nor the CRL grows without end."""
+    rule(bank, most_certificates=4)
+    holder, key = bank.holder(), new_key()
+    for _ in range(3):
+        issued = await bank.client.update(holder, key)
+        await bank.client.reject(issued, "no")
+    return await bank.write(holder, KUR, await write_update(holder.certificate, key))
+
+
 def with_a_used_id(kind: BodyType, body: Callable[[Signer], Awaitable[bytes]]) -> Send:
     """The transaction id of a renewal that has been granted."""
 

@@ -10,6 +10,7 @@ from kiosk.ca.policy import Policy
 from kiosk.ca.schema import CertificateState, PromiseKind, PromiseState
 from kiosk.clock import one_year_after
 from kiosk.cmp import der
+from kiosk.cmp.errors import Refused
 from kiosk.cmp.requests import write_pkcs10, write_request
 from kiosk.cmp.responses import read_responses
 from kiosk.cmp.signing import Signer, SoftwareKey
@@ -171,3 +172,19 @@ async def test_a_code_is_used_up_at_once_by_an_implicit_confirmation(bank: Bank)
         BodyType.ERROR,
         {FailInfo.BAD_MESSAGE_CHECK},
     )
+
+
+async def test_however_many_beget_others_they_are_so_many_and_no_more(bank: Bank) -> None:
+    bank.obey(Policy(most_certificates=5))
+    holder = bank.holder()
+    for _ in range(4):
+        key = new_key()
+        issued = await bank.client.certify(holder, key)
+        await bank.client.confirm(issued)
+        holder = Signer(key, issued.certificate, (bank.authority.issuing,))
+    with pytest.raises(Refused) as caught:
+        await bank.client.certify(holder, new_key())
+    assert (set(caught.value.fail_info), caught.value.decided, bank.issued()) == ({"badRequest"}, True, 5)
+    bank.now += timedelta(days=400)
+    code = bank.code("holder-1")
+    assert (await bank.client.enrol(code, new_key())).certificate.valid_at(bank.now), "what has ended does not count"

@@ -48,6 +48,11 @@ def failures(bank: Bank) -> list[int]:
         return list(connection.execute(select(TRIES.c.failures)).scalars())
 
 
+def tried(bank: Bank) -> set[bytes]:
+    with bank.book.read() as connection:
+        return set(connection.execute(select(TRIES.c.reference)).scalars())
+
+
 @pytest.mark.parametrize("mac", MacKind)
 @pytest.mark.parametrize("pvno", [2, 3])
 @pytest.mark.parametrize("kind", HolderKind)
@@ -366,6 +371,21 @@ async def test_a_code_that_was_used_leaves_no_failed_tries(bank: Bank) -> None:
     assert failures(bank) == [1]
     await talk.confirm()
     assert failures(bank) == []
+
+
+async def test_of_references_without_end_only_the_last_are_remembered(bank: Bank) -> None:
+    bank.obey(Policy(most_references=3))
+    known = bank.newcomer()
+    paused = SharedSecret(reference=b"PAUSED", secret=b"0" * 17, iterations=100)
+    for _ in range(bank.policy.most_tries):
+        await bank.ask(paused, BodyType.GENM, QUESTION)
+    await bank.ask(replace(known, secret=b"0" * 17), BodyType.GENM, QUESTION)
+    for number in range(10):
+        bank.now += timedelta(seconds=1)
+        stranger = SharedSecret(reference=b"%d" % number, secret=b"0" * 17, iterations=100)
+        assert refusal(await bank.ask(stranger, BodyType.GENM, QUESTION))[1] == {FailInfo.BAD_MESSAGE_CHECK}
+    assert tried(bank) == {b"PAUSED", b"6", b"7", b"8", b"9"}
+    assert refusal(await bank.ask(paused, BodyType.GENM, QUESTION))[1] == {FailInfo.SYSTEM_UNAVAIL}
 
 
 async def test_the_pause_of_one_is_nobody_elses(bank: Bank) -> None:
