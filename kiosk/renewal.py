@@ -9,18 +9,19 @@ certificate never came is given up, and another is made.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 from kiosk.certificates import Certificate, UntrustedCertificate, check_path
 from kiosk.clock import days_left
-from kiosk.cmp.errors import CmpError, Distrust, Refused, TransferError
+from kiosk.cmp.errors import CmpError, Distrust
 from kiosk.cmp.issued import Issued, Wanted, WrongCertificate, fault_of
 from kiosk.cmp.peer import Peer, Resume
 from kiosk.cmp.signing import Signer
 from kiosk.credentials import Credential, successor_key_id
 from kiosk.errors import Changed, Code, KioskError
 from kiosk.journal import Event, VisitRecord
+from kiosk.preparation import compare_clocks, nothing_came_of_it, preferred_kind
 from kiosk.problems import as_problems, ca_problem
 from kiosk.request_keys import requesting
 from kiosk.services import Services
@@ -30,11 +31,6 @@ from kiosk.tokens.token import Token, TokenKey
 from kiosk.tokens.wire import KeyKind, StoreKind
 
 T = TypeVar("T")
-
-CLOCK_NOTED = timedelta(seconds=60)
-"""How far the kiosk's clock may be from the CA's before the staff is told (design decision 12)."""
-CLOCK_REFUSED = timedelta(minutes=5)
-"""How far before no key is made."""
 
 
 class Standing(Protocol):
@@ -82,7 +78,7 @@ class Renewal:
         with as_problems():
             answer = await self.services.ca.general(self._old_signer())
         self._accepted = answer.proven
-        await self._compare_clocks(abs(answer.offset))
+        await compare_clocks(abs(answer.offset), self.record)
         self._check_window(answer.message_time)
         self._taken_by_ca = answer.template.key_kinds if answer.template else self._peer.key_kinds
         await self.save_into(self.token)
@@ -97,7 +93,7 @@ class Renewal:
         """
         self.store = store
         with as_problems():
-            self._kind = self._preferred_kind(await store.key_kinds(), self._taken_by_ca)
+            self._kind = preferred_kind(self.services.policy.key_kinds, await store.key_kinds(), self._taken_by_ca)
             store.warm_up()
 
     async def make_key(self) -> None:
@@ -152,7 +148,7 @@ class Renewal:
                 await self._reject(error)
                 raise
             except CmpError as error:
-                if self._made_here and _nothing_came_of_it(error):
+                if self._made_here and nothing_came_of_it(error):
                     await self._remove_new_key()
                 raise
         new = self._issued.certificate
@@ -239,27 +235,12 @@ class Renewal:
             if self._made_here:
                 await self._remove_new_key()
 
-    async def _compare_clocks(self, offset: timedelta) -> None:
-        if offset > CLOCK_REFUSED:
-            raise KioskError(Code.CLOCK_WRONG, f"{offset.total_seconds():.0f} s")
-        if offset > CLOCK_NOTED:
-            await self.record.note(Event.CLOCK_OFF, detail=f"{offset.total_seconds():.0f} s")
-
     def _check_window(self, now: datetime) -> None:
         last_second = self.old.certificate.not_after
         if now > last_second:
             raise KioskError(Code.EXPIRED)
         if days_left(last_second, now, self.services.policy.time_zone) > self.services.policy.window_days:
             raise KioskError(Code.NOT_RENEWABLE_YET)
-
-    def _preferred_kind(self, of_token: list[KeyKind], of_ca: frozenset[str]) -> KeyKind:
-        suitable = (
-            kind for kind in self.services.policy.key_kinds if kind in of_token and (not of_ca or kind in of_ca)
-        )
-        kind = next(suitable, None)
-        if kind is None:
-            raise KioskError(Code.NO_SUITABLE_KEY_KIND)
-        return KeyKind(kind)
 
     async def _remove_new_key(self, why: str = "") -> bool:
         """Leave nothing of a key that nobody will certify; what cannot be removed is found at the next visit."""
@@ -347,14 +328,3 @@ def _needed(value: T | None) -> T:
     if value is None:
         raise RuntimeError("a step of the renewal was taken before the one it builds on")
     return value
-
-
-def _nothing_came_of_it(error: CmpError) -> bool:
-    """Whether the CA certainly has no row for this request."""
-    match error:
-        case TransferError():
-            return not error.may_have_arrived
-        case Refused():
-            return error.proven and error.decided
-        case _:
-            return False
