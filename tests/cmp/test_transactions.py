@@ -33,7 +33,17 @@ from kiosk.cmp.responses import certificate_hash
 from kiosk.cmp.revocations import RevocationRequest
 from kiosk.cmp.signing import Signer, SoftwareKey
 from kiosk.cmp.status import StatusInfo, rejection
-from kiosk.cmp.vocabulary import CLIENT_AUTH, CMC_CA, IMPLICIT_CONFIRM, PVNO, PVNO_2021, BodyType, FailInfo, Status
+from kiosk.cmp.vocabulary import (
+    CLIENT_AUTH,
+    CMC_CA,
+    CONTENT_TYPE,
+    IMPLICIT_CONFIRM,
+    PVNO,
+    PVNO_2021,
+    BodyType,
+    FailInfo,
+    Status,
+)
 from tests.cmp.conftest import URL
 from tests.cmp.fake_ca import FakeCa
 from tests.cmp.pki import LATER, NOW, Pki, name, new_key
@@ -83,6 +93,21 @@ async def test_a_code_enrols(pki: Pki, client_of: ClientOf, code: SharedSecret, 
     assert issued.certificate.public_key == key.public_key
     (confirmation,) = ca.confirmations
     assert confirmation.cert_hash == certificate_hash(issued.certificate)
+
+
+@pytest.mark.parametrize("code", [CODE, MAC1], ids=["PBM", "PBMAC1"])
+async def test_nobody_answers_by_sending_our_own_message_back(pki: Pki, trust: Trust, code: SharedSecret) -> None:
+    """It has the right secret, reference, transaction id and time; only what it returns is not ours."""
+
+    def mirror(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=request.content, headers={"Content-Type": CONTENT_TYPE})
+
+    issued = await talking_to(FakeCa(pki, secret=code), trust).enrol(code, SoftwareKey(new_key()))
+    client = talking_to(mirror, trust)
+    for ask in (client.general(code), client.enrol(code, SoftwareKey(new_key())), client.confirm(issued)):
+        with pytest.raises(UntrustedAnswer) as caught:
+            await ask
+        assert caught.value.reason is Distrust.RECIPIENT_NONCE
 
 
 async def test_a_code_asks_about_the_ca(pki: Pki, client_of: ClientOf) -> None:
