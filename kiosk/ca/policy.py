@@ -71,8 +71,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """After so many MACs that do not verify an ID pauses."""
     pause: timedelta = timedelta(minutes=15)
     """For so long."""
-    most_iterations: Annotated[int, Meta(ge=FEWEST_ITERATIONS, le=MOST_ITERATIONS)] = MOST_ITERATIONS
-    """Of its hash that a MAC may ask for; also whoever knows no code can make the CA do them."""
+    most_iterations: Annotated[int, Meta(ge=FEWEST_ITERATIONS, le=MOST_ITERATIONS)] = 10_000
+    """Of its hash that a MAC may ask for; also whoever knows no code can make the CA do them, message after message."""
     tries_kept: timedelta = timedelta(days=1)
     """How long after the last of them failed tries are remembered."""
     most_references: _Count = 100_000

@@ -388,6 +388,16 @@ async def test_of_references_without_end_only_the_last_are_remembered(bank: Bank
     assert refusal(await bank.ask(paused, BodyType.GENM, QUESTION))[1] == {FailInfo.SYSTEM_UNAVAIL}
 
 
+async def test_unless_a_bank_says_so_nobody_makes_the_ca_work_harder_than_the_kiosk_does(bank: Bank) -> None:
+    kiosk = SharedSecret(reference=b"NOBODY", secret=b"0" * 17)
+    assert refusal(await bank.ask(kiosk, BodyType.GENM, QUESTION))[1] == {FailInfo.BAD_MESSAGE_CHECK}
+    harder = replace(kiosk, iterations=kiosk.iterations + 1)
+    assert refusal(await bank.ask(harder, BodyType.GENM, QUESTION))[1] == {FailInfo.BAD_ALG}
+    assert failures(bank) == [1]
+    bank.obey(Policy(most_iterations=harder.iterations))
+    assert refusal(await bank.ask(harder, BodyType.GENM, QUESTION))[1] == {FailInfo.BAD_MESSAGE_CHECK}
+
+
 async def test_the_pause_of_one_is_nobody_elses(bank: Bank) -> None:
     first, second = bank.newcomer("FIRST"), bank.newcomer("SECOND")
     for _ in range(bank.policy.most_tries):
