@@ -92,6 +92,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     back_dating: timedelta = timedelta(minutes=5)
     """How long before its issue a certificate begins to be valid, for clocks that are slow."""
 
+    def needs_approval(self, kind: PromiseKind) -> bool:
+        """Whether such a request waits for a teller: an additional certificate too where a renewal does.
+
+        Otherwise whoever has to wait for a renewal would ask for an additional certificate.
+        """
+        return kind in self.approval or (kind is PromiseKind.ADDITIONAL and PromiseKind.UPDATE in self.approval)
+
     def __post_init__(self) -> None:
         """Raise ValueError for a rule that no request could meet, or that no template could tell."""
         if not self.key_kinds or not self.key_kinds <= KNOWN_KEY_KINDS:

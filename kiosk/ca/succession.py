@@ -73,7 +73,7 @@ def grant(
     elif mine.new is not None and get(connection, mine.new).reason != _NOT_TAKEN:
         # Somebody has revoked it, perhaps because the key is known: what became of it afterwards gives it no new one.
         raise _revoked()
-    if asker.kind in policy.approval and (mine is None or not mine.approved):
+    if policy.needs_approval(asker.kind) and (mine is None or not mine.approved):
         _withdraw(connection, others, now)
         return Waits(_wait(connection, asker, key, mine, now + policy.approval_time, now))
     if count_in_date(connection, asker.holder, now) >= policy.most_certificates:

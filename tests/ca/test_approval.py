@@ -236,3 +236,15 @@ async def test_what_waits_is_kept_however_long_the_window(careful: Bank) -> None
     careful.now += timedelta(days=3)
     await ask(careful, careful.holder(), new_key())
     assert (await poll(talk)).body_type == BodyType.POLLREP
+
+
+@pytest.mark.parametrize("kind", [BodyType.IR, BodyType.CR, BodyType.P10CR])
+async def test_an_additional_certificate_is_no_way_around_the_teller(bank: Bank, kind: BodyType) -> None:
+    bank.obey(Policy(approval=frozenset({PromiseKind.UPDATE})))
+    holder = bank.holder()
+    talk = Talk(bank, holder)
+    answer = await talk.say(kind, await body_of(kind, holder, new_key()))
+    assert status_of(answer).status == Status.WAITING
+    by_code = Talk(bank, bank.newcomer())
+    answer = await by_code.say(BodyType.IR, await write_request(new_key()))
+    assert status_of(answer).status == Status.ACCEPTED
