@@ -11,7 +11,8 @@ from kiosk.desk import Destination, OffReason
 from kiosk.journal import Event, VisitRecord
 from kiosk.problems import as_problems
 from kiosk.services import Services
-from kiosk.tokens.pc import PcUnusable
+from kiosk.tokens.errors import StoreFault
+from kiosk.tokens.pc import PcFault, PcUnusable
 from kiosk.tokens.token import Token
 
 
@@ -41,12 +42,24 @@ async def open_destinations(
     async with pc:
         off: dict[Destination, OffReason] = {}
         with as_problems():
-            on_usb, on_pc = [(await each.inventory()).has_successor_key(old) for each in (token, pc)]
+            on_usb = (await token.inventory()).has_successor_key(old)
+        on_pc = await _has_begun(pc, old, record)
+        if on_pc is None:
+            off[Destination.PC] = OffReason.UNUSABLE
         if on_pc and not on_usb:
             off[Destination.USB] = OffReason.BEGUN_ON_PC
-        if on_usb and not on_pc:
+        if on_usb and on_pc is False:
             off[Destination.PC] = OffReason.BEGUN_ON_USB
         yield Destinations({Destination.USB: token, Destination.PC: pc}, off)
+
+
+async def _has_begun(pc: Token, old: Credential, record: VisitRecord) -> bool | None:
+    """Whether the renewal has begun on this PC; None where the database fails: the USB has to work all the same."""
+    try:
+        return (await pc.inventory()).has_successor_key(old)
+    except StoreFault as fault:
+        await record.note(Event.PC_UNUSABLE, detail=f"{PcFault.UNUSABLE.value}: {fault}")
+        return None
 
 
 async def _open_pc(services: Services, record: VisitRecord) -> Token | OffReason:

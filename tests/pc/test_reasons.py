@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -9,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from kiosk.credentials import HolderRule
 from kiosk.desk import (
     Destination,
     DestinationQuestion,
     OffReason,
 )
 from kiosk.journal import Event
+from kiosk.tokens.pc import PcStore
+from kiosk.tokens.token import Token
 from tests.bank import Bank
 from tests.pc.customer import pc_desk, trust_of
 from tests.scripted_desk import ScriptedDesk
@@ -109,3 +113,21 @@ async def test_a_path_that_would_be_another_line_of_the_configuration_is_refused
 async def test_the_users_own_database_is_the_one_that_browsers_share(bank: Bank) -> None:
     mine = bank.with_pc(database="")
     assert mine.database == Path.home() / ".pki" / "nssdb"
+
+
+class GoneAgain(PcStore):
+    """A database that can be opened, and fails as soon as something is read."""
+
+    async def open(self, rule: HolderRule) -> Token:
+        async with await super().open(rule) as token:
+            return token  # whose process has ended
+
+
+async def test_a_pc_that_fails_after_it_was_opened_is_off_as_well(bank: Bank) -> None:
+    desk = ScriptedDesk()
+    pc = GoneAgain(bank.settings.pc, bank.directory / "p11-kit-of-tests", os.geteuid())
+    outcome = await bank.visit(desk, pc=pc)
+    (question,) = (each for each in desk.seen if isinstance(each, DestinationQuestion))
+    assert question.off == {Destination.PC: OffReason.UNUSABLE}
+    assert outcome.completion is not None
+    assert Event.PC_UNUSABLE in bank.events()
