@@ -103,7 +103,9 @@ class Conversation:
         if credential is None:
             return None
         if ours.is_unfinished_enrolment(credential):
-            return self._rounded_off(await self._enrolments.resume(credential))
+            completion = await self._enrolments.hold((), credential.holder.id)
+            before = self._in_date(ours.of_holder(credential.holder.id))
+            return self._rounded_off(completion) if completion or not before else await self._serve(before)
         if self._now() > credential.certificate.not_after:
             return await self._enrol_instead(Code.EXPIRED, credential.holder.id)
         return await self._serve(credential)
@@ -180,6 +182,11 @@ class Conversation:
         """One credential for each ID, the soonest end first."""
         current = ours.current(self._now())
         return tuple(sorted(current, key=lambda each: (each.certificate.not_after, each.holder.id)))
+
+    def _in_date(self, finished: tuple[Credential, ...]) -> Credential | None:
+        """The newest of an ID's credentials, if it still is good for logging in."""
+        newest = finished[-1] if finished else None
+        return newest if newest and newest.certificate.not_after >= self._now() else None
 
     def _is_ours(self, certificate: Certificate) -> bool:
         """Whether it leads to the pinned CA; an expired one is ours as well."""

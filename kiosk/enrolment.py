@@ -111,14 +111,13 @@ class Enrolment:
         key_id = inventory.enrolment_key_id(self.holder_id)
         if inventory.has_key(key_id):
             self.standing.changed = Changed.ENROLLING
-            if self._peer.resume is Resume.NEW_KEY:
-                await self._remove_new_key(key_id)
-        if inventory.has_key(key_id) and self._peer.resume is Resume.SAME_KEY:
-            begun = inventory.public_half_of(key_id)
-            if begun is None:
-                raise KioskError(Code.SUCCESSOR_NOT_READABLE)
-            self._key = TokenKey(self.token, key_id, begun)
-            return
+            if self._peer.resume is Resume.SAME_KEY:
+                begun = inventory.public_half_of(key_id)
+                if begun is None:
+                    raise KioskError(Code.SUCCESSOR_NOT_READABLE)
+                self._key = TokenKey(self.token, key_id, begun)
+                return
+            await self._make_room(key_id)
         await self.record.note(Event.MAKING_KEY, detail=self._chosen_kind())
         self.standing.changed = Changed.ENROLLING
         self._made_here = True
@@ -139,7 +138,7 @@ class Enrolment:
             self._issued = await self._ask()
         except _KeyOfAnotherCode:
             # The code it was certified by can no longer confirm it, and the CA has decided: it is of no use to anybody.
-            await self._remove_new_key(self._new_key().key_id)
+            await self._make_room(self._new_key().key_id)
             await self.make_key()
             self._issued = await self._ask()
         await self.record.note(Event.ISSUED, serial=self._new().serial)
@@ -201,7 +200,8 @@ class Enrolment:
         anything.
 
         Raises:
-            KioskError: the CA cannot be asked, or the token failed.
+            KioskError: the CA cannot be asked, the clocks disagree, the token failed, or the CA answers nothing that
+                would tell (C-09).
         """
         signer = Signer(
             requesting(self.token.key_of(new), self._peer),
@@ -210,12 +210,17 @@ class Enrolment:
         )
         with as_problems():
             try:
-                await self.services.ca.general(signer)
+                answer = await self.services.ca.general(signer)
             except Refused as refused:
                 if not refused.proven:
                     raise
                 return None
-            self.standing.changed = Changed.ENROLLED
+        if not (answer.proven or self._peer.counts_from_issue):
+            self.standing.changed = Changed.STORED
+            raise KioskError(Code.SUCCESSOR_UNDECIDED, "confirmed or not, nobody here can tell")
+        self.standing.changed = Changed.ENROLLED
+        await compare_clocks(abs(answer.offset), self.record)
+        with as_problems():
             inventory = await self.token.inventory()
         return await self._finish(new, inventory)
 
@@ -263,7 +268,16 @@ class Enrolment:
             if self._made_here:
                 await self._remove_new_key(self._new_key().key_id)
 
-    async def _remove_new_key(self, key_id: bytes) -> None:
+    async def _make_room(self, key_id: bytes) -> None:
+        """Remove the key of an earlier visit, so that another one can have its ID.
+
+        Raises:
+            KioskError: T-05, it could not be removed; two keys with one ID could not be told apart.
+        """
+        if not await self._remove_new_key(key_id):
+            raise KioskError(Code.TOKEN_FAILED, "the earlier key could not be removed")
+
+    async def _remove_new_key(self, key_id: bytes) -> bool:
         """Leave nothing of a key that nobody will certify; what cannot be removed is found at the next visit."""
         await self.record.note(Event.REMOVING_KEY)
         try:
@@ -273,9 +287,10 @@ class Enrolment:
             left = [each for each in (await self.token.inventory()).objects if each.key_id == key_id]
         except (TokenError, TokenHangs, TokenProcessDied) as error:
             await self.record.note(Event.PROBLEM, code=Code.TOKEN_FAILED, detail=f"new key not removed: {error}")
-            return
+            return False
         if not left:
             self.standing.changed = Changed.NOTHING
+        return not left
 
     async def _finish(self, new: Credential, inventory: Inventory) -> tuple[Certificate, ...]:
         with as_problems():

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kiosk.certificates import Certificate
-from kiosk.credentials import Credential
 from kiosk.desk import (
     CodeQuestion,
     Completion,
@@ -69,25 +68,28 @@ class EnrolmentDialogue:
             if wanted is None:
                 return None
             await self.record.note(Event.ENROLMENT_WANTED, detail=wanted)
+            completion = await self._finished(wanted)
+            if completion is not None:
+                return completion
             enrolment = await self._prepared(wanted)
             if enrolment is not None:
                 return await self._ask_and_save(enrolment)
             if holder_id:
                 return None
 
-    async def resume(self, begun: Credential) -> Completion | None:
-        """Go on after the certificate of `begun` was written, but perhaps not confirmed.
+    async def _finished(self, holder_id: str) -> Completion | None:
+        """The end of one of which only the CA's acknowledgement was lost; None where there is none.
 
-        Raises:
-            KioskError: as above.
+        Looked for before any code is asked for: the code is used up then, and a new one would cost a good certificate.
         """
-        enrolment = self._enrolment(begun.holder.id)
         with self.idle.suspended():
+            with as_problems():
+                begun = (await self.token.inventory()).unfinished_enrolment(holder_id)
+            if begun is None:
+                return None
             async with self.desk.preprocessing():
-                retired = await enrolment.finish_confirmed(begun)
-        if retired is None:
-            return await self.hold((), begun.holder.id)
-        return await self._completed(begun.certificate, retired)
+                retired = await self._enrolment(holder_id).finish_confirmed(begun)
+        return None if retired is None else await self._completed(begun.certificate, retired)
 
     async def _which_id(self, on_token: Sequence[HeldId]) -> str | None:
         """The ID that the customer means; None where he turns back."""

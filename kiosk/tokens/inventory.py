@@ -70,6 +70,12 @@ class Inventory:
         before = self.of_holder(holder_id)
         return enrolment_key_id(holder_id, before[-1].certificate if before else None)
 
+    def unfinished_enrolment(self, holder_id: str) -> Credential | None:
+        """The newest credential of an ID that 電子証明書取得 has left unfinished."""
+        theirs = (each for each in self.credentials if each.holder.id == holder_id)
+        left = [each for each in theirs if self.is_unfinished_enrolment(each)]
+        return max(left, key=lambda each: each.certificate.not_after, default=None)
+
     def is_unfinished_enrolment(self, credential: Credential) -> bool:
         """Whether 電子証明書取得 was cut before the CA's acknowledgement was known.
 

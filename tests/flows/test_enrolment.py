@@ -6,20 +6,22 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from kiosk.ca import holders, office
 from kiosk.ca.authority import load_authority
-from kiosk.clock import JAPAN
+from kiosk.clock import JAPAN, system_clock
 from kiosk.cmp.client import CmpClient, GeneralAnswer
 from kiosk.cmp.envelope import Protector
 from kiosk.cmp.errors import Refused, TransferError, TransferFailure
 from kiosk.cmp.issued import Issued
-from kiosk.cmp.peer import Peer
+from kiosk.cmp.peer import Peer, Resume
 from kiosk.cmp.signing import SigningKey
-from kiosk.credentials import HolderKind, IdShape, enrolment_key_id
+from kiosk.credentials import HolderKind, HolderRule, IdShape, enrolment_key_id
 from kiosk.demo_bank import Customer, make_software_token
 from kiosk.desk import (
     CodeQuestion,
@@ -27,15 +29,23 @@ from kiosk.desk import (
     EnrolmentIdQuestion,
     Errand,
     MenuChoice,
+    NoticeAnswer,
+    RenewalNotice,
     SavingStep,
     TypedIdQuestion,
     WebAccessQuestion,
 )
-from kiosk.errors import Changed, Code, Problem
+from kiosk.enrolment import Enrolment
+from kiosk.errors import Changed, Code, KioskError, Problem
 from kiosk.journal import Event
-from kiosk.one_time_code import make
+from kiosk.one_time_code import make, read
+from kiosk.pin import Pin
+from kiosk.services import open_services
+from kiosk.settings import DEMO_PIN
 from kiosk.tokens.inventory import PENDING_LABEL
-from kiosk.tokens.wire import KeyKind, ObjectKind
+from kiosk.tokens.process import TokenProcess
+from kiosk.tokens.token import Token, find_tokens
+from kiosk.tokens.wire import KeyKind, ObjectKind, StoredObject
 from tests.bank import Bank, open_bank
 from tests.flows.test_conversation import Cut, cut_at
 from tests.scripted_desk import ScriptedDesk
@@ -382,6 +392,133 @@ async def test_a_lost_acknowledgement_is_made_up_for_without_the_code(empty: Ban
     later = ScriptedDesk()
     await empty.visit(later)
     assert later.asked == ["pin", "menu"]
+
+
+@pytest.mark.parametrize("errand", Errand)
+async def test_a_confirmed_certificate_is_not_given_up_for_another_code(empty: Bank, errand: Errand) -> None:
+    """Whoever asks for another code, because the first visit ended with a problem, has a good certificate already."""
+    await empty.visit(with_code(empty.code()), through=Unacknowledged)
+    written = await empty.credential()
+    desk = with_code(empty.code())
+    outcome = await empty.visit(desk, errand=errand)
+    assert outcome.completion is not None
+    assert "code" not in desk.asked
+    assert (await empty.credential()).certificate == written.certificate == outcome.completion.certificate
+
+
+class KnockedAt(Through):
+    """A CA that answers no genm, so that nothing is proven by its being there."""
+
+    @property
+    def peer(self) -> Peer:
+        return replace(self._real.peer, answers_general=False)
+
+    async def general(self, protector: Protector, *, about: Collection[str] = ()) -> GeneralAnswer:  # noqa: ARG002
+        return GeneralAnswer(
+            ca_certificates=(), template=None, message_time=system_clock(), offset=timedelta(), proven=False
+        )
+
+
+@pytest.mark.parametrize("counts", [True, False])
+async def test_a_knock_at_the_door_proves_no_confirmation(empty: Bank, counts: bool) -> None:
+    """Only where a certificate counts from its issue on it need not be proven that this one was confirmed."""
+
+    class Door(KnockedAt):
+        @property
+        def peer(self) -> Peer:
+            return replace(super().peer, unconfirmed_ends=not counts)
+
+    with pytest.raises(ExceptionGroup):
+        await empty.visit(with_code(empty.code(), at_step=cut_at(SavingStep.CONFIRM)))
+    token = await empty.inventory()
+    outcome = await empty.visit(ScriptedDesk(), through=Door)
+    if counts:
+        assert outcome.completion is not None
+    else:
+        assert outcome.problem is not None
+        assert (outcome.problem.code, outcome.problem.changed) == (Code.SUCCESSOR_UNDECIDED, Changed.STORED)
+        assert await empty.inventory() == token
+
+
+async def test_a_clock_that_is_wrong_removes_nothing(expired: Bank) -> None:
+    """What has expired is told by the kiosk's clock, so it has to be right also where no code is asked for."""
+
+    class Elsewhen(Through):
+        async def general(self, protector: Protector, *, about: Collection[str] = ()) -> GeneralAnswer:
+            return replace(await super().general(protector, about=about), offset=timedelta(days=-400))
+
+    with pytest.raises(ExceptionGroup):
+        await expired.visit(with_code(expired.code(), at_step=cut_at(SavingStep.RETIRE)))
+    token = await expired.inventory()
+    outcome = await expired.visit(ScriptedDesk(), through=Elsewhen)
+    assert outcome.problem is not None
+    assert (outcome.problem.code, outcome.problem.changed) == (Code.CLOCK_WRONG, Changed.ENROLLED)
+    assert await expired.inventory() == token
+
+
+async def test_one_that_was_cut_leaves_the_certificate_that_is_in_date_in_use(bank: Bank) -> None:
+    """Whoever has no code at hand to go on with still has what worked before."""
+    old = await bank.credential()
+    with pytest.raises(ExceptionGroup):
+        await bank.visit(with_code(bank.code(), at_step=cut_at(SavingStep.CONFIRM)), errand=Errand.ENROLMENT)
+    desk = ScriptedDesk(codes=[None], notice=NoticeAnswer.LATER, menu=[MenuChoice.LEAVE])
+    outcome = await bank.visit(desk)
+    assert outcome.problem is None
+    assert desk.asked == ["pin", "preprocessing", "code", "notice", "menu"]
+    (notice,) = (each for each in desk.seen if isinstance(each, RenewalNotice))
+    assert notice.credential == old
+
+
+class KeyKnown(Through):
+    """Has certified every key by another code."""
+
+    async def enrol(self, protector: Protector, new_key: SigningKey, subject: bytes | None = None) -> Issued:  # noqa: ARG002
+        raise Refused(["duplicateCertReq"], proven=True, decided=True)
+
+
+class Stubborn(Token):
+    """Removes nothing."""
+
+    async def remove(self, stored: StoredObject) -> bool:  # noqa: ARG002
+        return False
+
+
+@dataclass
+class Standing:
+    changed: Changed = Changed.NOTHING
+
+
+@pytest.mark.parametrize("resume", Resume)
+async def test_an_earlier_key_that_cannot_be_removed_is_a_problem_and_no_crash(empty: Bank, resume: Resume) -> None:
+    code = empty.code()
+    with pytest.raises(ExceptionGroup):
+        await empty.visit(with_code(code, at_step=cut_at(SavingStep.REQUEST)))
+
+    class Forgetful(KeyKnown):
+        @property
+        def peer(self) -> Peer:
+            return replace(self._real.peer, resume=resume)
+
+    process = TokenProcess.start(empty.settings.token)
+    (facts,) = await find_tokens(process)
+    async with (
+        open_services(empty.settings) as services,
+        Stubborn(empty.settings.token, process, facts, HolderRule()) as token,
+    ):
+        await token.log_in(Pin(bytearray(DEMO_PIN, "ascii")))
+        standing, record = Standing(), services.journal.begin_visit(facts.serial)
+        enrolment = Enrolment(token, ID, replace(services, ca=Forgetful(services.ca)), record, standing)
+        await enrolment.prepare(read(code))
+
+        async def go_on() -> None:
+            await enrolment.make_key()
+            await enrolment.request()
+
+        with pytest.raises(KioskError) as raised:
+            await go_on()
+    assert raised.value.problem.code is Code.TOKEN_FAILED
+    assert standing.changed is Changed.ENROLLING
+    assert len([each for each in (await empty.inventory()).objects if each.kind is ObjectKind.PRIVATE_KEY]) == 1
 
 
 class Mute(Through):
