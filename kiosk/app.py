@@ -21,6 +21,7 @@ from kiosk.clock import Clock, system_clock
 from kiosk.desk import Reception
 from screens.between import BetweenScreen
 from screens.desk import ScreenDesk
+from screens.forgetting import forget_texts, forget_timers
 from screens.frame import Question
 from screens.lobby import SETTLE_SECONDS, Branch, Lobby
 from screens.picture import readable
@@ -118,6 +119,8 @@ class KioskApp(App[None], inherit_bindings=False):
         self.mouse_over = None
         self.hover_over = None
         visible_screen_stack.set([])
+        forget_texts()
+        forget_timers()
 
     async def on_event(self, event: events.Event) -> None:
         """Note every key and touch before it goes on its way; some go no further.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import segno
 from textual.content import Content
 from textual.widget import Widget
@@ -14,7 +12,6 @@ _LOOK = "$code-ink on $code-paper"
 _CELLS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
 
 
-@cache
 def qr_rows(text: str) -> tuple[str, ...]:
     """The code of `text`, quiet zone included, in rows of cells.
 
