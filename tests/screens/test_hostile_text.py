@@ -84,6 +84,12 @@ def tokens(text: str) -> tuple[TokenFacts, ...]:
 
 
 OUTSIDE: dict[str, Callable[[Desk, str], Awaitable[object]]] = {
+    "retirement": lambda desk, text: desk.confirm_retirement(RetirementQuestion(of(text), 600)),
+    "enrolment ids": lambda desk, text: desk.choose_enrolment_id(
+        EnrolmentIdQuestion((held(text), held("TKYM1408054")))
+    ),
+    "enrolment code": lambda desk, text: desk.ask_code(CodeQuestion(text)),
+    "completion pc": lambda desk, text: desk.show_completion(Completion(Destination.PC, of(text), certificate())),
     "notice": lambda desk, text: desk.show_notice(RenewalNotice(credential(of(text)), 20, NOW)),
     "menu": lambda desk, text: desk.choose_from_menu(MainMenu(credential(of(text)), 20, None)),
     "ids": lambda desk, text: desk.choose_id(IdQuestion((held(text), held("TKYM1408054")))),
