@@ -44,6 +44,11 @@ def now_words(moment: datetime, texts: Texts) -> str:
     return _formatted("moment.now", moment, texts)
 
 
+def time_words(moment: datetime, texts: Texts) -> str:
+    """14:05, for a header without room for the date."""
+    return _formatted("moment.time", moment, texts)
+
+
 def days_words(days: int, texts: Texts) -> str:
     """あと20日, 本日まで, or that it is over."""
     if days < 0:

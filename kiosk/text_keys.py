@@ -128,6 +128,7 @@ TextKey = Literal[
     "moment.date",
     "moment.minute",
     "moment.now",
+    "moment.time",
     "moment.today",
     "moment.until",
     "more.first",

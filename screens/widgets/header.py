@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widget import Widget
 
-from kiosk.moments import now_words
+from kiosk.moments import now_words, time_words
 from screens.countdown import STEP
 from screens.lobby import Lobby
 from screens.widgets.language_key import LanguageKey
@@ -18,11 +18,14 @@ COLUMN = 100
 
 
 _GAP = 2
-"""Cells between the time and the button."""
+"""Cells between branch and time, and between the time and the button."""
 
 
 class Header(Widget):
-    """Bank and branch at the left, date and time by the minute at the right. It draws once a minute."""
+    """Bank and branch at the left, date and time by the minute at the right; it draws once a minute.
+
+    Where there is no room for both, the time alone stands there.
+    """
 
     def __init__(self, lobby: Lobby, language_digit: str | None = None) -> None:
         """Show a button for the language, with this digit, unless that is None."""
@@ -55,11 +58,12 @@ class Header(Widget):
         left = f"{margin}{printable(self._lobby.branch.bank)}  "
         branch = printable(self._lobby.branch.name)
         self._shown = self._now()
-        right = self._shown + (" " * (self._language.width() + _GAP) if self._language else "") + margin
-        space = self.size.width - cell_len(left) - cell_len(branch) - cell_len(right)
-        if space < 2:
-            return Content.assemble((left, "bold"), branch)
-        return Content.assemble((left, "bold"), branch, " " * space, right)
+        behind = (" " * (self._language.width() + _GAP) if self._language else "") + margin
+        room = self.size.width - cell_len(left) - cell_len(branch) - cell_len(behind) - _GAP
+        told = (self._shown, time_words(self._lobby.clock(), self._lobby.texts))
+        clock = next((each for each in told if cell_len(each) <= room), "")
+        space = " " * max(0, room + _GAP - cell_len(clock))
+        return Content.assemble((left, "bold"), branch, space, clock, behind)
 
     def _margin(self) -> int:
         return max(2, (self.size.width - COLUMN) // 2)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from kiosk.app import KioskApp
 from kiosk.desk import Standby
+from tests.screens.gallery import gallery_app
 from tests.screens.samples import NOW
 from tests.screens.stage import BRANCH, SIZE, screen_text, until
 from tests.screens.tour import Guide
@@ -20,3 +23,13 @@ async def test_the_clock_in_the_header_goes() -> None:
         await until(lambda: "14:05" in screen_text(app))
         now[0] += timedelta(minutes=1)
         await until(lambda: "14:06" in screen_text(app))
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+@pytest.mark.parametrize(("name", "size"), [("standby", (60, 18)), ("forgotten", (60, 18)), ("enrol-code", (80, 24))])
+async def test_the_time_is_told_where_there_is_no_room_for_the_date(
+    name: str, size: tuple[int, int], language: str
+) -> None:
+    app = gallery_app(name, language)
+    async with app.run_test(size=size):
+        await until(lambda: "14:05" in screen_text(app).splitlines()[0])
