@@ -26,10 +26,10 @@ class Descendants:
     """The processes below this one that have come since; who is orphaned stays below us (PR_SET_CHILD_SUBREAPER)."""
 
     def __init__(self) -> None:
-        self._before = {each.pid for each in _below_us()}
+        self._before = {each.pid for each in below_us()}
 
     def running(self) -> list[Process]:
-        return [each for each in _below_us() if each.pid not in self._before and not each.ended]
+        return [each for each in below_us() if each.pid not in self._before and not each.ended]
 
     def the_one(self, words: str) -> Process:
         """The one whose command line says `words`."""
@@ -47,7 +47,7 @@ class Descendants:
 
     def bury(self) -> None:
         """Take the exit status of those that came to us as orphans and have ended."""
-        for each in _below_us():
+        for each in below_us():
             if each.ended and each.parent == os.getpid() and each.pid not in self._before:
                 with suppress(ChildProcessError):
                     os.waitpid(each.pid, os.WNOHANG)
@@ -71,7 +71,8 @@ def _adopt_orphans(yes: bool) -> None:
         raise OSError(ctypes.get_errno(), "prctl")
 
 
-def _below_us() -> list[Process]:
+def below_us() -> list[Process]:
+    """Children, and theirs, as they are now."""
     everybody = [found for entry in Path("/proc").iterdir() if entry.name.isdecimal() and (found := _read(entry))]
     below: list[Process] = []
     parents = {os.getpid()}

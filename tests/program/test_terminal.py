@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program.descendants import Descendants, watching_descendants
+from tests.program.descendants import Descendants, below_us, watching_descendants
 from tests.program.terminal import Terminal
 from tests.program.test_demo import pkcs11_tool
 
@@ -50,6 +50,13 @@ def demo(directory: Path, descendants: Descendants) -> Iterator[Demo]:
     assert descendants.are_gone()
 
 
+def core_limits(module: str) -> set[str]:
+    """Soft and hard limits of the cores of those processes below us that run `module`."""
+    limits = [Path(f"/proc/{each.pid}/limits").read_text() for each in below_us() if module in each.command]
+    lines = [line for told in limits for line in told.splitlines() if line.startswith("Max core file size")]
+    return {" ".join(line.split()[4:6]) for line in lines}
+
+
 def test_a_whole_visit_by_keystrokes(demo: Demo, directory: Path) -> None:
     terminal = demo()
     terminal.wait_for("はじめる", "123456")
@@ -58,6 +65,8 @@ def test_a_whole_visit_by_keystrokes(demo: Demo, directory: Path) -> None:
     assert "123456" not in terminal.text()
     terminal.press("123456\r")
     terminal.wait_for("電子証明書更新通知", "今すぐ更新する", "後で更新する")
+    for module in ("kiosk.terminal", "kiosk.tokens.worker"):
+        assert core_limits(module) == {"0 0"}, "none of those that know a PIN leaves a core"
     terminal.press("1")
     terminal.wait_for("電子証明書更新開始", "専用USBに保存する")
     terminal.press("3")

@@ -15,6 +15,8 @@ from textual import events
 
 from kiosk.app import Branch, KioskApp
 from kiosk.demo_bank import Customer, DemoBank
+from kiosk.desk import CodeQuestion, Desk
+from kiosk.one_time_code import make
 from kiosk.pin import Pin
 from kiosk.reception import FrontDesk
 from kiosk.services import open_services
@@ -24,7 +26,8 @@ from screens.frame import Question
 from screens.standby import StandbyScreen
 from tests.bank import Bank, open_bank
 from tests.heap import Heap
-from tests.screens.stage import screen_text, until
+from tests.screens.samples import fixed_clock
+from tests.screens.stage import BRANCH, OneQuestion, screen_text, until
 
 ID = "QZVX5550199"
 NAME = f"{ID} 髙﨑𠮷野"
@@ -154,3 +157,27 @@ async def new_pin_and_serial(bank: Bank) -> int:
         await token.change_pin(Pin(bytearray(DEMO_PIN, "ascii")), Pin(bytearray(PIN, "ascii")))
         credentials = (await token.inventory()).credentials
         return next(each.certificate.serial_number for each in credentials if each.holder.id == ID)
+
+
+CODE = make(lambda size: bytes(range(size))).secret.decode()
+
+
+async def test_nothing_of_a_one_time_code_is_in_the_heap_of_the_next() -> None:
+    """It is shown while it is typed, so that what drew it has to forget it too."""
+
+    async def ask(desk: Desk) -> None:
+        code = await desk.ask_code(CodeQuestion(ID))
+        assert code is not None
+
+    reception = OneQuestion(ask)
+    app = KioskApp(reception, BRANCH, fixed_clock, settle_seconds=0.0)
+    async with app.run_test(size=(160, 45)):
+        counter = Counter(app, Heap(CODE, CODE[4:8], " ".join(CODE[4:8])))
+        await counter.at("EnrolCodeScreen")
+        for digit in CODE:
+            app.post_message(events.Key(digit, digit))
+        await until(lambda: " ".join(CODE[4:8]) in screen_text(app) or CODE[4:8] in screen_text(app))
+        assert counter.heap.finds(), "the search finds what stands on a screen"
+        await counter.at("EnrolCodeScreen", "enter")
+        await reception.ended()
+        await nothing_of(counter.heap)
