@@ -15,6 +15,8 @@ _GAP = 2
 _NARROW = 60
 """Cells of a bar below which the gaps between buttons are smaller."""
 _WIDEST = 46
+_LEAST = 16
+"""Cells of a button that anybody can hit."""
 
 
 class Choices(Widget):
@@ -72,7 +74,7 @@ class Choices(Widget):
 
     def _widths(self, row: Sequence[Choice], share: int, width: int) -> list[int]:
         """The same for all; more for the one whose words would be broken, where the others can do with less."""
-        whole = [each.whole_width() for each in row]
+        whole = [max(each.whole_width(), _LEAST) for each in row]
         spare = width - self._gap() * (len(row) - 1) - sum(whole)
         if max(whole) <= share or spare < 0:
             return [share] * len(row)
