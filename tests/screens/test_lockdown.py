@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Awaitable, Callable
 from itertools import product
 
 import pytest
@@ -14,8 +15,8 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
-from kiosk.desk import RenewalNotice
-from tests.screens.samples import NOW, credential
+from kiosk.desk import CodeQuestion, Completion, Desk, Destination, RenewalNotice, RetirementQuestion
+from tests.screens.samples import NOW, certificate, credential
 from tests.screens.stage import asking, kiosk, screen_text
 
 NOTICE = RenewalNotice(credential(), 20, NOW)
@@ -73,6 +74,30 @@ async def test_every_key_and_chord_does_nothing() -> None:
         assert screen_text(app) == before
         assert (app.theme, app._lobby.texts.language, app.focused) == (theme, language, focused)
         assert not app.clipboard
+
+
+MORE: dict[str, Callable[[Desk], Awaitable[object]]] = {
+    "code": lambda desk: desk.ask_code(CodeQuestion("TKYM1408054")),
+    "retirement": lambda desk: desk.confirm_retirement(RetirementQuestion(certificate(), 600)),
+    "saved to the PC": lambda desk: desk.show_completion(Completion(Destination.PC, certificate(), certificate())),
+}
+
+
+@pytest.mark.parametrize("name", MORE)
+async def test_every_other_key_does_nothing_on_screens_of_the_pc_and_of_an_enrolment(name: str) -> None:
+    async with asking(MORE[name]) as (pilot, reception):
+        app = kiosk(pilot.app)
+        before, stack = screen_text(app), list(app.screen_stack)
+        for number, (key, sign) in enumerate(every_key()):
+            if key not in string.digits:
+                app.post_message(events.Key(key, sign))
+            if number % 100 == 0:
+                await pilot.pause()
+        await pilot.pause()
+        assert app.is_running
+        assert reception.answers == []
+        assert list(app.screen_stack) == stack
+        assert screen_text(app) == before
 
 
 def every_action() -> list[str]:
