@@ -18,11 +18,8 @@ from kiosk.desk import (
     Completion,
     Desk,
     Destination,
-    DestinationQuestion,
     Errand,
     HeldId,
-    Help,
-    HelpPage,
     IdQuestion,
     ImportAnnouncement,
     MainMenu,
@@ -34,8 +31,8 @@ from kiosk.desk import (
     SavingStep,
     WebAccessQuestion,
 )
-from kiosk.destinations import Destinations, open_destinations
-from kiosk.enrolment_dialogue import EnrolmentDialogue
+from kiosk.destinations import Destinations, choose_destination, open_destinations
+from kiosk.enrolment_dialogue import WEB_ACCESS_QUESTIONS, EnrolmentDialogue
 from kiosk.errors import Changed, Code, KioskError, Problem
 from kiosk.idle import IdleLimit
 from kiosk.journal import Event, VisitRecord
@@ -47,9 +44,6 @@ from kiosk.services import Services
 from kiosk.settings import Policy
 from kiosk.tokens.inventory import Inventory
 from kiosk.tokens.token import Token
-
-WEB_ACCESS_QUESTIONS = 2
-"""The manual: 「本画面は、2 度表示されますので、それぞれ はい をクリックします。」"""
 
 _PC_STEPS = tuple(step for step in SavingStep if step is not SavingStep.RETIRE)
 
@@ -245,7 +239,7 @@ class Conversation:
 
     async def _agreed_destination(self, credential: Credential, destinations: Destinations) -> Destination | None:
         """Every question before the request; each can be left without a trace."""
-        destination = await self._destination(destinations)
+        destination = await choose_destination(self.desk, destinations.off, self.services)
         if destination is None:
             return None
         for number in range(1, WEB_ACCESS_QUESTIONS + 1):
@@ -256,13 +250,6 @@ class Conversation:
         if destination is Destination.USB and not await self.desk.announce_key_export():
             return None
         return destination
-
-    async def _destination(self, destinations: Destinations) -> Destination | None:
-        while True:
-            chosen = await self.desk.choose_destination(DestinationQuestion(dict(destinations.off)))
-            if not isinstance(chosen, Help):
-                return chosen
-            await self.desk.show_help(HelpPage(self.services.help_page))
 
     async def _save(self, renewal: Renewal, destination: Destination) -> Completion:
         """From here on there is only forward: no cancel, no idle limit."""

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from kiosk.credentials import Credential
-from kiosk.desk import Destination, OffReason
+from kiosk.desk import Desk, Destination, DestinationQuestion, Help, HelpPage, OffReason
 from kiosk.journal import Event, VisitRecord
 from kiosk.problems import as_problems
 from kiosk.services import Services
@@ -22,6 +22,17 @@ class Destinations:
 
     stores: Mapping[Destination, Token]
     off: Mapping[Destination, OffReason]
+
+
+async def choose_destination(
+    desk: Desk, off: Mapping[Destination, OffReason], services: Services
+) -> Destination | None:
+    """Ask where to save, and show the help page as often as it is wanted; None where the customer turns back."""
+    while True:
+        chosen = await desk.choose_destination(DestinationQuestion(dict(off)))
+        if not isinstance(chosen, Help):
+            return chosen
+        await desk.show_help(HelpPage(services.help_page))
 
 
 @asynccontextmanager

@@ -12,18 +12,16 @@ from kiosk.desk import (
     Completion,
     Desk,
     Destination,
-    DestinationQuestion,
     EnrolmentIdQuestion,
     Errand,
     HeldId,
-    Help,
-    HelpPage,
     ImportAnnouncement,
     OffReason,
     SavingStep,
     TypedIdQuestion,
     WebAccessQuestion,
 )
+from kiosk.destinations import choose_destination
 from kiosk.enrolment import Enrolment, Standing
 from kiosk.errors import Code, KioskError
 from kiosk.idle import IdleLimit
@@ -33,7 +31,8 @@ from kiosk.problems import as_problems
 from kiosk.services import Services
 from kiosk.tokens.token import Token
 
-_WEB_ACCESS_QUESTIONS = 2
+WEB_ACCESS_QUESTIONS = 2
+"""The manual: 「本画面は、2 度表示されますので、それぞれ はい をクリックします。」"""
 
 
 class Visit(Standing, Protocol):
@@ -147,21 +146,14 @@ class EnrolmentDialogue:
 
     async def _agrees(self, authority: str) -> bool:
         """Every question before the request; each can be left without a trace."""
-        if await self._destination() is not Destination.USB:
+        off = {Destination.PC: OffReason.NOT_OFFERED}
+        if await choose_destination(self.desk, off, self.services) is not Destination.USB:
             return False
-        for number in range(1, _WEB_ACCESS_QUESTIONS + 1):
-            question = WebAccessQuestion(number, _WEB_ACCESS_QUESTIONS, authority, errand=Errand.ENROLMENT)
+        for number in range(1, WEB_ACCESS_QUESTIONS + 1):
+            question = WebAccessQuestion(number, WEB_ACCESS_QUESTIONS, authority, errand=Errand.ENROLMENT)
             if not await self.desk.confirm_web_access(question):
                 return False
         return await self.desk.announce_key_export()
-
-    async def _destination(self) -> Destination | None:
-        offers = DestinationQuestion(off={Destination.PC: OffReason.NOT_OFFERED})
-        while True:
-            chosen = await self.desk.choose_destination(offers)
-            if not isinstance(chosen, Help):
-                return chosen
-            await self.desk.show_help(HelpPage(self.services.help_page))
 
     async def _save(self, enrolment: Enrolment) -> Completion:
         """From here on there is only forward: no cancel, no idle limit."""
