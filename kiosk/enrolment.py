@@ -190,7 +190,9 @@ class Enrolment:
         """
         with as_problems():
             inventory = await self.token.inventory()
-        new = next(each for each in inventory.credentials if each.certificate == self._new())
+        new = next((each for each in inventory.credentials if each.certificate == self._new()), None)
+        if new is None:
+            raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, "the new credential was not found again")
         return await self._finish(new, inventory)
 
     async def finish_confirmed(self, new: Credential) -> tuple[Certificate, ...] | None:
@@ -328,8 +330,7 @@ class Enrolment:
         """The ID's expired credentials that policy wants removed, the newest last."""
         if self.services.policy.expired_credential == "keep":
             return ()
-        now = self.services.clock()
-        return tuple(each for each in inventory.of_holder(self.holder_id) if each.certificate.not_after < now)
+        return inventory.expired(self.holder_id, self.services.clock())
 
     @property
     def _peer(self) -> Peer:

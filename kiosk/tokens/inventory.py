@@ -65,6 +65,15 @@ class Inventory:
         finished = [each for each in theirs if not self.is_unfinished_enrolment(each)]
         return tuple(sorted(finished, key=lambda each: (each.certificate.not_after, each.certificate.fingerprint)))
 
+    def expired(self, holder_id: str, now: datetime) -> tuple[Credential, ...]:
+        """The expired credentials of one ID, the newest last; none whose key has a certificate in date as well."""
+        in_use = {each.certificate.public_key_der for each in self.credentials if now <= each.certificate.not_after}
+        return tuple(
+            each
+            for each in self.of_holder(holder_id)
+            if each.certificate.not_after < now and each.certificate.public_key_der not in in_use
+        )
+
     def enrolment_key_id(self, holder_id: str) -> bytes:
         """The CKA_ID of the key with which 電子証明書取得 for an ID is begun here, or was begun and is to go on."""
         before = self.of_holder(holder_id)
