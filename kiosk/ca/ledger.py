@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import Connection, Engine, Row, bindparam, create_engine, event, func, insert, select
+from sqlalchemy import Connection, Engine, Row, String, bindparam, create_engine, event, func, insert, select
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -37,6 +37,16 @@ REVOKED_STATES = (CertificateState.REVOKED, CertificateState.SUPERSEDED)
 
 # Statements that every renewal needs are made once: making one costs as much as running it.
 _BY_FINGERPRINT = select(CERTIFICATES).where(CERTIFICATES.c.fingerprint == bindparam("wanted"))
+_RECORD = insert(CERTIFICATES).returning(CERTIFICATES.c.id)
+_CHANGE = (
+    CERTIFICATES.update()
+    .where(
+        CERTIFICATES.c.id == bindparam("number"),
+        CERTIFICATES.c.state == func.coalesce(bindparam("only_from", type_=String), CERTIFICATES.c.state),
+    )
+    .values(state=bindparam("to_state"), reason=bindparam("why"), changed_at=bindparam("now"))
+)
+_OUTDATE = CRLS.update().where(~CRLS.c.outdated).values(outdated=True)
 _WITH_KEY = select(CERTIFICATES.c.id).where(CERTIFICATES.c.key_hash == bindparam("wanted")).limit(1)
 _IN_DATE = (
     select(func.count())
@@ -206,7 +216,7 @@ def record(
         "changed_at": now,
         "der": certificate.der,
     }
-    number: int = connection.execute(insert(CERTIFICATES).values(row).returning(CERTIFICATES.c.id)).scalar_one()
+    number: int = connection.execute(_RECORD, row).scalar_one()
     return number
 
 
@@ -223,13 +233,10 @@ def change_state(
 
     `reason` is a CRLReason of RFC 5280 §5.3.1. Whatever is revoked outdates the CRL.
     """
-    wanted = CERTIFICATES.update().where(CERTIFICATES.c.id == number)
-    if only_from is not None:
-        wanted = wanted.where(CERTIFICATES.c.state == only_from)
-    values = {"state": state, "reason": reason, "changed_at": now}
-    changed = connection.execute(wanted.values(values)).rowcount == 1
+    values = {"number": number, "only_from": only_from, "to_state": state, "why": reason, "now": now}
+    changed = connection.execute(_CHANGE, values).rowcount == 1
     if changed and state in REVOKED_STATES:
-        connection.execute(CRLS.update().where(~CRLS.c.outdated).values(outdated=True))
+        connection.execute(_OUTDATE)
     return changed
 
 

@@ -18,6 +18,7 @@ PENDING = (PromiseState.WAITING, PromiseState.ISSUED)
 
 # Made once, as in `kiosk.ca.ledger`.
 _BY_NUMBER = select(PROMISES).where(PROMISES.c.id == bindparam("wanted"))
+_ENTER = insert(PROMISES).returning(PROMISES.c.id)
 _BY_KEY = select(PROMISES).where(PROMISES.c.key_hash == bindparam("wanted"))
 _OF_CERTIFICATE = (
     select(PROMISES)
@@ -159,7 +160,7 @@ def enter(
         "made_at": now,
         "changed_at": now,
     }
-    number: int = connection.execute(insert(PROMISES).values(row).returning(PROMISES.c.id)).scalar_one()
+    number: int = connection.execute(_ENTER, row).scalar_one()
     return number
 
 

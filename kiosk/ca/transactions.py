@@ -15,6 +15,13 @@ from kiosk.cmp.vocabulary import PKCS10_REQUEST_ID, BodyType, FailInfo
 
 # Made once, as in `kiosk.ca.ledger`.
 _BY_ID = select(TRANSACTIONS).where(TRANSACTIONS.c.id == bindparam("wanted"))
+_ENTER = insert(TRANSACTIONS)
+_GO_ON = (
+    TRANSACTIONS.update()
+    .where(TRANSACTIONS.c.id == bindparam("wanted"))
+    .values(nonce=bindparam("last_nonce"), certificate=bindparam("issued"))
+)
+_CLOSE = TRANSACTIONS.update().where(TRANSACTIONS.c.id == bindparam("wanted")).values(closed=True)
 _ENDED = select(ENDED_TRANSACTIONS.c.id).where(ENDED_TRANSACTIONS.c.id == bindparam("wanted"))
 
 
@@ -71,13 +78,12 @@ def enter(connection: Connection, transaction: Transaction, now: datetime) -> No
         "closed": transaction.closed,
         "opened_at": now,
     }
-    connection.execute(insert(TRANSACTIONS).values(row))
+    connection.execute(_ENTER, row)
 
 
 def go_on(connection: Connection, transaction_id: bytes, nonce: bytes, certificate: int | None) -> None:
     """An answer went out that another message may follow, with this certificate, if any."""
-    change = TRANSACTIONS.update().where(TRANSACTIONS.c.id == transaction_id)
-    connection.execute(change.values(nonce=nonce, certificate=certificate))
+    connection.execute(_GO_ON, {"wanted": transaction_id, "last_nonce": nonce, "issued": certificate})
 
 
 def remember_ended(connection: Connection, transaction_id: bytes, now: datetime) -> None:
@@ -114,7 +120,7 @@ def signer_of(connection: Connection, transaction_id: bytes) -> int | None:
 
 def close(connection: Connection, transaction_id: bytes) -> None:
     """No further message belongs to it."""
-    connection.execute(TRANSACTIONS.update().where(TRANSACTIONS.c.id == transaction_id).values(closed=True))
+    connection.execute(_CLOSE, {"wanted": transaction_id})
 
 
 def _read(row: Row[tuple[object, ...]]) -> Transaction:
