@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from sqlalchemy import Connection, Row, bindparam, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select
 
 from kiosk.ca.ledger import key_hash
 from kiosk.ca.schema import PROMISES, PromiseKind, PromiseState
@@ -183,6 +183,6 @@ def _of_certificate(connection: Connection, number: int, kind: PromiseKind) -> t
     return tuple(read_promise(row) for row in rows)
 
 
-def _select(connection: Connection, *conditions: object) -> tuple[Promise, ...]:
-    wanted = select(PROMISES).where(*conditions).order_by(PROMISES.c.id)  # type: ignore[arg-type]
+def _select(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[Promise, ...]:
+    wanted = select(PROMISES).where(*conditions).order_by(PROMISES.c.id)
     return tuple(read_promise(row) for row in connection.execute(wanted))
