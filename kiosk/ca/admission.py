@@ -70,10 +70,11 @@ class Admitted:
 class Admission:
     """The gate of one ledger, under one policy."""
 
-    def __init__(self, book: Ledger, vault: Vault, policy: Policy, random: RandomBytes) -> None:
+    def __init__(self, book: Ledger, vault: Vault, policy: Policy, issuer_der: bytes, random: RandomBytes) -> None:
         self._book = book
         self._vault = vault
         self._policy = policy
+        self._issuer_der = issuer_der
         self._decoy = random(32)
 
     def admit(self, message: Message, now: datetime) -> Admitted:
@@ -120,7 +121,8 @@ class Admission:
             else:
                 number = transactions.signer_of(connection, transaction_id)
                 entry = None if number is None else ledger.get(connection, number)
-        if entry is None:
+        # What was issued elsewhere is in the ledger for notices and lists only.
+        if entry is None or entry.certificate.issuer_der != self._issuer_der:
             raise Refusal(FailInfo.SIGNER_NOT_TRUSTED, "the signer's certificate is not one of this CA")
         return entry
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection, delete, insert, select
 
 from kiosk.ca.authority import Authority
-from kiosk.ca.ledger import REVOKED_STATES
+from kiosk.ca.ledger import REVOKED_STATES, issuer_hash
 from kiosk.ca.policy import Policy
 from kiosk.ca.schema import CERTIFICATES, CRLS
 
@@ -60,7 +60,11 @@ def _make(connection: Connection, authority: Authority, policy: Policy, number: 
         )
     )
     # An entry has to be on one list that was made after the certificate's end (RFC 5280 §3.3).
-    wanted = (CERTIFICATES.c.state.in_(REVOKED_STATES), CERTIFICATES.c.not_after >= now - policy.crl_life)
+    wanted = (
+        CERTIFICATES.c.issuer == issuer_hash(authority.issuing.subject_der),
+        CERTIFICATES.c.state.in_(REVOKED_STATES),
+        CERTIFICATES.c.not_after >= now - policy.crl_life,
+    )
     columns = (CERTIFICATES.c.serial, CERTIFICATES.c.reason, CERTIFICATES.c.changed_at)
     for serial, reason, revoked_at in connection.execute(select(*columns).where(*wanted).order_by(CERTIFICATES.c.id)):
         builder = builder.add_revoked_certificate(_entry(int(serial, 16), reason, revoked_at))

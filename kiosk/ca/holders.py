@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, insert, select
 
 from kiosk.ca.policy import Policy
 from kiosk.ca.schema import HOLDERS
@@ -18,6 +18,7 @@ from kiosk.cmp.errors import MalformedMessage
 from kiosk.credentials import HolderKind
 
 LONGEST_ID = 32
+DEFAULT_LANGUAGE = "ja"
 _ID = re.compile(rf"[!-~]{{1,{LONGEST_ID}}}")
 _LONGEST_COMMON_NAME = 64
 """Characters (ub-common-name, RFC 5280 appendix A.1)."""
@@ -34,6 +35,11 @@ class Holder:
     id: str
     kind: HolderKind
     subject_der: bytes
+    name: str | None = None
+    """What stands in the subject after the ID."""
+    email: str | None = None
+    language: str = DEFAULT_LANGUAGE
+    """Of the mails to them: a CLDR code."""
 
     @property
     def subject(self) -> x509.Name:
@@ -72,7 +78,16 @@ def manual_subject(
     return x509.Name([*above, *below, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def add(connection: Connection, holder: str, kind: HolderKind, subject: x509.Name) -> None:
+def add(
+    connection: Connection,
+    holder: str,
+    kind: HolderKind,
+    subject: x509.Name,
+    *,
+    name: str | None = None,
+    email: str | None = None,
+    language: str = DEFAULT_LANGUAGE,
+) -> None:
     """Enter a new holder.
 
     Raises:
@@ -80,7 +95,14 @@ def add(connection: Connection, holder: str, kind: HolderKind, subject: x509.Nam
     """
     if find(connection, holder) is not None:
         raise HolderRefused(f"{holder} is in the ledger already")
-    row = {"id": holder, "kind": kind.value, "subject": subject.public_bytes()}
+    row = {
+        "id": holder,
+        "kind": kind.value,
+        "subject": subject.public_bytes(),
+        "name": name,
+        "email": email,
+        "language": language,
+    }
     connection.execute(insert(HOLDERS).values(row))
 
 
@@ -93,7 +115,7 @@ def ensure(connection: Connection, holder: str, kind: HolderKind, subject: x509.
 def find(connection: Connection, holder: str) -> Holder | None:
     """The holder with this ID."""
     row = connection.execute(select(HOLDERS).where(HOLDERS.c.id == holder)).one_or_none()
-    return None if row is None else Holder(row.id, HolderKind(row.kind), row.subject)
+    return None if row is None else _holder(row)
 
 
 def get(connection: Connection, holder: str) -> Holder:
@@ -107,4 +129,8 @@ def get(connection: Connection, holder: str) -> Holder:
 def everybody(connection: Connection) -> Sequence[Holder]:
     """All of them, by ID."""
     rows = connection.execute(select(HOLDERS).order_by(HOLDERS.c.id))
-    return [Holder(row.id, HolderKind(row.kind), row.subject) for row in rows]
+    return [_holder(row) for row in rows]
+
+
+def _holder(row: Row[tuple[object, ...]]) -> Holder:
+    return Holder(row.id, HolderKind(row.kind), row.subject, row.name, row.email, row.language)

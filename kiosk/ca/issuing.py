@@ -36,6 +36,7 @@ class Issuing:
 
     def __init__(self, authority: Authority, book: Ledger, policy: Policy) -> None:
         self._authority = authority
+        self._issuer_hash = ledger.issuer_hash(authority.issuing.subject_der)
         self._book = book
         self._policy = policy
         self._forgotten_at: datetime | None = None
@@ -171,11 +172,14 @@ class Issuing:
         def check(known: Sequence[Promise], mine: Promise | None) -> None:
             request.check(known, mine, self._policy, now, closes=closes)
 
-        issue = self._issuer(request.asker, key, now)
+        issue = self._issuer(connection, request.asker, key, now)
         return succession.grant(connection, request.asker, key, check, issue, self._policy, now)
 
-    def _issuer(self, asker: Asker, key: PublicKey, now: datetime) -> Callable[[], Certificate]:
+    def _issuer(self, connection: Connection, asker: Asker, key: PublicKey, now: datetime) -> Callable[[], Certificate]:
         def issue() -> Certificate:
+            issued = ledger.count_in_date(connection, self._issuer_hash, asker.holder, now)
+            if issued >= self._policy.most_certificates:
+                raise Refusal(FailInfo.BAD_REQUEST, "too many certificates have been issued to this holder")
             if now > self._authority.issuing.not_after:
                 raise Refusal(FailInfo.SYSTEM_UNAVAIL, "the CA's own certificate has expired")
             certificate = self._authority.issue_for_a_year(asker.subject, key, now, self._policy.back_dating)

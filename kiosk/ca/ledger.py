@@ -27,7 +27,7 @@ from kiosk.cmp.requests import public_key_der
 
 _BUSY_SECONDS = 10
 _READS_ONLY = "kiosk_reads_only"
-_VERSION = 2
+_VERSION = 3
 """Of the tables; a ledger of another one is not touched."""
 
 
@@ -51,7 +51,11 @@ _WITH_KEY = select(CERTIFICATES.c.id).where(CERTIFICATES.c.key_hash == bindparam
 _IN_DATE = (
     select(func.count())
     .select_from(CERTIFICATES)
-    .where(CERTIFICATES.c.holder == bindparam("wanted"), CERTIFICATES.c.not_after >= bindparam("now"))
+    .where(
+        CERTIFICATES.c.holder == bindparam("wanted"),
+        CERTIFICATES.c.issuer == bindparam("by"),
+        CERTIFICATES.c.not_after >= bindparam("now"),
+    )
 )
 _BY_NUMBER = select(CERTIFICATES).where(CERTIFICATES.c.id == bindparam("wanted"))
 
@@ -167,6 +171,11 @@ def key_hash(key: PublicKey) -> bytes:
     return hashlib.sha256(public_key_der(key)).digest()
 
 
+def issuer_hash(name_der: bytes) -> bytes:
+    """By which the ledger knows an issuer: SHA-256 over the DER of its name."""
+    return hashlib.sha256(name_der).digest()
+
+
 def find(connection: Connection, fingerprint: bytes) -> Entry | None:
     """The certificate with this SHA-256."""
     row = connection.execute(_BY_FINGERPRINT, {"wanted": fingerprint}).one_or_none()
@@ -178,15 +187,16 @@ def is_certified(connection: Connection, wanted: bytes) -> bool:
     return connection.execute(_WITH_KEY, {"wanted": wanted}).first() is not None
 
 
-def count_in_date(connection: Connection, holder: str, now: datetime) -> int:
-    """How many certificates this holder was issued that have not ended, whatever became of them."""
-    number: int = connection.execute(_IN_DATE, {"wanted": holder, "now": now}).scalar_one()
+def count_in_date(connection: Connection, issuer: bytes, holder: str, now: datetime) -> int:
+    """How many certificates of `issuer` this holder was issued that have not ended, whatever became of them."""
+    number: int = connection.execute(_IN_DATE, {"wanted": holder, "by": issuer, "now": now}).scalar_one()
     return number
 
 
-def find_serial(connection: Connection, serial: str) -> Entry | None:
-    """The certificate with this serial number, written as `Certificate.serial` has it."""
-    row = connection.execute(select(CERTIFICATES).where(CERTIFICATES.c.serial == serial)).one_or_none()
+def find_serial(connection: Connection, issuer: bytes, serial: str) -> Entry | None:
+    """The certificate of `issuer` with this serial number, written as `Certificate.serial` has it."""
+    wanted = (CERTIFICATES.c.issuer == issuer, CERTIFICATES.c.serial == serial)
+    row = connection.execute(select(CERTIFICATES).where(*wanted)).one_or_none()
     return None if row is None else _entry(row)
 
 
@@ -206,6 +216,7 @@ def record(
 ) -> int:
     """Enter a new certificate of a known holder; answers with its number."""
     row = {
+        "issuer": issuer_hash(certificate.issuer_der),
         "serial": certificate.serial,
         "fingerprint": certificate.fingerprint,
         "key_hash": key_hash(certificate.public_key),

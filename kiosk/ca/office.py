@@ -82,7 +82,7 @@ def add_holder(holder_id: str, kind: str, name: str | None, directory: Path) -> 
         known_kind = HolderKind(kind)
         subject = holders.manual_subject(office.authority.issuing, office.policy, holder_id, known_kind, name)
         with office.book.begin() as connection:
-            holders.add(connection, holder_id, known_kind, subject)
+            holders.add(connection, holder_id, known_kind, subject, name=name)
     click.echo(_name(subject))
 
 
@@ -154,7 +154,9 @@ def refuse(numbers: Sequence[int], directory: Path) -> None:
 def revoke(serial: str, reason: str, directory: Path) -> None:
     """Revoke the certificate with this serial number, in hexadecimal, for good."""
     with opened(directory) as office, office.book.begin() as connection:
-        entry = ledger.find_serial(connection, _plain_serial(serial))
+        entry = ledger.find_serial(
+            connection, ledger.issuer_hash(office.authority.issuing.subject_der), _plain_serial(serial)
+        )
         if entry is None:
             raise click.ClickException("there is no certificate with this serial number")
         if not revoking.put_on_crl(connection, entry, reason, office.now):

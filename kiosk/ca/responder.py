@@ -52,7 +52,7 @@ class Responder:
         self._ledger = ledger
         self._issuing_der = authority.issuing.der
         vault = Vault.of(authority.directory, random)
-        self._admission = Admission(ledger, vault, self.policy, random)
+        self._admission = Admission(ledger, vault, self.policy, authority.issuing.subject_der, random)
         self._issuing = Issuing(authority, ledger, self.policy)
         self._revoking = Revoking(authority, ledger)
         self._support = Support(authority, ledger, self.policy)

@@ -69,7 +69,9 @@ class Revoking:
         _reason(request)
         entry = None
         if request.issuer_der == self._authority.issuing.subject_der:
-            entry = ledger.find_serial(connection, ledger.serial_text(request.serial_number))
+            entry = ledger.find_serial(
+                connection, ledger.issuer_hash(request.issuer_der), ledger.serial_text(request.serial_number)
+            )
         # Whether somebody else has it is not told.
         if entry is None or entry.holder != signer.holder:
             raise Refusal(FailInfo.BAD_CERT_ID, "the signer's holder has no such certificate")

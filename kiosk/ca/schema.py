@@ -19,6 +19,7 @@ from sqlalchemy import (
     String,
     Table,
     TypeDecorator,
+    UniqueConstraint,
     text,
 )
 
@@ -69,6 +70,32 @@ class CodeState(StrEnum):
     """By a newer code of the same holder."""
 
 
+class Act(StrEnum):
+    """What the audit tells of."""
+
+    HOLDER_ADDED = "holder added"
+    HOLDER_CHANGED = "holder changed"
+    CODE_MADE = "code made"
+    CODE_REPLACED = "code replaced"
+    ASKED = "asked"
+    """A request waits for a teller."""
+    APPROVED = "approved"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    """A request that waited for a teller comes to nothing: replaced, or not decided in time."""
+    ISSUED = "issued"
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+    """By its client, which does not take the certificate."""
+    GIVEN_UP = "given up"
+    """A certificate that waited for its confirmation is revoked: replaced, or not confirmed in time."""
+    SUPERSEDED = "superseded"
+    REVOKED = "revoked"
+    CERTIFICATE_IMPORTED = "certificate imported"
+    CRL_MADE = "crl made"
+    EXPORTED = "exported"
+
+
 class Moment(TypeDecorator[datetime]):
     """An aware time, kept in UTC also by databases that know no zones."""
 
@@ -99,14 +126,21 @@ HOLDERS = Table(
     Column("id", String(64), primary_key=True),
     Column("kind", String(16), nullable=False),
     Column("subject", LargeBinary, nullable=False),
+    Column("name", String(64)),
+    Column("email", String(254)),
+    Column("language", String(16), nullable=False, server_default="ja"),
 )
-"""Whose certificates they are; `kind` is `administrator` or `user`, `subject` the DER of what they are issued for."""
+"""Whose certificates they are; `kind` is `administrator` or `user`, `subject` the DER of what they are issued for.
+
+`name` stands in it after the ID; `language` is the CLDR code of the texts in which mails to `email` are written.
+"""
 
 CERTIFICATES = Table(
     "certificates",
     METADATA,
     Column("id", Integer, primary_key=True),
-    Column("serial", String(40), nullable=False, unique=True),
+    Column("issuer", LargeBinary(32), nullable=False),
+    Column("serial", String(40), nullable=False),
     Column("fingerprint", LargeBinary(32), nullable=False, unique=True),
     Column("key_hash", LargeBinary(32), nullable=False, index=True),
     Column("holder", ForeignKey("holders.id"), nullable=False, index=True),
@@ -116,9 +150,13 @@ CERTIFICATES = Table(
     Column("made_at", Moment, nullable=False),
     Column("changed_at", Moment, nullable=False),
     Column("der", LargeBinary, nullable=False),
+    UniqueConstraint("issuer", "serial", name="one_serial_an_issuer"),
     _one_of("state", CertificateState),
 )
-"""Every certificate this CA has issued; `reason` is a CRLReason of RFC 5280 §5.3.1."""
+"""Every certificate this CA has issued, and those of its holders that were issued elsewhere.
+
+`issuer` is SHA-256 over the DER of the issuer's name; `reason` is a CRLReason of RFC 5280 §5.3.1.
+"""
 
 Index("revoked_since", CERTIFICATES.c.state, CERTIFICATES.c.not_after)
 
@@ -227,3 +265,19 @@ CRLS = Table(
     Column("der", LargeBinary, nullable=False),
 )
 """The CRLs made; the newest is given out until it is outdated by a revocation, or by half its time."""
+
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("act", String(32), nullable=False),
+    Column("holder", String(64)),
+    Column("serial", String(40)),
+    Column("detail", String(256)),
+)
+"""Who did what, and when: entered in the transaction of the act, and never changed.
+
+`act` is an `Act`. Neither it nor `holder` is checked against anything, so that what was written stays whatever comes.
+"""

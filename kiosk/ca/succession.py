@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from kiosk.ca import codes, promises
-from kiosk.ca.ledger import REVOKED_STATES, change_state, count_in_date, get, is_certified, key_hash, record
+from kiosk.ca.ledger import REVOKED_STATES, change_state, get, is_certified, key_hash, record
 from kiosk.ca.policy import Policy
 from kiosk.ca.promises import Asker, Promise
 from kiosk.ca.refusals import Refusal
@@ -76,8 +76,6 @@ def grant(
     if policy.needs_approval(asker.kind) and (mine is None or not mine.approved):
         _withdraw(connection, others, now)
         return Waits(_wait(connection, asker, key, mine, now + policy.approval_time, now))
-    if count_in_date(connection, asker.holder, now) >= policy.most_certificates:
-        raise Refusal(FailInfo.BAD_REQUEST, "too many certificates have been issued to this holder")
     certificate = issue()
     _withdraw(connection, others, now)
     return _issue(connection, asker, mine, certificate, _deadline(asker, policy, now), now)

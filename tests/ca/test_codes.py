@@ -437,7 +437,7 @@ async def test_a_try_is_counted_before_the_mac_is_computed(bank: Bank) -> None:
     message = read_message(await bank.write(bank.newcomer(), BodyType.GENM, QUESTION))
     cut = CutMessage(**{each.name: getattr(message, each.name) for each in fields(Message)})
     vault = Vault.of(bank.authority.directory, bank.authority.random)
-    admission = Admission(bank.book, vault, bank.policy, bank.authority.random)
+    admission = Admission(bank.book, vault, bank.policy, bank.authority.issuing.subject_der, bank.authority.random)
     with pytest.raises(PowerCut):
         admission.admit(cut, bank.now)
     assert failures(bank) == [1]
@@ -548,7 +548,8 @@ async def test_a_code_replaced_while_its_message_is_read_gets_nothing(bank: Bank
     code = bank.newcomer()
     message = read_message(await bank.write(code, IR, await write_request(new_key())))
     vault = Vault.of(bank.authority.directory, bank.authority.random)
-    admitted = Admission(bank.book, vault, bank.policy, bank.authority.random).admit(message, bank.now)
+    admission = Admission(bank.book, vault, bank.policy, bank.authority.issuing.subject_der, bank.authority.random)
+    admitted = admission.admit(message, bank.now)
     bank.code("TKYM1408054")
     reply = Issuing(bank.authority, bank.book, bank.policy).ask(admitted, IR, b"n" * 16, bank.now)
     (response,) = read_responses(reply.body).responses
