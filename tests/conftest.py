@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.bank import Bank, open_bank
+from tests.postgres import Postgres, running_postgres
 
 
 def pytest_collection_finish() -> None:
@@ -28,3 +29,10 @@ async def bank(tmp_path: Path) -> AsyncIterator[Bank]:
     """A bank whose customer has 20 days left and a P-256 key."""
     async with open_bank(tmp_path / "bank") as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all tests of this process; each takes databases of its own."""
+    with running_postgres() as server:
+        yield server
