@@ -11,7 +11,7 @@ from kiosk.errors import Changed, Problem
 from kiosk.text_keys import TextKey
 from screens.frame import Question
 from screens.lobby import Lobby
-from screens.widgets.blocks import Banner, Beside, Big, Block, Centred, Gap, Heading, Prose, Together
+from screens.widgets.blocks import Banner, Beside, Big, Block, Centred, Facts, Gap, Heading, Prose, Together
 from screens.widgets.choice import Choice
 from screens.widgets.looks import Look
 
@@ -52,15 +52,25 @@ class ProblemScreen(Question[ProblemAnswer]):
                 Gap(),
                 Prose(texts(_CHANGED[problem.changed])),
                 Gap(),
-                Prose(texts("problem-screen.now"), Look.KICKER),
-                Prose(texts.of_problem(problem, "customer")),
+                Together(
+                    [
+                        Prose(texts("problem-screen.now"), Look.KICKER),
+                        Prose(texts.of_problem(problem, "customer")),
+                    ]
+                ),
             ]
         )
-        code = Together([Prose(texts("problem-screen.code"), Look.QUIET), Big(problem.code)])
+        label = texts("problem-screen.code")
+        code = Beside(
+            Together([Prose(label, Look.QUIET), Big(problem.code)]),
+            happened,
+            left_width=20,
+            above=Facts([(label, problem.code)]),
+        )
         if self._called:
             coming = Together([Banner(texts("call.coming")), Centred(texts("call.wait"))])
-            return [coming, Gap(), Beside(code, happened, left_width=20)]
-        return [Heading(texts("problem-screen.heading")), Gap(), Beside(code, happened, left_width=20)]
+            return [coming, Gap(), code]
+        return [Heading(texts("problem-screen.heading")), Gap(), code]
 
     def choices(self) -> Sequence[Choice]:
         """「OK」, 電子証明書取得 where that is the way on, and 係員を呼ぶ once."""

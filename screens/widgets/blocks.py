@@ -167,6 +167,8 @@ class Beside:
     gap: int = 4
     needs: int = 36
     """Cells the right one needs to stand beside."""
+    above: Block | None = None
+    """What takes the place of the left one above the right one, where rows are dear."""
 
     def rows(self, width: int) -> list[Content]:
         """The rows of both."""
@@ -184,7 +186,9 @@ class Beside:
 
     def parts(self, width: int) -> Sequence[Block]:
         """What it is made of where the two do not fit beside each other."""
-        return () if width - self.left_width - self.gap >= self.needs else (self.left, Gap(), self.right)
+        if width - self.left_width - self.gap >= self.needs:
+            return ()
+        return (self.above or self.left, Gap(), self.right)
 
 
 @dataclass(frozen=True, slots=True)
