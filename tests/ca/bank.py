@@ -163,6 +163,9 @@ class Bank:
             rows = connection.execute(select(PROMISES).order_by(PROMISES.c.id)).all()
         return [(PromiseKind(row.kind), PromiseState(row.state)) for row in rows]
 
+    def hand_over(self) -> None:
+        """Whoever asks next asks another process of this CA, where there are several."""
+
     async def write(self, signer: Protector, kind: int, body: bytes, spoil: Spoil = as_it_is) -> bytes:
         header = Header(
             sender=None,
