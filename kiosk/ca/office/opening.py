@@ -1,0 +1,51 @@
+"""A CA's directory, opened for one command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from kiosk.ca.authority import Authority, AuthorityDamaged, load_authority
+from kiosk.ca.holders import HolderRefused
+from kiosk.ca.ledger import Ledger, LedgerDamaged
+from kiosk.ca.policy import Policy, PolicyError, load_policy
+from kiosk.ca.vault import VaultDamaged
+from kiosk.clock import system_clock
+
+FAULTS = (AuthorityDamaged, LedgerDamaged, PolicyError, VaultDamaged, HolderRefused, OSError)
+"""What a command tells in one line."""
+
+DIRECTORY = click.option(
+    "--directory", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where the CA lives."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """An authority, its rules and its ledger at one moment."""
+
+    authority: Authority
+    policy: Policy
+    book: Ledger
+    now: datetime
+
+
+@contextmanager
+def opened(directory: Path) -> Iterator[Office]:
+    """Open it, and tell what goes wrong in one line.
+
+    Raises:
+        ClickException: something is missing or damaged, or what was asked cannot be.
+    """
+    try:
+        authority = load_authority(directory.absolute())
+        policy = load_policy(authority.directory)
+        with Ledger.open_beside(authority.directory) as book:
+            yield Office(authority, policy, book, system_clock().astimezone(UTC))
+    except FAULTS as error:
+        raise click.ClickException(str(error)) from error

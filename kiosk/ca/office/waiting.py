@@ -1,0 +1,77 @@
+"""`kiosk ca approve` and `refuse`: a teller's word on what waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from sqlalchemy import Connection, select
+
+from kiosk.ca import ledger, promises, succession
+from kiosk.ca.office.opening import DIRECTORY, Office, opened
+from kiosk.ca.office.showing import JSON, Record, show
+from kiosk.ca.promises import Promise
+from kiosk.ca.schema import CODES
+
+_NUMBERS = click.argument("numbers", nargs=-1, type=int)
+
+
+@click.command()
+@click.option("--list", "only_list", is_flag=True, help="Only tell which requests wait.")
+@_NUMBERS
+@JSON
+@DIRECTORY
+def approve(only_list: bool, numbers: Sequence[int], as_json: bool, directory: Path) -> None:
+    """Approve requests that wait; NUMBERS are those that --list tells."""
+    with opened(directory) as office:
+        if only_list or not numbers:
+            with office.book.read() as connection:
+                waiting = [_waiting_record(connection, each) for each in promises.waiting(connection, office.now)]
+            show(waiting, as_json=as_json)
+            return
+        _decide(office, numbers, approve=True, as_json=as_json)
+
+
+@click.command()
+@_NUMBERS
+@JSON
+@DIRECTORY
+def refuse(numbers: Sequence[int], as_json: bool, directory: Path) -> None:
+    """Refuse requests that wait; NUMBERS are those that `kiosk ca approve --list` tells."""
+    if not numbers:
+        raise click.UsageError("which request?")
+    with opened(directory) as office:
+        _decide(office, numbers, approve=False, as_json=as_json)
+
+
+def _decide(office: Office, numbers: Sequence[int], *, approve: bool, as_json: bool) -> None:
+    with office.book.begin() as connection:
+        succession.lapse(connection, office.now)
+        in_vain = [each for each in numbers if not succession.decide(connection, each, approve=approve, now=office.now)]
+    decided = [each for each in numbers if each not in in_vain]
+    if as_json:
+        show([{"number": each, "approved": approve} for each in decided], as_json=True)
+    else:
+        for number in decided:
+            click.echo(f"{number} is {'approved' if approve else 'refused'}")
+    if in_vain:
+        raise click.ClickException(f"no such request waits: {', '.join(map(str, in_vain))}")
+
+
+def _waiting_record(connection: Connection, promise: Promise) -> Record:
+    return {
+        "number": promise.id,
+        "for": promise.kind.value,
+        "holder": _holder_of(connection, promise),
+        "key": promise.key_hash.hex()[:16],
+        "since": promise.made_at,
+        "until": promise.deadline,
+    }
+
+
+def _holder_of(connection: Connection, promise: Promise) -> str:
+    if promise.by_certificate is not None:
+        return ledger.get(connection, promise.by_certificate).holder
+    found: str = connection.execute(select(CODES.c.holder).where(CODES.c.id == promise.by_code)).scalar_one()
+    return found
