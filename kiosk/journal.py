@@ -1,24 +1,32 @@
 """The kiosk's append-only record of every visit and step.
 
 It holds serial numbers and IDs, never names and never secrets, and it is on the disk before the step it announces:
-what may have happened can always be told, what is not in it did not happen.
+what may have happened can always be told, what is not in it did not happen. Its lines are a chain (`kiosk.chain`),
+which goes on where the bank's policy has old ones removed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import secrets
 import sqlite3
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import astuple, dataclass
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
+from zoneinfo import ZoneInfo
 
-from kiosk.clock import Clock, system_clock
+from kiosk.chain import BEGINNING, link
+from kiosk.clock import JAPAN, Clock, system_clock
 from kiosk.errors import Code, KioskError
 
-_SCHEMA = """
+_TABLE = """
 CREATE TABLE IF NOT EXISTS journal (
     number INTEGER PRIMARY KEY,
     at TEXT NOT NULL,
@@ -28,16 +36,47 @@ CREATE TABLE IF NOT EXISTS journal (
     holder TEXT NOT NULL DEFAULT '',
     serial TEXT NOT NULL DEFAULT '',
     code TEXT NOT NULL DEFAULT '',
-    detail TEXT NOT NULL DEFAULT ''
-) STRICT;
+    detail TEXT NOT NULL DEFAULT '',
+    chain TEXT NOT NULL DEFAULT ''
+) STRICT
+"""
+
+_CHAIN_FOR_OLD_JOURNALS = "ALTER TABLE journal ADD COLUMN chain TEXT NOT NULL DEFAULT ''"
+
+_RULES = (
+    """
+CREATE TABLE IF NOT EXISTS removed (
+    through INTEGER PRIMARY KEY,
+    chain TEXT NOT NULL,
+    at TEXT NOT NULL
+) STRICT""",
+    """
 CREATE TRIGGER IF NOT EXISTS journal_is_not_rewritten BEFORE UPDATE ON journal
-BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END""",
+    """
 CREATE TRIGGER IF NOT EXISTS journal_is_not_replaced BEFORE INSERT ON journal
 WHEN EXISTS (SELECT 1 FROM journal WHERE number = NEW.number)
-BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS journal_is_not_erased BEFORE DELETE ON journal
-BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END""",
+    "DROP TRIGGER IF EXISTS journal_is_not_erased",
+    """
+CREATE TRIGGER IF NOT EXISTS journal_is_erased_by_policy_only BEFORE DELETE ON journal
+WHEN OLD.number > (SELECT coalesce(max(through), 0) FROM removed)
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END""",
+)
+
+FIELDS = "at, visit, event, token, holder, serial, code, detail"
+"""The columns of an entry, in the order in which the chain has them."""
+
+_NEWEST_BEFORE = """
+SELECT number, at, chain FROM journal
+WHERE number < coalesce(
+    (SELECT number FROM journal WHERE at >= ? ORDER BY number LIMIT 1), (SELECT max(number) FROM journal))
+ORDER BY number DESC LIMIT 1
 """
+
+_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_COMPANIONS = ("", "-wal", "-shm")
+"""The files of a database in WAL mode."""
 
 _BUSY_SECONDS = 5.0
 
@@ -86,6 +125,10 @@ class Event(StrEnum):
     VISIT_ENDED = "visit-ended"
     FORGOTTEN = "forgotten"
     FORGOTTEN_TAKEN_OUT = "forgotten-taken-out"
+    OLD_LINES_REMOVED = "old-lines-removed"
+    """By the bank's policy; `detail` says how many, and up to which."""
+    DAMAGED_SET_ASIDE = "damaged-set-aside"
+    """The journal there was could not be read; `detail` says what its file is called now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +156,21 @@ class Journal:
         """
         self._clock = clock
         self._turn = threading.Lock()
+        set_aside: Path | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path.touch(mode=0o600)
-            self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = FULL")
-            self._database.executescript(_SCHEMA)
+            with _alone_in(path.parent):
+                try:
+                    self._database = _opened(path)
+                except sqlite3.DatabaseError as error:
+                    if not is_damage(error):
+                        raise
+                    set_aside = _set_aside(path, clock())
+                    self._database = _opened(path)
         except (OSError, sqlite3.Error) as error:
             raise KioskError(Code.JOURNAL_NOT_WRITABLE, type(error).__name__) from error
+        if set_aside:
+            self.append("", Event.DAMAGED_SET_ASIDE, "", "", "", "", set_aside.name)
 
     def begin_visit(self, token: str) -> VisitRecord:
         """The record of a new visit with the token of this serial number."""
@@ -130,10 +179,32 @@ class Journal:
     def entries(self) -> list[Entry]:
         """Everything, oldest first."""
         with self._turn:
-            rows = self._database.execute(
-                "SELECT at, visit, event, token, holder, serial, code, detail FROM journal ORDER BY number"
-            ).fetchall()
+            rows = self._database.execute(f"SELECT {FIELDS} FROM journal ORDER BY number").fetchall()  # noqa: S608
         return [Entry(*row) for row in rows]
+
+    def remove_older_than(self, days: int, zone: ZoneInfo = JAPAN) -> int:
+        """Remove whole days that are more than `days` before today in the bank's zone; how many lines that were.
+
+        Only lines at the beginning go, and never the last one, so that the chain goes on: the link that the first of
+        those left was made with stays, in the same transaction. Where the journal is not in order of time (somebody has
+        set the clock), nothing goes that stands behind a line to be kept.
+
+        Raises:
+            KioskError: K-02, it cannot be written.
+        """
+        first_day = self._clock().astimezone(zone).date() - timedelta(days=days)
+        kept_from = _written(datetime.combine(first_day, time(), zone))
+        with self._writing():
+            found = self._database.execute(_NEWEST_BEFORE, (kept_from,)).fetchone()
+            if found is None:
+                return 0
+            through, last_at, chain = found
+            chain = chain or _chain_through(self._database, through)
+            self._database.execute("INSERT INTO removed VALUES (?, ?, ?)", (through, chain, _written(self._clock())))
+            count = self._database.execute("DELETE FROM journal WHERE number <= ?", (through,)).rowcount
+            detail = f"{count} lines through {through}, {last_at}"
+            self._insert("", Event.OLD_LINES_REMOVED, "", "", "", "", detail)
+        return count
 
     def close(self) -> None:
         """Close the file."""
@@ -152,16 +223,121 @@ class Journal:
         Raises:
             KioskError: K-02, it cannot be written.
         """
-        row = (self._clock().isoformat(timespec="milliseconds"), visit, event, token, holder, serial, code, detail)
+        with self._writing():
+            self._insert(visit, event, token, holder, serial, code, detail)
+
+    def _insert(self, visit: str, event: Event, token: str, holder: str, serial: str, code: str, detail: str) -> None:
+        entry = Entry(_written(self._clock()), visit, event, token, holder, serial, code, detail)
+        number, before = _last_link(self._database)
+        chain = link(before, number + 1, astuple(entry))
+        self._database.execute(
+            f"INSERT INTO journal (number, {FIELDS}, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            (number + 1, *astuple(entry), chain),
+        )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction that no other process writes beside; it is on the disk at the end of the block."""
         try:
-            with self._turn:
-                self._database.execute(
-                    "INSERT INTO journal (at, visit, event, token, holder, serial, code, detail)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    row,
-                )
+            with self._turn, _transaction(self._database):
+                yield
         except sqlite3.Error as error:
             raise KioskError(Code.JOURNAL_NOT_WRITABLE, type(error).__name__) from error
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether it says that the file is no whole database, rather than that it cannot be had now."""
+    return getattr(error, "sqlite_errorname", "").startswith(_DAMAGED)
+
+
+@contextmanager
+def _transaction(database: sqlite3.Connection) -> Iterator[None]:
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            database.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """No second process opens a journal meanwhile: it might set aside the new one in place of the damaged one."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    path.touch(mode=0o600)
+    database = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = FULL")
+        database.execute("PRAGMA secure_delete = ON")  # what policy has removed is not to be read from free pages
+        with closing(database.execute("PRAGMA quick_check(1)")) as check:
+            if check.fetchone() != ("ok",):
+                raise _damaged()
+        with _transaction(database):
+            database.execute(_TABLE)
+            if "chain" not in _columns(database):
+                database.execute(_CHAIN_FOR_OLD_JOURNALS)
+            for rule in _RULES:
+                database.execute(rule)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _damaged() -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError("quick_check")
+    error.sqlite_errorname = "SQLITE_CORRUPT"
+    return error
+
+
+def _columns(database: sqlite3.Connection) -> set[str]:
+    return {name for _, name, *_ in database.execute("PRAGMA table_info(journal)")}
+
+
+def _set_aside(path: Path, now: datetime) -> Path:
+    """Keep a damaged journal under another name, for whoever can still read something in it."""
+    aside = path.with_name(f"{path.name}.damaged-{now.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}")
+    for companion in _COMPANIONS:
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + companion).rename(aside.with_name(aside.name + companion))
+    return aside
+
+
+def _last_link(database: sqlite3.Connection) -> tuple[int, str]:
+    """Number and link of the last line; a journal from before the chain is linked up to here."""
+    found = database.execute("SELECT number, chain FROM journal ORDER BY number DESC LIMIT 1").fetchone()
+    if found is None:
+        return 0, BEGINNING
+    number, chain = found
+    return number, chain or _chain_through(database, number)
+
+
+def _chain_through(database: sqlite3.Connection, last: int) -> str:
+    """The link that line `last` of a journal from before the chain would have."""
+    removed = database.execute("SELECT through, chain FROM removed ORDER BY through DESC LIMIT 1").fetchone()
+    through, chain = removed or (0, BEGINNING)
+    for number, *fields in database.execute(
+        f"SELECT number, {FIELDS} FROM journal WHERE number > ? AND number <= ? ORDER BY number",  # noqa: S608
+        (through, last),
+    ):
+        chain = link(chain, number, fields)
+    return chain
+
+
+def _written(moment: datetime) -> str:
+    """As the journal has it: UTC, in milliseconds, so that text sorts as time does."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 class VisitRecord:

@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 _TRY_AGAIN_AFTER = 5.0
 """Seconds before a module that could not be used is tried again."""
+_OLD_LINES_EVERY = 3600.0
+"""Seconds between two looks whether lines of the journal have become too old."""
 
 
 class _OthersNow(Enum):
@@ -50,12 +52,20 @@ class FrontDesk:
 
     async def wait_for_customer(self, board: StandbyBoard) -> None:
         """Look for tokens until one is put in, or until somebody touches the screen where one always is."""
-        answering = asyncio.ensure_future(self._answer_calls(board))
+        beside = [asyncio.ensure_future(each) for each in (self._answer_calls(board), self._keep_journal_short())]
         try:
             await self._wait_for_token(board)
             self._errand = board.errand
         finally:
-            answering.cancel()
+            for each in beside:
+                each.cancel()
+
+    async def _keep_journal_short(self) -> None:
+        policy = self._services.policy
+        while True:
+            with suppress(KioskError):  # a journal that cannot be written is told with the next visit
+                await asyncio.to_thread(self._services.journal.remove_older_than, policy.journal_days, policy.time_zone)
+            await asyncio.sleep(_OLD_LINES_EVERY)
 
     async def _answer_calls(self, board: StandbyBoard) -> None:
         while True:

@@ -210,6 +210,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     holder_id: str = HOLDER_ID_PATTERN
     administrator: str = ADMINISTRATOR_PATTERN
     zone: str = "Asia/Tokyo"
+    journal_days: Annotated[int, Meta(ge=30, le=36_600)] = 3660
+    """So many whole days before today stay in the journal; older ones are removed while nobody is being served."""
 
     def __post_init__(self) -> None:
         """Refuse what would only fail in front of a customer."""

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from kiosk.chain import BEGINNING, link
 from kiosk.errors import Code, KioskError
 from kiosk.journal import Event, Journal
 
@@ -64,3 +67,199 @@ async def test_a_journal_that_cannot_be_written_any_more(tmp_path: Path) -> None
         with pytest.raises(KioskError) as raised:
             await journal.begin_visit("t").note(Event.VISIT_BEGUN)
     assert raised.value.problem.code is Code.JOURNAL_NOT_WRITABLE
+
+
+OLD_SCHEMA = """
+CREATE TABLE journal (
+    number INTEGER PRIMARY KEY, at TEXT NOT NULL, visit TEXT NOT NULL, event TEXT NOT NULL,
+    token TEXT NOT NULL DEFAULT '', holder TEXT NOT NULL DEFAULT '', serial TEXT NOT NULL DEFAULT '',
+    code TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE TRIGGER journal_is_not_erased BEFORE DELETE ON journal
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+INSERT INTO journal (at, visit, event) VALUES ('2026-01-01T00:00:00.000+00:00', 'v', 'visit-begun');
+INSERT INTO journal (at, visit, event) VALUES ('2026-06-01T00:00:00.000+00:00', 'v', 'visit-ended');
+"""
+
+
+class Calendar:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def chained(path: Path) -> list[tuple[int, str, str]]:
+    """Number, event and link of each line."""
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute("SELECT number, event, chain FROM journal ORDER BY number").fetchall()
+
+
+def holds_from(path: Path, number: int, before: str) -> bool:
+    """Whether each line from `number` on is linked to the one before."""
+    with closing(sqlite3.connect(path)) as database:
+        rows = database.execute(
+            "SELECT number, chain, at, visit, event, token, holder, serial, code, detail"
+            " FROM journal WHERE number >= ? ORDER BY number",
+            (number,),
+        ).fetchall()
+    for at, chain, *fields in rows:
+        if link(before, at, fields) != chain:
+            return False
+        before = chain
+    return bool(rows)
+
+
+async def test_each_line_is_linked_to_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    for _ in range(2):
+        with Journal(path) as journal:
+            record = journal.begin_visit("t")
+            await record.note(Event.VISIT_BEGUN)
+            await record.note(Event.VISIT_ENDED)
+    assert [number for number, _, _ in chained(path)] == [1, 2, 3, 4]
+    assert holds_from(path, 1, BEGINNING)
+
+
+def test_two_processes_write_one_chain(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    code = """
+import sys
+from pathlib import Path
+from kiosk.journal import Event, Journal
+with Journal(Path(sys.argv[1])) as journal:
+    for number in range(40):
+        journal.append("v", Event.WRITING, "", "", "", "", str(number))
+"""
+    others = [subprocess.Popen([sys.executable, "-c", code, path]) for _ in range(3)]
+    assert [other.wait() for other in others] == [0, 0, 0]
+    assert len(chained(path)) == 120
+    assert holds_from(path, 1, BEGINNING)
+
+
+async def test_a_journal_from_before_the_chain_is_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(OLD_SCHEMA)
+    with Journal(path, lambda: NOW) as journal:
+        await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+        assert [entry.event for entry in journal.entries()] == ["visit-begun", "visit-ended", "visit-begun"]
+    first = link(BEGINNING, 1, ["2026-01-01T00:00:00.000+00:00", "v", "visit-begun", "", "", "", "", ""])
+    second = link(first, 2, ["2026-06-01T00:00:00.000+00:00", "v", "visit-ended", "", "", "", "", ""])
+    assert holds_from(path, 3, second)
+    with closing(sqlite3.connect(path)) as database, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        database.execute("DELETE FROM journal WHERE number = 1")
+
+
+async def test_old_lines_of_a_journal_from_before_the_chain_go_too(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(OLD_SCHEMA)
+    with Journal(path, lambda: NOW) as journal:
+        assert journal.remove_older_than(200) == 1
+    first = link(BEGINNING, 1, ["2026-01-01T00:00:00.000+00:00", "v", "visit-begun", "", "", "", "", ""])
+    second = link(first, 2, ["2026-06-01T00:00:00.000+00:00", "v", "visit-ended", "", "", "", "", ""])
+    assert [event for _, event, _ in chained(path)] == ["visit-ended", "old-lines-removed"]
+    assert holds_from(path, 3, second)
+
+
+async def test_whole_days_are_removed_and_the_chain_goes_on(tmp_path: Path) -> None:
+    path, calendar = tmp_path / "journal.sqlite", Calendar()
+    with Journal(path, calendar) as journal:
+        for moment in (
+            datetime(2026, 10, 23, 14, 59, 59, tzinfo=UTC),  # 23:59:59 in Japan
+            datetime(2026, 10, 23, 15, 0, 0, tzinfo=UTC),
+            NOW,
+        ):
+            calendar.now = moment
+            await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+        before = chained(path)
+        assert journal.remove_older_than(30) == 1
+        assert journal.remove_older_than(30) == 0
+        await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+    after = chained(path)
+    assert after[:2] == before[1:]
+    assert [event for _, event, _ in after[2:]] == ["old-lines-removed", "visit-begun"]
+    assert holds_from(path, 2, before[0][2])
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT through, chain FROM removed").fetchall() == [(1, before[0][2])]
+
+
+async def test_what_stays_cannot_be_erased_after_a_removal(tmp_path: Path) -> None:
+    path, calendar = tmp_path / "journal.sqlite", Calendar()
+    with Journal(path, calendar) as journal:
+        calendar.now = NOW - timedelta(days=100)
+        await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+        calendar.now = NOW
+        await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+        journal.remove_older_than(30)
+    with closing(sqlite3.connect(path)) as database, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        database.execute("DELETE FROM journal WHERE number = 2")
+
+
+async def test_the_last_line_stays_however_old_it_is(tmp_path: Path) -> None:
+    path, calendar = tmp_path / "journal.sqlite", Calendar()
+    with Journal(path, calendar) as journal:
+        calendar.now = NOW - timedelta(days=4000)
+        await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+        calendar.now = NOW
+        assert journal.remove_older_than(30) == 0
+        assert len(journal.entries()) == 1
+
+
+async def test_nothing_behind_a_line_to_be_kept_is_removed(tmp_path: Path) -> None:
+    """Somebody had set the clock forward for a day."""
+    path, calendar = tmp_path / "journal.sqlite", Calendar()
+    with Journal(path, calendar) as journal:
+        for moment in (NOW, NOW - timedelta(days=100), NOW):
+            calendar.now = moment
+            await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+        assert journal.remove_older_than(30) == 0
+
+
+async def test_what_was_removed_is_not_in_the_file_any_more(tmp_path: Path) -> None:
+    path, calendar = tmp_path / "journal.sqlite", Calendar()
+    with Journal(path, calendar) as journal:
+        calendar.now = NOW - timedelta(days=100)
+        record = journal.begin_visit("t")
+        record.holder = "TKYM1408054"
+        await record.note(Event.LOGGED_IN)
+        calendar.now = NOW
+        await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+        journal.remove_older_than(30)
+    assert b"TKYM1408054" not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("rubbish", [b"no database" * 1000, b"SQLite format 3\0" + b"\xff" * 8000])
+async def test_a_damaged_journal_is_set_aside_and_begun_anew(tmp_path: Path, rubbish: bytes) -> None:
+    path = tmp_path / "journal.sqlite"
+    path.write_bytes(rubbish)
+    with Journal(path, lambda: NOW) as journal:
+        (entry,) = journal.entries()
+    aside = tmp_path / "journal.sqlite.damaged-20261123T030000.000000Z"
+    assert (entry.event, entry.detail) == ("damaged-set-aside", aside.name)
+    assert aside.read_bytes() == rubbish
+    assert holds_from(path, 1, BEGINNING)
+
+
+async def test_damage_in_the_middle_is_found_at_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with Journal(path) as journal:
+        for _ in range(200):
+            await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+    whole = bytearray(path.read_bytes())
+    whole[8192:12288] = b"\xff" * 4096
+    path.write_bytes(whole)
+    with Journal(path) as journal:
+        assert [entry.event for entry in journal.entries()] == ["damaged-set-aside"]
+
+
+async def test_a_journal_in_use_is_not_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with Journal(path) as first, Journal(path) as second:
+        await first.begin_visit("t").note(Event.VISIT_BEGUN)
+        await second.begin_visit("t").note(Event.VISIT_ENDED)
+        assert [entry.event for entry in first.entries()] == ["visit-begun", "visit-ended"]

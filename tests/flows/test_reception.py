@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 
+from kiosk.clock import JAPAN
 from kiosk.desk import Errand, Standby
 from kiosk.errors import Code, Problem
+from kiosk.journal import Event, Journal
 from kiosk.reception import FrontDesk
 from kiosk.services import open_services
 from kiosk.settings import Settings
@@ -69,6 +73,38 @@ async def test_a_token_that_stays_in_waits_for_a_touch(bank: Bank) -> None:
         board.touch.set()
         await waiting
     assert [standby for standby, _ in board.shown] == [Standby.READY]
+
+
+class WatchedJournal(Journal):
+    """Tells when old lines have been removed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.removed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def remove_older_than(self, days: int, zone: ZoneInfo = JAPAN) -> int:
+        count = super().remove_older_than(days, zone)
+        self._loop.call_soon_threadsafe(self.removed.set)
+        return count
+
+
+async def test_old_lines_of_the_journal_go_while_nobody_is_served(bank: Bank) -> None:
+    path = Path(bank.settings.journal)
+    with Journal(path, lambda: datetime(2001, 1, 1, tzinfo=UTC)) as journal:
+        await journal.begin_visit("old").note(Event.VISIT_BEGUN)
+    async with open_services(bank.settings) as services:
+        with WatchedJournal(path) as watched:
+            await watched.begin_visit("new").note(Event.VISIT_BEGUN)
+            front_desk = FrontDesk(replace(services, journal=watched), bank.settings.token)
+            waiting = asyncio.create_task(front_desk.wait_for_customer(Board()))
+            async with asyncio.timeout(20):
+                await watched.removed.wait()
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            await front_desk.close()
+            events = [(entry.token, entry.event) for entry in watched.entries()]
+    assert events == [("new", Event.VISIT_BEGUN), ("", Event.OLD_LINES_REMOVED)]
 
 
 async def test_the_board_follows_a_token_that_comes(bank: Bank) -> None:
