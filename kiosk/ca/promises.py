@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, literal_column, select
 
 from kiosk.ca.ledger import key_hash
 from kiosk.ca.schema import PROMISES, PromiseKind, PromiseState
@@ -25,7 +25,9 @@ _OF_CERTIFICATE = (
     .where(PROMISES.c.by_certificate == bindparam("certificate"), PROMISES.c.kind == bindparam("kind"))
     .order_by(PROMISES.c.id)
 )
-_OVERDUE = select(PROMISES).where(PROMISES.c.state.in_(PENDING), PROMISES.c.deadline < bindparam("now"))
+# The index is of pending promises only, and a database takes it only where it reads these states in the statement.
+_IS_PENDING = PROMISES.c.state.in_([literal_column(f"'{state}'") for state in PENDING])
+_OVERDUE = select(PROMISES).where(_IS_PENDING, PROMISES.c.deadline < bindparam("now"))
 
 
 @dataclass(frozen=True, slots=True)

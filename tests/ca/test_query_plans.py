@@ -1,0 +1,107 @@
+"""No statement on a renewal's way reads a whole table that grows, so none takes longer the more have renewed before."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
+
+from kiosk.cmp.requests import write_update
+from kiosk.cmp.revocations import RevocationRequest, write_revocations
+from kiosk.cmp.vocabulary import BodyType, Status
+from tests.ca.bank import Bank, Talk, new_key, status_of
+
+BOUNDED = {
+    "crls": "the newest one is all that is kept",
+    "tries": "as many as `policy.most_references`, counted along an index",
+}
+
+
+Parameters = tuple[object, ...]
+
+
+@dataclass
+class Heard:
+    """Every statement that was sent to the database, with the last of its parameters."""
+
+    statements: dict[str, Parameters] = field(default_factory=dict)
+
+    def hear(
+        self,
+        _connection: Connection,
+        _cursor: DBAPICursor,
+        statement: str,
+        parameters: Parameters,
+        _context: ExecutionContext | None,
+        _executemany: bool,
+    ) -> None:
+        self.statements[statement] = parameters
+
+
+@contextmanager
+def hearing() -> Iterator[Heard]:
+    heard = Heard()
+    event.listen(Engine, "before_cursor_execute", heard.hear)
+    try:
+        yield heard
+    finally:
+        event.remove(Engine, "before_cursor_execute", heard.hear)
+
+
+async def renew(bank: Bank) -> None:
+    holder = bank.holder()
+    talk = Talk(bank, holder)
+    body = await write_update(holder.certificate, new_key())
+    assert status_of(await talk.say(BodyType.KUR, body)).status == Status.ACCEPTED
+    assert (await talk.confirm()).body_type == BodyType.PKICONF
+
+
+async def enrol(bank: Bank) -> None:
+    talk = Talk(bank, bank.newcomer())
+    assert status_of(await talk.request(BodyType.IR, new_key())).status == Status.ACCEPTED
+    assert (await talk.confirm()).body_type == BodyType.PKICONF
+
+
+async def revoke(bank: Bank) -> None:
+    holder = bank.holder()
+    body = write_revocations([RevocationRequest.of(holder.certificate, 1)])
+    assert status_of(await bank.ask(holder, BodyType.RR, body)).status == Status.ACCEPTED
+
+
+async def wait_in_vain(bank: Bank) -> None:
+    talk = Talk(bank, bank.holder())
+    assert status_of(await talk.request(BodyType.CR, new_key())).status == Status.ACCEPTED
+    bank.now += 2 * bank.policy.confirmation
+    await renew(bank)
+
+
+@pytest.mark.parametrize("act", [renew, enrol, revoke, wait_in_vain])
+async def test_no_statement_reads_a_whole_table(bank: Bank, act: Callable[[Bank], Awaitable[None]]) -> None:
+    with hearing() as heard:
+        await act(bank)
+    # SQLite tells of the scan by which an INSERT would settle deferred foreign keys; there are none.
+    asked = {each: given for each, given in heard.statements.items() if each.startswith(("SELECT", "UPDATE", "DELETE"))}
+    assert len(asked) > 5
+    with bank.book.begin() as connection:
+        for statement, parameters in asked.items():
+            read_whole = set(whole_reads(connection, statement, parameters)) - set(BOUNDED)
+            assert not read_whole, statement
+
+
+def whole_reads(connection: Connection, statement: str, parameters: Parameters) -> Iterator[str]:
+    """The tables that a statement reads from one end to the other, though perhaps in the order of an index."""
+    plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+    for step in plan.scalars("detail"):
+        act, table, *_ = step.split()
+        if act == "SCAN":
+            yield table
+
+
+def test_a_whole_read_would_be_noticed(bank: Bank) -> None:
+    with bank.book.begin() as connection:
+        assert list(whole_reads(connection, "SELECT id FROM certificates WHERE reason = ?", ("",))) == ["certificates"]
+        assert list(whole_reads(connection, "SELECT id FROM certificates WHERE holder = ?", ("",))) == []
