@@ -26,6 +26,7 @@ from kiosk.ca import office
 from kiosk.ca.authority import create_authority
 from kiosk.ca.enrolment import enrol
 from kiosk.ca.ledger import LedgerInUse, discard_outdated
+from kiosk.ca.passphrase import PASSPHRASE_FILE
 from kiosk.clock import JAPAN, one_year_before, system_clock
 from kiosk.credentials import HolderKind, HolderRule
 from kiosk.pin import Pin
@@ -305,7 +306,9 @@ def running_ca(directory: Path, log: Path) -> Iterator[str]:
     Raises:
         DemoError: it does not start.
     """
-    serve = ["ca", "serve", "--directory", str(directory), "--until-stdin-closes"]
+    # Its own, whatever the environment says of a CA that somebody runs in earnest.
+    own = ["--directory", str(directory), "--passphrase-file", str(directory / PASSPHRASE_FILE)]
+    serve = ["ca", "serve", *own, "--until-stdin-closes"]
     with log.open("wb") as complaints:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-P", "-m", "kiosk", *serve],

@@ -14,15 +14,12 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from kiosk.ca import profile
+from kiosk.ca import files, key_files, profile, vault
+from kiosk.ca.key_files import KeyUnusable
+from kiosk.ca.passphrase import PASSPHRASE_FILE, Passphrase, PassphraseUnusable, ensure_passphrase, read_passphrase
 from kiosk.ca.profile import Issuer, Validity
 from kiosk.ca.vault import Vault
 from kiosk.certificates import Certificate, PublicKey, UnreadableCertificate, read_certificate
@@ -33,6 +30,7 @@ from kiosk.cmp.signing import Signer, SoftwareKey
 _ORGANIZATION = "The Shinkin Banks Information System Center Co.,Ltd"
 _UNIT = "Shinkin Internet Banking Intermediate CA"
 _YEAR = timedelta(days=365)
+_KEYS = ("root", "issuing", "signer", "ocsp", "tls")
 
 
 class AuthorityDamaged(Exception):
@@ -48,6 +46,7 @@ class Names:
     root: str = "Demo Root CA"
     issuing: str = "Demo Issuing CA"
     signer: str = "Demo CMP Signer"
+    ocsp: str = "Demo OCSP Signer"
     tls_root: str = "Demo TLS Root"
     tls: str = "localhost"
 
@@ -72,7 +71,14 @@ class Authority:
     issuing: Certificate
     signer: Signer
     """Who signs CMP answers: never the CA's own key."""
+    ocsp: Certificate
+    """Who signs OCSP answers, and nothing else."""
     issuing_key: ec.EllipticCurvePrivateKey = field(repr=False)
+    ocsp_key: ec.EllipticCurvePrivateKey = field(repr=False)
+    vault: Vault = field(repr=False)
+    """In which one-time codes lie."""
+    passphrase: Passphrase = field(repr=False)
+    """Under which every key file is encrypted."""
     random: RandomBytes = field(default=secrets.token_bytes, repr=False)
 
     @property
@@ -82,7 +88,7 @@ class Authority:
 
     @property
     def tls_key(self) -> Path:
-        """PEM of its key."""
+        """PEM of its key, encrypted."""
         return self.directory / "tls.key"
 
     @property
@@ -109,12 +115,21 @@ def create_authority(
     clock: Clock = system_clock,
     names: Names | None = None,
     random: RandomBytes = secrets.token_bytes,
+    passphrase_file: Path | None = None,
 ) -> Authority:
-    """Make a root, an issuing CA, a signer of CMP answers and a TLS server's certificate, once.
+    """Make a root, an issuing CA, signers of CMP and of OCSP answers and a TLS server's certificate, once.
 
-    Where there is an authority already, it is loaded as it is. The CA certificates begin two years ago, so that old
-    holder certificates lie within them. Everything is made aside and moved into place at once; where the directory is
-    a symbolic link, into the place it leads to.
+    Where there is an authority already, it is loaded as it is; one that an earlier version has made gets what it lacks:
+    its keys are encrypted in place, and it gets a signer of OCSP answers. The CA certificates begin two years ago, so
+    that old holder certificates lie within them. Everything is made aside and moved into place at once; where the
+    directory is a symbolic link, into the place it leads to.
+
+    Args:
+        directory: Where it lives.
+        clock: Tells when its certificates begin.
+        names: What it is called.
+        random: Where serial numbers and the passphrase come from.
+        passphrase_file: Where the passphrase lies, or is to be made; in the directory, if None.
 
     Raises:
         AuthorityDamaged: the directory holds something else, or an authority that is not whole.
@@ -122,44 +137,58 @@ def create_authority(
     """
     directory = directory.resolve()
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with _alone_in(directory.parent):
+    names, now = names or Names(), clock().replace(microsecond=0)
+    with _alone_in(directory.parent), _as_damage():
         if not directory.exists() or not any(directory.iterdir()):
             aside = directory.parent / f".{directory.name}.new"
             shutil.rmtree(aside, ignore_errors=True)
             try:
                 aside.mkdir(mode=0o700)
-                _write_authority(aside, names or Names(), clock().replace(microsecond=0), random)
+                passphrase = ensure_passphrase(passphrase_file or aside / PASSPHRASE_FILE, random)
+                _write_authority(aside, names, now, random, passphrase)
                 aside.rename(directory)
             except BaseException:
                 shutil.rmtree(aside, ignore_errors=True)
                 raise
-            _sync(directory.parent)
-    return load_authority(directory, random=random)
+            files.sync(directory.parent)
+        elif (directory / "issuing.key").exists():
+            _bring_up_to_date(directory, passphrase_file or directory / PASSPHRASE_FILE, names, now, random)
+    return load_authority(directory, random=random, passphrase_file=passphrase_file)
 
 
-def load_authority(directory: Path, *, random: RandomBytes = secrets.token_bytes) -> Authority:
-    """Read an authority that `create_authority` has made.
+def load_authority(
+    directory: Path, *, random: RandomBytes = secrets.token_bytes, passphrase_file: Path | None = None
+) -> Authority:
+    """Read an authority that `create_authority` has made; the passphrase lies in its directory, if nowhere else.
 
     Raises:
         AuthorityDamaged: with the name of the first file that is missing or unreadable.
+        VaultDamaged: the key of the one-time codes is not under the same passphrase.
     """
-    root, issuing = _read_certificate(directory / "root.pem"), _read_certificate(directory / "issuing.pem")
-    issuing_key = _read_key(directory / "issuing.key", issuing)
-    signer = _read_certificate(directory / "signer.pem")
-    signer_key = SoftwareKey(_read_key(directory / "signer.key", signer))
-    _read_certificate(directory / "tls-root.pem")
-    _read_key(directory / "tls.key", _read_certificate(directory / "tls.pem"))
+    with _as_damage():
+        root, issuing = _read_certificate(directory / "root.pem"), _read_certificate(directory / "issuing.pem")
+        passphrase = read_passphrase(passphrase_file or directory / PASSPHRASE_FILE)
+        issuing_key = _read_key(directory / "issuing.key", issuing, passphrase)
+        signer, ocsp = _read_certificate(directory / "signer.pem"), _read_certificate(directory / "ocsp.pem")
+        signer_key = SoftwareKey(_read_key(directory / "signer.key", signer, passphrase))
+        ocsp_key = _read_key(directory / "ocsp.key", ocsp, passphrase)
+        _read_certificate(directory / "tls-root.pem")
+        _read_key(directory / "tls.key", _read_certificate(directory / "tls.pem"), passphrase)
     return Authority(
         directory=directory,
         root=root,
         issuing=issuing,
         issuing_key=issuing_key,
         signer=Signer(signer_key, signer, (issuing,)),
+        ocsp=ocsp,
+        ocsp_key=ocsp_key,
+        vault=Vault.of(directory, passphrase, random),
+        passphrase=passphrase,
         random=random,
     )
 
 
-def _write_authority(directory: Path, names: Names, now: datetime, random: RandomBytes) -> None:
+def _write_authority(directory: Path, names: Names, now: datetime, random: RandomBytes, passphrase: Passphrase) -> None:
     begin = now - 2 * _YEAR
 
     def serial() -> int:
@@ -193,35 +222,43 @@ def _write_authority(directory: Path, names: Names, now: datetime, random: Rando
     keys = {"root": root_key, "issuing": issuing_key, "signer": signer_key, "tls": tls_key}
     for name, content in certificates.items():
         pem = b"".join(each.x509.public_bytes(Encoding.PEM) for each in content)
-        _write(directory / f"{name}.pem", pem, mode=0o644)
+        files.write_new(directory / f"{name}.pem", pem, mode=0o644)
     for name, key in keys.items():
-        _write(directory / f"{name}.key", _pem(key), mode=0o600)
-    Vault.of(directory, random)
-    _sync(directory)
+        files.write_new(directory / f"{name}.key", key_files.encrypted(key, passphrase), mode=0o600)
+    _write_ocsp_signer(directory, Issuer(issuing_key, issuing), names, now, random, passphrase)
+    Vault.of(directory, passphrase, random)
+
+
+def _write_ocsp_signer(
+    directory: Path, issuer: Issuer, names: Names, now: datetime, random: RandomBytes, passphrase: Passphrase
+) -> None:
+    key = _new_key()
+    validity, serial = Validity(now - 2 * _YEAR, now + 10 * _YEAR), profile.new_serial(random)
+    certificate = profile.responder_certificate(issuer, names.full(names.ocsp), key.public_key(), validity, serial)
+    # The certificate last: by it the pair is known to be whole.
+    files.replace(directory / "ocsp.key", key_files.encrypted(key, passphrase), mode=0o600)
+    files.replace(directory / "ocsp.pem", certificate.x509.public_bytes(Encoding.PEM), mode=0o644)
+
+
+def _bring_up_to_date(directory: Path, passphrase_file: Path, names: Names, now: datetime, random: RandomBytes) -> None:
+    """Give an authority of an earlier version what it lacks; cut anywhere, it goes on where it was."""
+    found = {path: _read_file(path) for name in _KEYS if (path := directory / f"{name}.key").exists()}
+    # A new passphrase only where nothing is under an old one yet.
+    is_old = not any(key_files.is_encrypted(content) for content in found.values())
+    passphrase = ensure_passphrase(passphrase_file, random) if is_old else read_passphrase(passphrase_file)
+    for path, content in found.items():
+        if not key_files.is_encrypted(content):
+            key = key_files.read_key(path, content, None)
+            files.replace(path, key_files.encrypted(key, passphrase), mode=0o600)
+    vault.encrypt_bare(directory, passphrase, random)
+    if not (directory / "ocsp.pem").exists():
+        issuing = _read_certificate(directory / "issuing.pem")
+        issuer = Issuer(_read_key(directory / "issuing.key", issuing, passphrase), issuing)
+        _write_ocsp_signer(directory, issuer, names, now, random, passphrase)
 
 
 def _new_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
-
-
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _write(path: Path, content: bytes, *, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -243,6 +280,8 @@ def _read_file(path: Path) -> bytes:
 
 
 def _read_certificate(path: Path) -> Certificate:
+    if path.name == "ocsp.pem" and not path.exists():
+        raise AuthorityDamaged(f"{path} is missing; kiosk ca init --directory {path.parent} makes it")
     content = _read_file(path)
     try:
         return read_certificate(x509.load_pem_x509_certificate(content).public_bytes(Encoding.DER))
@@ -250,12 +289,16 @@ def _read_certificate(path: Path) -> Certificate:
         raise AuthorityDamaged(f"{path} holds no certificate") from error
 
 
-def _read_key(path: Path, certificate: Certificate) -> ec.EllipticCurvePrivateKey:
-    content = _read_file(path)
-    try:
-        key = load_pem_private_key(content, password=None)
-    except (ValueError, TypeError) as error:
-        raise AuthorityDamaged(f"{path} holds no key") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key:
+def _read_key(path: Path, certificate: Certificate, passphrase: Passphrase) -> ec.EllipticCurvePrivateKey:
+    key = key_files.read_key(path, _read_file(path), passphrase)
+    if key.public_key() != certificate.public_key:
         raise AuthorityDamaged(f"{path} is not the key of its certificate")
     return key
+
+
+@contextmanager
+def _as_damage() -> Iterator[None]:
+    try:
+        yield
+    except (KeyUnusable, PassphraseUnusable) as error:
+        raise AuthorityDamaged(str(error)) from error

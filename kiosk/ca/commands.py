@@ -9,7 +9,7 @@ import click
 from kiosk.ca import office
 from kiosk.ca.authority import create_authority, load_authority
 from kiosk.ca.ledger import Ledger, LedgerInUse
-from kiosk.ca.office import DIRECTORY
+from kiosk.ca.options import DIRECTORY, passphrase_file
 from kiosk.ca.policy import load_policy
 from kiosk.ca.responder import Responder
 from kiosk.ca.server import serve as serve_forever
@@ -27,9 +27,12 @@ for each in office.COMMANDS:
 @ca.command()
 @DIRECTORY
 def init(directory: Path) -> None:
-    """Make a root, an issuing CA, a signer of CMP answers and a TLS certificate, once."""
+    """Make a root, an issuing CA, signers of CMP and OCSP answers and a TLS certificate, once, every key encrypted.
+
+    What an earlier version made gets what it lacks.
+    """
     try:
-        authority = create_authority(directory.absolute())
+        authority = create_authority(directory.absolute(), passphrase_file=passphrase_file())
     except office.FAULTS as error:
         raise click.ClickException(str(error)) from error
     click.echo(authority.directory / "chain.pem")
@@ -43,7 +46,7 @@ def init(directory: Path) -> None:
 def serve(directory: Path, port: int, http: bool, until_stdin_closes: bool) -> None:
     """Answer CMP over HTTPS on 127.0.0.1 until told to stop, by the rules of policy.toml in the directory."""
     try:
-        authority = load_authority(directory.absolute())
+        authority = load_authority(directory.absolute(), passphrase_file=passphrase_file())
         policy = load_policy(authority.directory)
         with Ledger.open(authority.directory) as ledger:
             responder = Responder(authority, ledger, policy)

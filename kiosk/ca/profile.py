@@ -75,6 +75,20 @@ def signer_certificate(
     return _certificate(issuer, subject, key, validity, serial, extensions)
 
 
+def responder_certificate(
+    issuer: Issuer, subject: x509.Name, key: PublicKey, validity: Validity, serial: int
+) -> Certificate:
+    """The certificate of whoever signs OCSP answers for the CA, and nothing else (RFC 6960 §4.2.2.2)."""
+    extensions: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (_key_usage(digital_signature=True), True),
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), False),
+        # Nobody asks whether it is revoked: the answer would be signed by itself (§4.2.2.2.1).
+        (x509.OCSPNoCheck(), False),
+    ]
+    return _certificate(issuer, subject, key, validity, serial, extensions)
+
+
 def loopback_certificate(
     issuer: Issuer, subject: x509.Name, key: PublicKey, validity: Validity, serial: int
 ) -> Certificate:

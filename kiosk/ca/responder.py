@@ -23,7 +23,6 @@ from kiosk.ca.refusals import Refusal
 from kiosk.ca.replies import Reply
 from kiosk.ca.revoking import Revoking
 from kiosk.ca.support import Support
-from kiosk.ca.vault import Vault
 from kiosk.clock import Clock, system_clock
 from kiosk.cmp.envelope import Header, Message, Protector, read_message, write_protected
 from kiosk.cmp.errors import MalformedMessage
@@ -51,8 +50,7 @@ class Responder:
         self._signer = authority.signer
         self._ledger = ledger
         self._issuing_der = authority.issuing.der
-        vault = Vault.of(authority.directory, random)
-        self._admission = Admission(ledger, vault, self.policy, authority.issuing.subject_der, random)
+        self._admission = Admission(ledger, authority.vault, self.policy, authority.issuing.subject_der, random)
         self._issuing = Issuing(authority, ledger, self.policy)
         self._revoking = Revoking(authority, ledger)
         self._support = Support(authority, ledger, self.policy)

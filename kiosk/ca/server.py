@@ -66,7 +66,7 @@ def tls_context(authority: Authority) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_ciphers(_CIPHERS_OF_TLS_1_2)
     context.set_alpn_protocols(["http/1.1"])
-    context.load_cert_chain(authority.tls_certificate, authority.tls_key)
+    context.load_cert_chain(authority.tls_certificate, authority.tls_key, authority.passphrase.secret)
     return context
 
 

@@ -1,22 +1,26 @@
 """The key under which one-time codes lie in the ledger; it is in a file of its own, never in the database.
 
-A code must be had again in clear to check a MAC by it, so it cannot be hashed.
+A code must be had again in clear to check a MAC by it, so it cannot be hashed. The file is encrypted under the
+passphrase as the private keys are: whoever changes the passphrase seals one file anew, and no code is lost.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
 from pathlib import Path
 from typing import Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from kiosk.ca.files import replace, write_new
+from kiosk.ca.passphrase import Passphrase
 from kiosk.cmp.randomness import RandomBytes
 
-_FILE = "codes.key"
+VAULT_FILE = "codes.key"
 _KEY_LENGTH = 32
 _NONCE_LENGTH = 12
+_PURPOSE = b"renewal-kiosk codes.key"
 
 
 class VaultDamaged(Exception):
@@ -30,19 +34,25 @@ class Vault:
         self._cipher = AESGCM(key)
 
     @classmethod
-    def of(cls, directory: Path, random: RandomBytes) -> Self:
+    def of(cls, directory: Path, passphrase: Passphrase, random: RandomBytes) -> Self:
         """The vault of the authority in a directory; its key is made where there is none.
 
         Raises:
-            VaultDamaged: the key file is not what it must be.
+            VaultDamaged: the key file is not what it must be, or is under another passphrase.
             OSError: it cannot be written.
         """
-        path = directory / _FILE
-        if not path.exists():
-            _make_key(path, random(_KEY_LENGTH))
-        key = path.read_bytes()
-        if len(key) != _KEY_LENGTH:
-            raise VaultDamaged(f"{path} holds no key")
+        path = directory / VAULT_FILE
+        # Another process may make it at the same time; then its one counts.
+        with contextlib.suppress(FileExistsError):
+            if not path.exists():
+                write_new(path, _wrapped(random(_KEY_LENGTH), passphrase, random), mode=0o600)
+        content = path.read_bytes()
+        if is_bare(content):
+            raise VaultDamaged(f"{path} is not encrypted; kiosk ca init --directory {directory} brings it up to date")
+        try:
+            key = _around(passphrase).open(content, VAULT_FILE)
+        except VaultDamaged as error:
+            raise VaultDamaged(f"{path} cannot be decrypted with the passphrase in {passphrase.path}") from error
         return cls(key)
 
     def seal(self, secret: bytes, owner: str, random: RandomBytes) -> bytes:
@@ -63,24 +73,25 @@ class Vault:
             raise VaultDamaged("a one-time code in the ledger cannot be decrypted") from error
 
 
-def _make_key(path: Path, key: bytes) -> None:
-    """Make the file whole or not at all; where another process makes it at the same time, one of the two counts."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.unlink(missing_ok=True)
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key)
-            file.flush()
-            os.fsync(descriptor)
-        try:
-            os.link(aside, path)
-        except FileExistsError:
-            return
-    finally:
-        aside.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+def is_bare(content: bytes) -> bool:
+    """Whether this is the key itself, as earlier versions had it in the file."""
+    return len(content) == _KEY_LENGTH
+
+
+def encrypt_bare(directory: Path, passphrase: Passphrase, random: RandomBytes) -> None:
+    """Encrypt the key of an earlier version; every code that is sealed under it stays good.
+
+    Raises:
+        OSError: the file cannot be read or written.
+    """
+    path = directory / VAULT_FILE
+    if path.exists() and is_bare(content := path.read_bytes()):
+        replace(path, _wrapped(content, passphrase, random), mode=0o600)
+
+
+def _wrapped(key: bytes, passphrase: Passphrase, random: RandomBytes) -> bytes:
+    return _around(passphrase).seal(key, VAULT_FILE, random)
+
+
+def _around(passphrase: Passphrase) -> Vault:
+    return Vault(passphrase.derive(_PURPOSE))

@@ -212,7 +212,16 @@ def _ours(authority: Authority, *options: str) -> Iterator[tuple[str, int]]:
 @contextmanager
 def _openssl(authority: Authority, certificate: Path) -> Iterator[tuple[str, int]]:
     files = authority.directory
-    own = ["-srv_cert", "signer.pem", "-srv_key", "signer.key", "-rsp_extracerts", "issuing.pem"]
+    own = [
+        "-srv_cert",
+        "signer.pem",
+        "-srv_key",
+        "signer.key",
+        "-srv_keypass",
+        "file:passphrase",
+        "-rsp_extracerts",
+        "issuing.pem",
+    ]
     theirs = ["-srv_trusted", "root.pem", "-srv_untrusted", "issuing.pem", "-rsp_cert", str(certificate)]
     command = ["openssl", "cmp", "-config", "", "-port", str(_OPENSSL_PORT), *own, *theirs, "-verbosity", "3"]
     with subprocess.Popen(command, cwd=files, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:

@@ -20,7 +20,6 @@ from kiosk.ca.ledger import Entry, Ledger
 from kiosk.ca.policy import Policy
 from kiosk.ca.responder import Responder
 from kiosk.ca.schema import CERTIFICATES, PROMISES, CertificateState, PromiseKind, PromiseState
-from kiosk.ca.vault import Vault
 from kiosk.ca.web import create_app
 from kiosk.certificates import Certificate, read_certificate
 from kiosk.cmp.algorithms import NULL
@@ -141,10 +140,9 @@ class Bank:
 
     def code(self, holder: str, mac: MacKind = MacKind.PBM) -> SharedSecret:
         """What a teller hands out, in place of the code made before."""
-        vault = Vault.of(self.authority.directory, self.authority.random)
         with self.book.begin() as connection:
             made, replaced = codes.make(
-                connection, vault, holder, self.policy.code_life, self.authority.random, self.now
+                connection, self.authority.vault, holder, self.policy.code_life, self.authority.random, self.now
             )
             if replaced is not None:
                 succession.withdraw_code(connection, replaced, self.now)

@@ -12,6 +12,7 @@ from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID
 
 from kiosk.ca.authority import Authority, AuthorityDamaged, create_authority, load_authority
+from kiosk.ca.passphrase import PASSPHRASE_FILE
 from kiosk.certificates import Certificate, check_path, read_certificate_file
 from kiosk.clock import one_year_after
 from kiosk.cmp.signing import PrivateKey
@@ -35,8 +36,8 @@ def test_keys_are_private(authority: Authority) -> None:
 
     assert mode(authority.directory) == 0o700
     keys = list(authority.directory.glob("*.key"))
-    assert {key.name for key in keys} == {"root.key", "issuing.key", "signer.key", "tls.key", "codes.key"}
-    assert {mode(key) for key in keys} == {0o600}
+    assert {key.name for key in keys} == {"root.key", "issuing.key", "signer.key", "ocsp.key", "tls.key", "codes.key"}
+    assert {mode(key) for key in [*keys, authority.directory / PASSPHRASE_FILE]} == {0o600}
 
 
 def test_what_a_killed_maker_left_is_swept_aside(tmp_path: Path) -> None:
@@ -60,7 +61,20 @@ def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["letter.txt"]
 
 
-@pytest.mark.parametrize("name", ["root.pem", "issuing.pem", "issuing.key", "signer.key", "tls.pem", "tls-root.pem"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "root.pem",
+        "issuing.pem",
+        "issuing.key",
+        "signer.key",
+        "ocsp.pem",
+        "ocsp.key",
+        "tls.pem",
+        "tls.key",
+        "tls-root.pem",
+    ],
+)
 def test_what_is_missing_or_damaged_is_named(tmp_path: Path, name: str) -> None:
     directory = create_authority(tmp_path / "ca", clock=lambda: START).directory
     (directory / name).write_text("damaged")
@@ -166,6 +180,7 @@ AUTHORITY_USAGE = {"key_cert_sign", "crl_sign"}
         ("issuing", Profile(AUTHORITY_USAGE, 0, is_authority=True)),
         ("tls-root", Profile(AUTHORITY_USAGE, 0, is_authority=True)),
         ("signer", Profile({"digital_signature"}, purposes=frozenset({CMC_CA}))),
+        ("ocsp", Profile({"digital_signature"}, purposes=frozenset({"1.3.6.1.5.5.7.3.9"}))),
         ("tls", Profile({"digital_signature"}, purposes=frozenset({"1.3.6.1.5.5.7.3.1"}))),
     ],
 )

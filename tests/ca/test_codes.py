@@ -16,7 +16,6 @@ from kiosk.ca.admission import Admission
 from kiosk.ca.issuing import Issuing
 from kiosk.ca.policy import Policy
 from kiosk.ca.schema import CODES, TRIES, CertificateState, CodeState, PromiseKind, PromiseState
-from kiosk.ca.vault import Vault
 from kiosk.clock import one_year_after
 from kiosk.cmp import der
 from kiosk.cmp.algorithms import Algorithm
@@ -325,7 +324,7 @@ class CutMessage(Message):
 async def test_a_try_is_counted_before_the_mac_is_computed(bank: Bank) -> None:
     message = read_message(await bank.write(bank.newcomer(), BodyType.GENM, QUESTION))
     cut = CutMessage(**{each.name: getattr(message, each.name) for each in fields(Message)})
-    vault = Vault.of(bank.authority.directory, bank.authority.random)
+    vault = bank.authority.vault
     admission = Admission(bank.book, vault, bank.policy, bank.authority.issuing.subject_der, bank.authority.random)
     with pytest.raises(PowerCut):
         admission.admit(cut, bank.now)
@@ -436,7 +435,7 @@ async def test_a_header_that_is_wrong_is_no_try(bank: Bank, changes: dict[str, o
 async def test_a_code_replaced_while_its_message_is_read_gets_nothing(bank: Bank) -> None:
     code = bank.newcomer()
     message = read_message(await bank.write(code, IR, await write_request(new_key())))
-    vault = Vault.of(bank.authority.directory, bank.authority.random)
+    vault = bank.authority.vault
     admission = Admission(bank.book, vault, bank.policy, bank.authority.issuing.subject_der, bank.authority.random)
     admitted = admission.admit(message, bank.now)
     bank.code("TKYM1408054")

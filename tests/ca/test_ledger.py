@@ -13,6 +13,7 @@ from kiosk.ca import holders, ledger
 from kiosk.ca.authority import Authority
 from kiosk.ca.enrolment import enrol
 from kiosk.ca.ledger import Ledger, LedgerDamaged, LedgerInUse, LedgerOutdated
+from kiosk.ca.passphrase import PASSPHRASE_FILE
 from kiosk.ca.schema import CERTIFICATES, PROMISES, CertificateState, PromiseKind, PromiseState
 from kiosk.credentials import HolderKind
 from tests.ca.bank import START, Bank, new_key, subject
@@ -75,8 +76,8 @@ def test_the_database_itself_forbids_two_successors(bank: Bank, state: PromiseSt
 
 
 def test_enrolment_enters_a_holder_and_outlives_the_process(authority: Authority, tmp_path: Path) -> None:
-    for path in authority.directory.glob("*.*"):
-        if path.suffix in {".pem", ".key"}:
+    for path in authority.directory.iterdir():
+        if path.suffix in {".pem", ".key"} or path.name == PASSPHRASE_FILE:
             (tmp_path / path.name).write_bytes(path.read_bytes())
     certificate = enrol(
         tmp_path,

@@ -14,10 +14,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from kiosk.ca.authority import load_authority
+from kiosk.ca.key_files import encrypted
 from kiosk.certificates import read_certificate
 from kiosk.clock import JAPAN, one_year_after, one_year_before, system_clock
 from kiosk.cmp.client import CmpClient, GeneralAnswer
@@ -341,9 +342,10 @@ def sign_as_another_customer(ca_directory: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     customer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "TKYM9999999 9999")])
     begin, end = Customer().validity(system_clock())
-    certificate = load_authority(ca_directory).issue(customer, key.public_key(), begin, end)
+    authority = load_authority(ca_directory)
+    certificate = authority.issue(customer, key.public_key(), begin, end)
     (ca_directory / "signer.pem").write_bytes(certificate.x509.public_bytes(Encoding.PEM))
-    (ca_directory / "signer.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (ca_directory / "signer.key").write_bytes(encrypted(key, authority.passphrase))
 
 
 class Counterfeit(CmpClient):

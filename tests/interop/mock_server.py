@@ -42,7 +42,7 @@ PORT = 8080
 REFERENCE, SECRET = "TKYM1408054", "12345678901234560"
 CODE = SharedSecret(reference=REFERENCE.encode(), secret=SECRET.encode())
 BY_CODE = ("-srv_ref", REFERENCE, "-srv_secret", f"pass:{SECRET}")
-SIGNED = ("-srv_cert", "signer.pem", "-srv_key", "signer.key")
+SIGNED = ("-srv_cert", "signer.pem", "-srv_key", "signer.key", "-srv_keypass", "file:ca/passphrase")
 ISSUING = ("-rsp_cert", "new.pem", "-rsp_extracerts", "issuing.pem")
 
 _LISTENING_SECONDS = 10.0

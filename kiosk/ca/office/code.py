@@ -9,7 +9,6 @@ import click
 from kiosk.ca import codes, holders, succession
 from kiosk.ca.office.opening import DIRECTORY, Office, opened
 from kiosk.ca.office.showing import JSON, Record, moment, show
-from kiosk.ca.vault import Vault
 from kiosk.one_time_code import OneTimeCode
 
 
@@ -45,12 +44,11 @@ def make_code(office: Office, holder_id: str) -> tuple[OneTimeCode, bool]:
     Raises:
         ClickException: there is no such holder.
     """
-    vault = Vault.of(office.authority.directory, office.authority.random)
     with office.book.begin() as connection:
         if holders.find(connection, holder_id) is None:
             raise click.ClickException(f"there is no holder {holder_id}; kiosk ca holder add enters one")
         made, replaced = codes.make(
-            connection, vault, holder_id, office.policy.code_life, office.authority.random, office.now
+            connection, office.authority.vault, holder_id, office.policy.code_life, office.authority.random, office.now
         )
         if replaced is not None:
             succession.withdraw_code(connection, replaced, office.now)

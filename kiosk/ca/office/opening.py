@@ -13,16 +13,15 @@ import click
 from kiosk.ca.authority import Authority, AuthorityDamaged, load_authority
 from kiosk.ca.holders import HolderRefused
 from kiosk.ca.ledger import Ledger, LedgerDamaged
+from kiosk.ca.options import DIRECTORY, passphrase_file
 from kiosk.ca.policy import Policy, PolicyError, load_policy
 from kiosk.ca.vault import VaultDamaged
 from kiosk.clock import system_clock
 
+__all__ = ["DIRECTORY", "FAULTS", "Office", "opened"]
+
 FAULTS = (AuthorityDamaged, LedgerDamaged, PolicyError, VaultDamaged, HolderRefused, OSError)
 """What a command tells in one line."""
-
-DIRECTORY = click.option(
-    "--directory", required=True, type=click.Path(file_okay=False, path_type=Path), help="Where the CA lives."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def opened(directory: Path) -> Iterator[Office]:
         ClickException: something is missing or damaged, or what was asked cannot be.
     """
     try:
-        authority = load_authority(directory.absolute())
+        authority = load_authority(directory.absolute(), passphrase_file=passphrase_file())
         policy = load_policy(authority.directory)
         with Ledger.open_beside(authority.directory) as book:
             yield Office(authority, policy, book, system_clock().astimezone(UTC))
