@@ -56,6 +56,13 @@ class Admitted:
     nonce: bytes
 
     @property
+    def actor(self) -> str:
+        """Who asks, as the audit tells it."""
+        if isinstance(self.speaker, Entry):
+            return f"cmp certificate {self.speaker.certificate.serial}"
+        return f"cmp code {self.speaker.holder}"
+
+    @property
     def asks_implicit_confirm(self) -> bool:
         """Whether the certificate is to count as confirmed as soon as it is issued (RFC 9810 §5.1.1.1)."""
         return any(info.kind == IMPLICIT_CONFIRM for info in self.message.header.general_info)

@@ -10,10 +10,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection, delete, insert, select
 
+from kiosk.ca import audit
 from kiosk.ca.authority import Authority
 from kiosk.ca.ledger import REVOKED_STATES, issuer_hash
 from kiosk.ca.policy import Policy
-from kiosk.ca.schema import CERTIFICATES, CRLS
+from kiosk.ca.schema import CERTIFICATES, CRLS, Act
 
 _UNSPECIFIED = x509.ReasonFlags.unspecified
 
@@ -34,6 +35,7 @@ def current(connection: Connection, authority: Authority, policy: Policy, now: d
     if row is not None and not row.outdated and row.this_update <= now < row.this_update + policy.crl_life / 2:
         return Crl(row.number, row.this_update, row.next_update, row.der)
     made = _make(connection, authority, policy, 1 if row is None else row.number + 1, now.replace(microsecond=0))
+    audit.enter(connection, Act.CRL_MADE, now, detail=f"number {made.number}")
     connection.execute(delete(CRLS))
     connection.execute(
         insert(CRLS).values(

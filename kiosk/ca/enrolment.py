@@ -8,10 +8,10 @@ from typing import Literal
 
 from cryptography import x509
 
-from kiosk.ca import holders
+from kiosk.ca import audit, holders
 from kiosk.ca.authority import Authority, load_authority
 from kiosk.ca.ledger import Ledger, record
-from kiosk.ca.schema import CertificateState
+from kiosk.ca.schema import Act, CertificateState
 from kiosk.certificates import Certificate, PublicKey
 from kiosk.clock import Clock, system_clock
 from kiosk.credentials import HolderKind
@@ -68,5 +68,7 @@ def enter(
     certificate = authority.issue(subject, public_key, not_before, not_after)
     with book.begin() as connection:
         holders.ensure(connection, holder_id, HolderKind(kind), subject)
-        record(connection, certificate, holder=holder_id, state=CertificateState.VALID, now=clock())
+        now = clock()
+        number = record(connection, certificate, holder=holder_id, state=CertificateState.VALID, now=now)
+        audit.enter_certificate(connection, Act.ISSUED, number, now)
     return certificate

@@ -50,7 +50,7 @@ class Issuing:
         """
         body = admitted.message.body
         requests = (read_pkcs10(body),) if body_type is BodyType.P10CR else read_requests(body)
-        with self._up_to_date(now) as connection:
+        with self._up_to_date(admitted, now) as connection:
             self._forget(connection, now)
             transactions.check_unused(connection, admitted.transaction_id)
             try:
@@ -81,7 +81,7 @@ class Issuing:
             MalformedMessage: the body cannot be read.
         """
         asked = read_poll_request(admitted.message.body)
-        with self._up_to_date(now) as connection:
+        with self._up_to_date(admitted, now) as connection:
             transaction, promise = self._go_on(connection, admitted, now)
             if transaction.certificate is not None:
                 raise Refusal(FailInfo.BAD_REQUEST, "nothing is waited for in this transaction")
@@ -106,7 +106,7 @@ class Issuing:
             MalformedMessage: the body cannot be read.
         """
         confirmations = read_confirmations(admitted.message.body)
-        with self._up_to_date(now) as connection:
+        with self._up_to_date(admitted, now) as connection:
             transaction, promise = self._go_on(connection, admitted, now)
             if transaction.certificate is None:
                 raise Refusal(FailInfo.BAD_REQUEST, "nothing has been issued in this transaction")
@@ -128,7 +128,7 @@ class Issuing:
             MalformedMessage: the body cannot be read.
         """
         read_error(admitted.message.body)
-        with self._up_to_date(now) as connection:
+        with self._up_to_date(admitted, now) as connection:
             transaction, promise = self._go_on(connection, admitted, now)
             if transaction.certificate is not None:
                 succession.reject(connection, promise, transaction.certificate, now)
@@ -209,10 +209,10 @@ class Issuing:
         return transaction, promise
 
     @contextmanager
-    def _up_to_date(self, now: datetime) -> Iterator[Connection]:
+    def _up_to_date(self, admitted: Admitted, now: datetime) -> Iterator[Connection]:
         """One transaction, in which whatever has run out has ended; that holds even where the rest is undone."""
         try:
-            with self._book.begin() as connection:
+            with self._book.begin(by=admitted.actor) as connection:
                 succession.lapse(connection, now)
                 yield connection
         except Refusal:

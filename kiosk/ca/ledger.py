@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine, Row, String, bindparam, create_engine
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from kiosk.ca import audit
 from kiosk.ca.schema import CERTIFICATES, CRLS, METADATA, CertificateState
 from kiosk.certificates import Certificate, PublicKey, read_certificate
 from kiosk.cmp.requests import public_key_der
@@ -139,10 +140,13 @@ class Ledger:
             connection.execute(select(CERTIFICATES.c.id).limit(1)).all()
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        """One transaction: all of it is durable at the end, or none of it has happened."""
+    def begin(self, by: str = audit.SCHEDULE) -> Iterator[Connection]:
+        """One transaction: all of it is durable at the end, or none of it has happened.
+
+        What it enters in the audit was done by `by`.
+        """
         with self._engine.begin() as connection:
-            yield connection
+            yield connection.execution_options(**{audit.ACTOR: by})
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -6,14 +6,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from kiosk.ca import askers, ledger, replies, standing, transactions
+from kiosk.ca import askers, audit, ledger, replies, standing, transactions
 from kiosk.ca.admission import Admitted
 from kiosk.ca.authority import Authority
 from kiosk.ca.codes import Code
 from kiosk.ca.ledger import Entry, Ledger
 from kiosk.ca.refusals import Refusal
 from kiosk.ca.replies import Reply
-from kiosk.ca.schema import CertificateState
+from kiosk.ca.schema import Act, CertificateState
 from kiosk.cmp.revocations import RevocationRequest, read_revocations
 from kiosk.cmp.vocabulary import FailInfo
 
@@ -46,7 +46,7 @@ class Revoking:
             MalformedMessage: the body cannot be read.
         """
         requests = read_revocations(admitted.message.body)
-        with self._book.begin() as connection:
+        with self._book.begin(by=admitted.actor) as connection:
             transactions.check_unused(connection, admitted.transaction_id)
             signer = askers.read_again(connection, admitted.speaker)
             if isinstance(signer, Code):
@@ -87,9 +87,12 @@ def put_on_crl(connection: Connection, entry: Entry, reason: str, now: datetime)
     """
     if entry.state is CertificateState.REVOKED:
         return False
-    return ledger.change_state(
+    revoked = ledger.change_state(
         connection, entry.id, CertificateState.REVOKED, reason=reason, only_from=entry.state, now=now
     )
+    if revoked:
+        audit.enter_certificate(connection, Act.REVOKED, entry.id, now, detail=reason)
+    return revoked
 
 
 def _reason(request: RevocationRequest) -> str:

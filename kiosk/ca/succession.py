@@ -12,12 +12,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from kiosk.ca import codes, promises
+from kiosk.ca import audit, codes, promises
 from kiosk.ca.ledger import REVOKED_STATES, change_state, get, is_certified, key_hash, record
 from kiosk.ca.policy import Policy
 from kiosk.ca.promises import Asker, Promise
 from kiosk.ca.refusals import Refusal
-from kiosk.ca.schema import CertificateState, PromiseKind, PromiseState
+from kiosk.ca.schema import Act, CertificateState, PromiseKind, PromiseState
 from kiosk.certificates import Certificate, PublicKey
 from kiosk.cmp.vocabulary import FailInfo
 
@@ -74,10 +74,10 @@ def grant(
         # Somebody has revoked it, perhaps because the key is known: what became of it afterwards gives it no new one.
         raise _revoked()
     if policy.needs_approval(asker.kind) and (mine is None or not mine.approved):
-        _withdraw(connection, others, now)
+        _withdraw(connection, others, now, why="another key")
         return Waits(_wait(connection, asker, key, mine, now + policy.approval_time, now))
     certificate = issue()
-    _withdraw(connection, others, now)
+    _withdraw(connection, others, now, why="another key")
     return _issue(connection, asker, mine, certificate, _deadline(asker, policy, now), now)
 
 
@@ -90,6 +90,7 @@ def confirm(connection: Connection, promise: Promise, certificate: int, now: dat
         Refusal: it was revoked meanwhile, or replaced.
     """
     if _close(connection, promise, certificate, PromiseState.CONFIRMED, now):
+        audit.enter_certificate(connection, Act.CONFIRMED, certificate, now)
         _use_up(connection, promise, now)
     elif not _is_confirmed(connection, promise, certificate):
         raise Refusal(FailInfo.CERT_REVOKED, "the certificate was revoked, not confirmed in time, or replaced")
@@ -104,6 +105,8 @@ def reject(connection: Connection, promise: Promise, certificate: int, now: date
         Refusal: it has been confirmed.
     """
     closed = _close(connection, promise, certificate, PromiseState.REVOKED, now)
+    if closed:
+        audit.enter_certificate(connection, Act.REJECTED, certificate, now)
     if not closed and _is_confirmed(connection, promise, certificate):
         raise Refusal(FailInfo.CERT_CONFIRMED, "the certificate has been confirmed")
 
@@ -117,19 +120,23 @@ def decide(connection: Connection, number: int, *, approve: bool, now: datetime)
     if promise is None or promise.state is not PromiseState.WAITING or promise.approved:
         return False
     if approve:
-        return promises.move(connection, promise, PromiseState.WAITING, now, approved=True)
-    return promises.move(connection, promise, PromiseState.REFUSED, now)
+        decided = promises.move(connection, promise, PromiseState.WAITING, now, approved=True)
+    else:
+        decided = promises.move(connection, promise, PromiseState.REFUSED, now)
+    if decided:
+        _enter(connection, Act.APPROVED if approve else Act.REFUSED, promise, now)
+    return decided
 
 
 def lapse(connection: Connection, now: datetime) -> None:
     """End every promise whose confirmation, or a teller's word on it, did not come in time."""
-    _withdraw(connection, promises.overdue(connection, now), now)
+    _withdraw(connection, promises.overdue(connection, now), now, why="not in time", by=audit.SCHEDULE)
 
 
 def withdraw_code(connection: Connection, code: int, now: datetime) -> None:
     """A code is replaced: what it had begun, and was not confirmed, comes to nothing."""
     begun = promises.of_code(connection, code)
-    _withdraw(connection, [] if begun is None else [begun], now)
+    _withdraw(connection, [] if begun is None else [begun], now, why="a new code")
 
 
 def _check_new_key(
@@ -161,10 +168,13 @@ def _wait(
     connection: Connection, asker: Asker, key: PublicKey, mine: Promise | None, deadline: datetime, now: datetime
 ) -> int:
     if mine is None:
-        return promises.enter(connection, asker, key, state=PromiseState.WAITING, deadline=deadline, now=now)
+        number = promises.enter(connection, asker, key, state=PromiseState.WAITING, deadline=deadline, now=now)
+        _enter(connection, Act.ASKED, promises.get(connection, number), now)
+        return number
     # Who asks again and again waits no longer for that.
     if mine.state is not PromiseState.WAITING:
         promises.move(connection, mine, PromiseState.WAITING, now, deadline=deadline)
+        _enter(connection, Act.ASKED, mine, now)
     return mine.id
 
 
@@ -177,6 +187,7 @@ def _issue(
     now: datetime,
 ) -> Grant:
     new = record(connection, certificate, holder=asker.holder, state=CertificateState.UNCONFIRMED, now=now)
+    audit.enter_certificate(connection, Act.ISSUED, new, now, detail=asker.kind)
     if mine is None:
         number = promises.enter(
             connection, asker, certificate.public_key, state=PromiseState.ISSUED, deadline=deadline, now=now, new=new
@@ -187,12 +198,26 @@ def _issue(
     return Grant(number, new, certificate, deadline)
 
 
-def _withdraw(connection: Connection, pending: Sequence[Promise], now: datetime) -> None:
+def _withdraw(
+    connection: Connection, pending: Sequence[Promise], now: datetime, *, why: str, by: str | None = None
+) -> None:
     for promise in pending:
         if promise.state is PromiseState.ISSUED:
-            _close(connection, promise, _issued(promise), PromiseState.REVOKED, now)
-        elif promise.state is PromiseState.WAITING:
-            promises.move(connection, promise, PromiseState.REVOKED, now)
+            if _close(connection, promise, _issued(promise), PromiseState.REVOKED, now):
+                audit.enter_certificate(connection, Act.GIVEN_UP, _issued(promise), now, detail=why, by=by)
+        elif promise.state is PromiseState.WAITING and promises.move(connection, promise, PromiseState.REVOKED, now):
+            _enter(connection, Act.WITHDRAWN, promise, now, why=why, by=by)
+
+
+def _enter(
+    connection: Connection, act: Act, promise: Promise, now: datetime, *, why: str | None = None, by: str | None = None
+) -> None:
+    """An act upon a request, in the audit."""
+    detail = f"request {promise.id}" if why is None else f"request {promise.id}: {why}"
+    if promise.by_certificate is not None:
+        audit.enter_certificate(connection, act, promise.by_certificate, now, detail=detail, by=by)
+    elif promise.by_code is not None:
+        audit.enter_code(connection, act, promise.by_code, now, detail=detail, by=by)
 
 
 def _close(connection: Connection, promise: Promise, certificate: int, outcome: PromiseState, now: datetime) -> bool:
@@ -234,6 +259,7 @@ def _supersede(connection: Connection, old: int, now: datetime) -> None:
     state, only_from = CertificateState.SUPERSEDED, CertificateState.VALID
     if not change_state(connection, old, state, reason="superseded", only_from=only_from, now=now):
         raise Refusal(FailInfo.CERT_REVOKED, "the old certificate is revoked")
+    audit.enter_certificate(connection, Act.SUPERSEDED, old, now)
 
 
 def _is_confirmed(connection: Connection, promise: Promise, certificate: int) -> bool:

@@ -58,7 +58,7 @@ class Support:
         told = [Info(each.kind, self._told[each.kind]) for each in asked if each.kind in self._told]
         about_crls = [each for each in asked if each.kind in _ABOUT_CRLS]
         if about_crls:
-            with self._book.begin() as connection:
+            with self._book.begin(by=admitted.actor) as connection:
                 told += [self._tell_crl(connection, each, now) for each in about_crls]
         return Reply(BodyType.GENP, write_general(told))
 

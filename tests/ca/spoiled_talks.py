@@ -10,6 +10,7 @@ from datetime import timedelta
 from cryptography import x509
 from sqlalchemy import Connection
 
+from kiosk.ca import audit
 from kiosk.ca.ledger import Ledger
 from kiosk.ca.schema import CERTIFICATES, CertificateState, PromiseKind
 from kiosk.cmp import der
@@ -222,12 +223,12 @@ class Racing(Ledger):
         self._happen = happen
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
+    def begin(self, by: str = audit.SCHEDULE) -> Iterator[Connection]:
         """Count down to the one before which it happens."""
         self._before -= 1
         if self._before == 0:
             self._happen()
-        with self._book.begin() as connection:
+        with self._book.begin(by) as connection:
             yield connection
 
     @contextmanager

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import secrets
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -21,7 +23,7 @@ from kiosk.ca.authority import create_authority
 from kiosk.ca.commands import ca
 from kiosk.ca.ledger import Ledger
 from kiosk.certificates import Certificate
-from kiosk.clock import system_clock
+from kiosk.clock import JAPAN, system_clock
 from kiosk.cmp.envelope import Header, Message, Protector, read_message, write_protected
 from kiosk.cmp.mac import SharedSecret
 from kiosk.cmp.polling import write_poll_request
@@ -234,3 +236,26 @@ def test_a_ledger_of_another_version_is_not_touched(directory: Path) -> None:
     connection.close()
     assert "another version" in fail(directory, "list")
     assert "another version" in fail(directory, "serve")
+
+
+def test_the_audit_tells_what_tellers_did(directory: Path) -> None:
+    run(directory, "holder", "add", "FIRST", "--kind", "user")
+    run(directory, "holder", "add", "SECOND", "--kind", "user")
+    codes = [run(directory, "code", "FIRST").splitlines()[-1] for _ in range(2)]
+    assert "already" in fail(directory, "holder", "add", "FIRST", "--kind", "user")
+    lines = records(directory, "list", "audit")
+    assert [(line["act"], line["holder"]) for line in lines] == [
+        ("holder added", "FIRST"),
+        ("holder added", "SECOND"),
+        ("code made", "FIRST"),
+        ("code made", "FIRST"),
+        ("code replaced", "FIRST"),
+    ]
+    assert {line["actor"] for line in lines} == {f"teller {pwd.getpwuid(os.getuid()).pw_name}"}
+    assert not any(code in run(directory, "list", "audit") for code in codes)
+    assert records(directory, "list", "audit", "--holder", "SECOND") == [lines[1]]
+    assert records(directory, "list", "audit", "--since", lines[0]["at"]) == lines
+    tomorrow = (system_clock().astimezone(JAPAN) + timedelta(days=1)).date().isoformat()
+    assert records(directory, "list", "audit", "--since", tomorrow) == []
+    assert "--since goes with audit" in fail(directory, "list", "holders", "--since", tomorrow)
+    assert "ISO 8601" in fail(directory, "list", "audit", "--since", "yesterday")

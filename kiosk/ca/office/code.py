@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from kiosk.ca import codes, holders, succession
+from kiosk.ca import audit, codes, holders, succession
 from kiosk.ca.office.opening import DIRECTORY, Office, opened
 from kiosk.ca.office.showing import JSON, Record, moment, show
+from kiosk.ca.schema import Act
 from kiosk.one_time_code import OneTimeCode
 
 
@@ -44,12 +45,14 @@ def make_code(office: Office, holder_id: str) -> tuple[OneTimeCode, bool]:
     Raises:
         ClickException: there is no such holder.
     """
-    with office.book.begin() as connection:
+    with office.begin() as connection:
         if holders.find(connection, holder_id) is None:
             raise click.ClickException(f"there is no holder {holder_id}; kiosk ca holder add enters one")
         made, replaced = codes.make(
             connection, office.authority.vault, holder_id, office.policy.code_life, office.authority.random, office.now
         )
+        audit.enter(connection, Act.CODE_MADE, office.now, holder=holder_id)
         if replaced is not None:
+            audit.enter_code(connection, Act.CODE_REPLACED, replaced, office.now)
             succession.withdraw_code(connection, replaced, office.now)
     return made, replaced is not None

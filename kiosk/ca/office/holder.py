@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from kiosk.ca import holders
+from kiosk.ca import audit, holders
 from kiosk.ca.holders import Holder
 from kiosk.ca.office.opening import DIRECTORY, opened
 from kiosk.ca.office.showing import JSON, Record, name, show
+from kiosk.ca.schema import Act
 from kiosk.credentials import HolderKind
 
 
@@ -29,8 +30,9 @@ def add_holder(holder_id: str, kind: str, holder_name: str | None, as_json: bool
     with opened(directory) as office:
         known_kind = HolderKind(kind)
         subject = holders.manual_subject(office.authority.issuing, office.policy, holder_id, known_kind, holder_name)
-        with office.book.begin() as connection:
+        with office.begin() as connection:
             holders.add(connection, holder_id, known_kind, subject, name=holder_name)
+            audit.enter(connection, Act.HOLDER_ADDED, office.now, holder=holder_id)
             entered = holders.get(connection, holder_id)
     show([holder_record(entered)], as_json=as_json)
 

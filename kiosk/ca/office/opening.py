@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from sqlalchemy import Connection
 
 from kiosk.ca.authority import Authority, AuthorityDamaged, load_authority
 from kiosk.ca.holders import HolderRefused
@@ -33,6 +36,10 @@ class Office:
     book: Ledger
     now: datetime
 
+    def begin(self) -> AbstractContextManager[Connection]:
+        """A transaction in the ledger by whoever gives the command."""
+        return self.book.begin(by=_teller())
+
 
 @contextmanager
 def opened(directory: Path) -> Iterator[Office]:
@@ -48,3 +55,12 @@ def opened(directory: Path) -> Iterator[Office]:
             yield Office(authority, policy, book, system_clock().astimezone(UTC))
     except FAULTS as error:
         raise click.ClickException(str(error)) from error
+
+
+def _teller() -> str:
+    """The operating-system user, by the kernel's word and not the environment's."""
+    number = os.getuid()
+    try:
+        return f"teller {pwd.getpwuid(number).pw_name}"
+    except KeyError:
+        return f"teller {number}"

@@ -20,7 +20,7 @@ from kiosk.ca.office.showing import JSON, Record, show
 @DIRECTORY
 def revoke(serial: str, reason: str, as_json: bool, directory: Path) -> None:
     """Revoke the certificate with this serial number, in hexadecimal, for good."""
-    with opened(directory) as office, office.book.begin() as connection:
+    with opened(directory) as office, office.begin() as connection:
         ours = ledger.issuer_hash(office.authority.issuing.subject_der)
         entry = ledger.find_serial(connection, ours, _plain_serial(serial))
         if entry is None:
@@ -42,7 +42,7 @@ def revoke(serial: str, reason: str, as_json: bool, directory: Path) -> None:
 def current_crl(out: Path | None, as_json: bool, directory: Path) -> None:
     """The list of what is revoked, in PEM, made anew where that is due."""
     with opened(directory) as office:
-        with office.book.begin() as connection:
+        with office.begin() as connection:
             newest = crl.current(connection, office.authority, office.policy, office.now)
         if out is not None:
             out.write_bytes(newest.der)

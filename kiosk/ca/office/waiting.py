@@ -46,7 +46,7 @@ def refuse(numbers: Sequence[int], as_json: bool, directory: Path) -> None:
 
 
 def _decide(office: Office, numbers: Sequence[int], *, approve: bool, as_json: bool) -> None:
-    with office.book.begin() as connection:
+    with office.begin() as connection:
         succession.lapse(connection, office.now)
         in_vain = [each for each in numbers if not succession.decide(connection, each, approve=approve, now=office.now)]
     decided = [each for each in numbers if each not in in_vain]
