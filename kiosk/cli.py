@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import ClassVar
 
 import click
 
@@ -12,17 +13,20 @@ import click
 class _Commands(click.Group):
     """Subcommands that are only imported when they are called."""
 
-    _CA = "kiosk.ca.commands"
+    _ELSEWHERE: ClassVar = {"ca": "kiosk.ca.commands", "journal": "kiosk.audit.commands"}
+    """Each in a module that calls it by the same name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), "ca"})
+        return sorted({*super().list_commands(ctx), *self._ELSEWHERE})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name != "ca":
+        if cmd_name not in self._ELSEWHERE:
             return super().get_command(ctx, cmd_name)
         try:
-            command = import_module(self._CA).ca
+            command = getattr(import_module(self._ELSEWHERE[cmd_name]), cmd_name)
         except ModuleNotFoundError as error:
+            if cmd_name != "ca":
+                raise
             raise click.ClickException(
                 f"the CA is not installed ({error.name} is missing): install kiosk[ca]"
             ) from error

@@ -49,6 +49,11 @@ def time_words(moment: datetime, texts: Texts) -> str:
     return _formatted("moment.time", moment, texts)
 
 
+def second_words(moment: datetime, texts: Texts) -> str:
+    """14:05:07, for records."""
+    return _formatted("moment.second", moment, texts)
+
+
 def days_words(days: int, texts: Texts) -> str:
     """あと20日, 本日まで, or that it is over."""
     if days < 0:

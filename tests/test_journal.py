@@ -12,6 +12,7 @@ import pytest
 from kiosk.chain import BEGINNING, link
 from kiosk.errors import Code, KioskError
 from kiosk.journal import Event, Journal
+from tests.old_journal import write_old_journal
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 
@@ -67,19 +68,6 @@ async def test_a_journal_that_cannot_be_written_any_more(tmp_path: Path) -> None
         with pytest.raises(KioskError) as raised:
             await journal.begin_visit("t").note(Event.VISIT_BEGUN)
     assert raised.value.problem.code is Code.JOURNAL_NOT_WRITABLE
-
-
-OLD_SCHEMA = """
-CREATE TABLE journal (
-    number INTEGER PRIMARY KEY, at TEXT NOT NULL, visit TEXT NOT NULL, event TEXT NOT NULL,
-    token TEXT NOT NULL DEFAULT '', holder TEXT NOT NULL DEFAULT '', serial TEXT NOT NULL DEFAULT '',
-    code TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT ''
-) STRICT;
-CREATE TRIGGER journal_is_not_erased BEFORE DELETE ON journal
-BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
-INSERT INTO journal (at, visit, event) VALUES ('2026-01-01T00:00:00.000+00:00', 'v', 'visit-begun');
-INSERT INTO journal (at, visit, event) VALUES ('2026-06-01T00:00:00.000+00:00', 'v', 'visit-ended');
-"""
 
 
 class Calendar:
@@ -142,8 +130,7 @@ with Journal(Path(sys.argv[1])) as journal:
 
 async def test_a_journal_from_before_the_chain_is_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
-    with closing(sqlite3.connect(path)) as database:
-        database.executescript(OLD_SCHEMA)
+    write_old_journal(path)
     with Journal(path, lambda: NOW) as journal:
         await journal.begin_visit("t").note(Event.VISIT_BEGUN)
         assert [entry.event for entry in journal.entries()] == ["visit-begun", "visit-ended", "visit-begun"]
@@ -156,8 +143,7 @@ async def test_a_journal_from_before_the_chain_is_gone_on_with(tmp_path: Path) -
 
 async def test_old_lines_of_a_journal_from_before_the_chain_go_too(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
-    with closing(sqlite3.connect(path)) as database:
-        database.executescript(OLD_SCHEMA)
+    write_old_journal(path)
     with Journal(path, lambda: NOW) as journal:
         assert journal.remove_older_than(200) == 1
     first = link(BEGINNING, 1, ["2026-01-01T00:00:00.000+00:00", "v", "visit-begun", "", "", "", "", ""])

@@ -1,0 +1,73 @@
+"""The journal in sentences, in Japan time. What came from outside is shown literally."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import cast
+
+from kiosk.audit.reading import Line
+from kiosk.clock import JAPAN
+from kiosk.errors import Code, Problem
+from kiosk.journal import Entry, Event
+from kiosk.literal import literal
+from kiosk.moments import date_words, second_words
+from kiosk.text_keys import TextKey
+from kiosk.texts import Texts
+
+_EVENTS = frozenset(Event)
+
+
+def told(lines: Iterable[Line], texts: Texts) -> Iterator[str]:
+    """A heading for each day and each visit, and a sentence for each line."""
+    day, visit = "", ""
+    for line in lines:
+        moment = _moment(line.entry)
+        this_day = literal(line.entry.at) if moment is None else date_words(moment, texts)
+        if this_day != day:
+            yield from ([""] if day else [])
+            yield this_day
+            day, visit = this_day, ""
+        if line.entry.visit != visit:
+            visit = line.entry.visit
+            yield from ([f"  {_visit(line.entry, texts)}"] if visit else [])
+        clock = "-" if moment is None else second_words(moment, texts)
+        yield f"    {clock:>8}  {sentence(line.entry, texts)}"
+
+
+def sentence(entry: Entry, texts: Texts) -> str:
+    """What the entry tells, with its serial number and what it holds for staff in brackets."""
+    told_already = {entry.detail} if entry.event == Event.ENROLMENT_WANTED else set()
+    extra = [texts("journal.serial", serial=literal(entry.serial))] if entry.serial else []
+    extra += [literal(each) for each in (entry.detail,) if each and each not in told_already]
+    words = _words(entry, texts)
+    return words + (texts("journal.extra", extra=texts("journal.and").join(extra)) if extra else "")
+
+
+def _words(entry: Entry, texts: Texts) -> str:
+    if entry.event not in _EVENTS:
+        return literal(entry.event)
+    values = {"id": literal(entry.holder or entry.detail), "code": _code(entry, texts)}
+    return texts(cast("TextKey", f"journal.{entry.event}"), **values)  # a test holds that each event has its text
+
+
+def _code(entry: Entry, texts: Texts) -> str:
+    if entry.code in set(Code) and entry.event == Event.PROBLEM:
+        return f"{entry.code} {texts.of_problem(Problem(Code(entry.code)), 'happened')}"
+    return literal(entry.code or "-")
+
+
+def _visit(entry: Entry, texts: Texts) -> str:
+    visit = literal(entry.visit)
+    if not entry.token:
+        return texts("journal.occurrence", visit=visit)
+    return texts("journal.visit", visit=visit, token=literal(entry.token))
+
+
+def _moment(entry: Entry) -> datetime | None:
+    """None where somebody has written something else there."""
+    try:
+        moment = datetime.fromisoformat(entry.at)
+        return moment.astimezone(JAPAN) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
