@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 
 # program-or-file : Debian package that brings it
 RUN_NEEDS := /usr/lib/softhsm/libsofthsm2.so:softhsm2 certutil:libnss3-tools p11-kit:p11-kit
-TEST_NEEDS := $(RUN_NEEDS) pkcs11-tool:opensc openssl:openssl setpriv:util-linux \
+TEST_NEEDS := $(RUN_NEEDS) pkcs11-tool:opensc openssl:openssl setpriv:util-linux chromium:chromium \
 	/usr/libexec/p11-kit/p11-kit-server:p11-kit-modules /usr/lib/postgresql/*/bin/postgres:postgresql
 
 PICTURE_NEEDS := Xvfb:xvfb weston:weston foot:foot import:imagemagick xdotool:xdotool \

@@ -3,49 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from kiosk.ca.authority import load_authority
 from kiosk.tokens.wire import KeyKind
 from tests.bank import Bank, open_bank
+from tests.pc.banking_server import WELCOME, BankingServer
 from tests.pc.customer import NAME, pc_desk
 
 KINDS = {KeyKind.RSA_2048: RSAPublicKey, KeyKind.EC_P256: EllipticCurvePublicKey}
 
 
-class BankingServer:
-    """A TLS 1.3 server that lets in nobody without a certificate of the CA, and keeps what it was shown."""
-
-    def __init__(self, bank: Bank) -> None:
-        authority = load_authority(bank.directory / "ca")
-        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._tls.minimum_version = ssl.TLSVersion.TLSv1_3
-        self._tls.load_cert_chain(authority.tls_certificate, authority.tls_key)
-        self._tls.load_verify_locations(bank.directory / "chain.pem")
-        self._tls.verify_mode = ssl.CERT_REQUIRED
-        self.shown: list[bytes | None] = []
-
-    async def _greet(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.shown.append(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
-        writer.write(b"welcome\n")
-        await writer.drain()
-        writer.close()
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[int]:
-        """The port, on loopback."""
-        async with await asyncio.start_server(self._greet, "127.0.0.1", 0, ssl=self._tls) as server:
-            yield server.sockets[0].getsockname()[1]
-
-
-async def log_in(bank: Bank, port: int, *with_certificate: str) -> bytes:
+async def log_in(bank: Bank, port: int, *with_certificate: str) -> str:
     """What NSS's client is told; it does not judge the server's certificate, the server judges its."""
     client = await asyncio.create_subprocess_exec(
         "tstclnt",
@@ -56,7 +28,7 @@ async def log_in(bank: Bank, port: int, *with_certificate: str) -> bytes:
         stderr=asyncio.subprocess.PIPE,
     )
     said, _ = await asyncio.wait_for(client.communicate(), 30)
-    return said
+    return said.decode()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -65,10 +37,10 @@ async def test_a_program_of_the_same_user_logs_in_with_the_new_certificate(tmp_p
         completion = (await bank.with_policy(key_kinds=(kind,)).visit(pc_desk())).completion
         assert completion is not None
         assert isinstance(completion.certificate.public_key, KINDS[kind])
-        server = BankingServer(bank)
+        server = BankingServer(bank, speaks_first=True)
         async with server.serving() as port:
-            assert b"welcome" not in await log_in(bank, port, "-n", "none")
+            assert WELCOME not in await log_in(bank, port, "-n", "none")
             assert server.shown == [], "nobody is let in without a certificate"
-            assert b"welcome" in await log_in(bank, port, "-n", NAME)
-            assert b"welcome" in await log_in(bank, port), "NSS finds it by the CA that the server names"
+            assert WELCOME in await log_in(bank, port, "-n", NAME)
+            assert WELCOME in await log_in(bank, port), "NSS finds it by the CA that the server names"
         assert server.shown == [completion.certificate.der] * 2
