@@ -54,13 +54,15 @@ class Revoking:
             standing.check_valid(signer, now)
             transactions.remember_ended(connection, admitted.transaction_id, now)
             try:
-                entry = self._find(connection, requests, signer)
+                entry = self._find(connection, requests, signer, now)
             except Refusal as refusal:
                 return replies.not_revoked(refusal)
             put_on_crl(connection, entry, _reason(requests[0]), now)
         return replies.revoked(entry.certificate)
 
-    def _find(self, connection: Connection, requests: tuple[RevocationRequest, ...], signer: Entry) -> Entry:
+    def _find(
+        self, connection: Connection, requests: tuple[RevocationRequest, ...], signer: Entry, now: datetime
+    ) -> Entry:
         if len(requests) != 1:
             raise Refusal(FailInfo.BAD_REQUEST, "one certificate at a time")
         request = requests[0]
@@ -77,6 +79,8 @@ class Revoking:
             raise Refusal(FailInfo.BAD_CERT_ID, "the signer's holder has no such certificate")
         if entry.state is CertificateState.REVOKED:
             raise Refusal(FailInfo.CERT_REVOKED, "the certificate is revoked already")
+        if now > entry.certificate.not_after:
+            raise Refusal(FailInfo.CERT_REVOKED, "the certificate has expired already")
         return entry
 
 

@@ -8,7 +8,7 @@ from kiosk.ca.refusals import Refusal
 from kiosk.certificates import Certificate, PublicKey
 from kiosk.cmp.algorithms import UnsupportedSignature, WrongSignature
 from kiosk.cmp.der import EMPTY_SEQUENCE
-from kiosk.cmp.requests import CertificateRequest
+from kiosk.cmp.requests import CertificateRequest, ProofKind
 from kiosk.cmp.vocabulary import PKCS10_REQUEST_ID, BodyType, FailInfo
 
 _VERSION_3 = 2
@@ -33,10 +33,11 @@ def check_update(request: CertificateRequest, old: Certificate, policy: Policy) 
     Raises:
         Refusal: it is not for this certificate, asks for something else, or does not prove possession of its key.
     """
-    if request.old_certificate is None or not request.old_certificate.names(old):
-        raise Refusal(FailInfo.BAD_CERT_ID, "the old certificate must be named, and be the signer's")
+    # Naming it is optional: what protects the message is what is to be updated (RFC 9483 §4.1.3 items 2 and 5).
+    if request.old_certificate is not None and not request.old_certificate.names(old):
+        raise Refusal(FailInfo.BAD_CERT_ID, "the old certificate is not the signer's")
     if request.subject_der not in (None, EMPTY_SEQUENCE, old.subject_der):
-        raise Refusal(FailInfo.BAD_CERT_TEMPLATE, "the subject is not that of the old certificate")
+        raise Refusal(FailInfo.NOT_AUTHORIZED, "the subject is not that of the old certificate")
     return _check(request, old.issuer_der, policy)
 
 
@@ -50,7 +51,7 @@ def check_enrolment(request: CertificateRequest, holder: Holder, issuer_der: byt
         raise Refusal(FailInfo.BAD_CERT_ID, "an old certificate is named by a kur only")
     subject = request.subject_der
     if subject not in (None, EMPTY_SEQUENCE) and not holder.is_named_by(subject or b""):
-        raise Refusal(FailInfo.BAD_CERT_TEMPLATE, "the subject is not that of the holder")
+        raise Refusal(FailInfo.NOT_AUTHORIZED, "the subject is not that of the holder")
     return _check(request, issuer_der, policy)
 
 
@@ -82,6 +83,8 @@ def _read_key(request: CertificateRequest) -> PublicKey:
 
 
 def _check_proof(request: CertificateRequest, key: PublicKey) -> None:
+    if request.proof.kind is ProofKind.BY_RA:
+        raise Refusal(FailInfo.NOT_AUTHORIZED, "only an RA can say that possession is proven")
     try:
         request.verify_proof(key)
     except (UnsupportedSignature, WrongSignature) as error:

@@ -29,6 +29,9 @@ from kiosk.cmp.messages import (
 from kiosk.cmp.signing import SigningKey, scheme_of
 from kiosk.cmp.vocabulary import EXTENSION_REQUEST, OLD_CERT_ID, PKCS10_REQUEST_ID
 
+_PKCS10_VERSION = 0
+"""Of PKCS #10 v1.7 (RFC 2986 §4.1)."""
+
 
 @dataclass(frozen=True, slots=True)
 class OldCertificate:
@@ -47,6 +50,8 @@ class ProofKind(Enum):
 
     ABSENT = "absent"
     SIGNATURE = "signature"
+    BY_RA = "raVerified"
+    """An RA says that it has checked it."""
     OTHER = "other"
 
 
@@ -153,7 +158,7 @@ async def write_pkcs10(new_key: SigningKey, subject_der: bytes) -> bytes:
         UnsupportedSignature: the key is of a kind nobody here signs with.
     """
     info = CertificationRequestInfo(
-        version=0,
+        version=_PKCS10_VERSION,
         subject=der.read_items(subject_der),
         public_key=der.decode(SubjectPublicKeyInfo, public_key_der(new_key.public_key)),
         attributes=asn1.SetOf([]),
@@ -176,6 +181,8 @@ def read_pkcs10(body: bytes) -> CertificateRequest:
     request = der.decode(CertificationRequest, body)
     request_der = der.value_bytes(request.info)
     info = der.decode(CertificationRequestInfo, request_der)
+    if info.version != _PKCS10_VERSION:
+        raise MalformedMessage(f"PKCS #10 of version {info.version}")
     attributes = [] if info.attributes is None else info.attributes.as_list()
     kinds = [der.first_and_rest(der.read_items(der.value_bytes(each)))[0] for each in attributes]
     return CertificateRequest(
@@ -262,6 +269,8 @@ def _read_old_certificate(controls: Iterable[TypeAndValue]) -> OldCertificate | 
 def _read_proof(message: CertReqMsg) -> Proof:
     if message.proof is None:
         return Proof(kind=ProofKind.ABSENT)
+    if message.proof.tag == "ra-verified":
+        return Proof(kind=ProofKind.BY_RA)
     signed = message.proof.value
     if not isinstance(signed, PopSigningKey) or signed.input is not None:
         return Proof(kind=ProofKind.OTHER)

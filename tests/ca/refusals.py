@@ -118,7 +118,8 @@ REQUEST_ID = Said(F.BAD_REQUEST, "the certReqId of a single request is 0")
 NO_KEY = Said(F.BAD_CERT_TEMPLATE, "a public key that can be read is needed")
 NO_KIND = Said(F.BAD_CERT_TEMPLATE, "keys of this kind are not certified")
 NO_POP = Said(F.BAD_POP, "possession of the private key is not proven")
-NO_OLD = Said(F.BAD_CERT_ID, "the old certificate must be named, and be the signer's")
+BY_NO_RA = Said(F.NOT_AUTHORIZED, "only an RA can say that possession is proven")
+ANOTHER_OLD = Said(F.BAD_CERT_ID, "the old certificate is not the signer's")
 RESERVED = Said(F.BAD_CERT_TEMPLATE, "signature algorithm and unique ids are not for a template")
 CHOSEN = Said(F.BAD_CERT_TEMPLATE, "serial number and version are the CA's to choose")
 NOT_THIS_CA = Said(F.BAD_CERT_TEMPLATE, "the issuer is not this CA")
@@ -157,7 +158,7 @@ SUCCEEDED = Said(F.CERT_REVOKED, "the certificate has a confirmed successor")
 SUCCESSOR_REVOKED = Said(F.CERT_REVOKED, "the certificate issued for this key is revoked or superseded")
 TOO_MANY_KEYS = Said(F.BAD_REQUEST, "too many keys have been brought for this certificate")
 TOO_MANY_CERTIFICATES = Said(F.BAD_REQUEST, "too many certificates have been issued to this holder")
-NOT_THE_HOLDER = Said(F.BAD_CERT_TEMPLATE, "the subject is not that of the holder")
+NOT_THE_HOLDER = Said(F.NOT_AUTHORIZED, "the subject is not that of the holder")
 NO_ADDITIONAL = Said(F.NOT_AUTHORIZED, "a certificate does not entitle to an additional one here")
 CODE_BOUND = Said(F.NOT_AUTHORIZED, "the one-time code is bound to another key")
 CODE_GONE = Said(F.NOT_AUTHORIZED, "the one-time code is no longer good")
@@ -180,10 +181,11 @@ UNDECIDED = Said(F.BAD_REQUEST, "the request was replaced, or not decided in tim
 ONE_CERTIFICATE = Said(F.BAD_REQUEST, "one certificate at a time")
 NO_SERIAL = Said(F.ADD_INFO_NOT_AVAILABLE, "issuer and serial number of the certificate are needed")
 REVOKED_ALREADY = Said(F.CERT_REVOKED, "the certificate is revoked already")
+EXPIRED_ALREADY = Said(F.CERT_REVOKED, "the certificate has expired already")
 TEN_QUESTIONS = Said(F.BAD_REQUEST, "one to ten questions at a time")
 ONE_CRL = Said(F.BAD_REQUEST, "one CRL, named by its issuer, which is this CA")
 FAULT = Said(F.SYSTEM_FAILURE, "the CA cannot answer now")
-NOT_THE_OLD = Said(F.BAD_CERT_TEMPLATE, "the subject is not that of the old certificate")
+NOT_THE_OLD = Said(F.NOT_AUTHORIZED, "the subject is not that of the old certificate")
 
 # --- what is said to it -----------------------------------------------------------------------------------------------
 
@@ -250,7 +252,7 @@ def headers() -> Iterator[Case]:
     yield error("a senderNonce of 15 bytes", "3.5", a.header(sender_nonce=b"n" * 15), NO_NONCE)
     yield error("a senderNonce of 65 bytes", "3.5", a.header(sender_nonce=b"n" * 65), NO_NONCE)
     yield error("a recipNonce in a first message", "3.1", a.header(recipient_nonce=b"r" * 16), NO_RECIPIENT_NONCE)
-    yield error("no messageTime", "3.1", a.header(message_time=None), NO_TIME)
+    yield error("no messageTime", "RFC 9810 §5.2.3", a.header(message_time=None), NO_TIME)
     yield error("from six minutes ahead", "3.5", a.late(MINUTES_6), TIME)
     yield error("from six minutes ago", "3.5", a.late(-MINUTES_6), TIME)
     yield error(
@@ -349,7 +351,7 @@ def macs() -> Iterator[Case]:
         NO_SENDER,
     )
     yield error("a sender that is no directoryName", "3.1", a.without_a_directory_name, NO_SENDER)
-    yield error("the right code after ten wrong ones", "8", a.while_pausing, PAUSES)
+    yield error("the right code after ten wrong ones", "4.1.5", a.while_pausing, PAUSES)
     yield error("a code a year old", "4.1.5", a.by_code(later=YEAR), CODE_EXPIRED, by_mac=True)
     for name, kind in (("cr", CR), ("kur", KUR), ("rr", RR)):
         yield error(f"{name} by a code", "3.5", a.by_code(kind=kind), TO_BE_SIGNED)
@@ -397,13 +399,13 @@ def requests() -> Iterator[Case]:
             )
         yield Case(
             f"{name} for another subject",
-            section,
+            "5.1.1",
             a.draft(a.another_subject, kind=kind),
             answer,
             NOT_THE_OLD if kind is KUR else NOT_THE_HOLDER,
         )
         yield Case(f"{name} for another issuer", section, a.draft(a.another_issuer, kind=kind), answer, NOT_THIS_CA)
-        yield Case(f"{name} with a serial number", section, a.draft(a.own_serial, kind=kind), answer, CHOSEN)
+        yield Case(f"{name} with a serial number", "RFC 4211 §5", a.draft(a.own_serial, kind=kind), answer, CHOSEN)
         for field_name, change in (
             ("a signature algorithm", a.own_algorithm),
             ("an issuer's unique id", a.issuer_uid),
@@ -413,6 +415,13 @@ def requests() -> Iterator[Case]:
         yield Case(f"{name} with X.509 version 1", section, a.draft(a.version_one, kind=kind), answer, CHOSEN)
         yield Case(
             f"{name} without a key (central key generation)", "4.1.6", a.draft(a.no_key, kind=kind), answer, NO_KEY
+        )
+        yield Case(
+            f"{name} with an empty key (central key generation)",
+            "4.1.6",
+            a.draft(a.empty_key, kind=kind),
+            answer,
+            NO_KEY,
         )
         yield Case(
             f"{name} with a key of a kind unknown", section, a.draft(a.key_of_a_kind_unknown, kind=kind), answer, NO_KEY
@@ -431,14 +440,14 @@ def requests() -> Iterator[Case]:
             )
         for proof_name, prove in (
             ("no proof of possession", a.unproven),
-            ("the word of an RA", a.vouched_for),
             ("a proof over other bytes", a.signed_over_something_else),
             ("a proof by another key", a.signed_by_another),
             ("a proof by SHA-1", a.signed_by_sha_1),
             ("a proof over POPOSigningKeyInput", a.signed_over_an_input),
             ("a proof by decrypting", a.by_decrypting),
         ):
-            yield Case(f"{name} with {proof_name}", section, a.draft(kind=kind, prove=prove), answer, NO_POP)
+            yield Case(f"{name} with {proof_name}", "5.1.1", a.draft(kind=kind, prove=prove), answer, NO_POP)
+        yield Case(f"{name} with the word of an RA", "5.1.1", a.draft(kind=kind, prove=a.vouched_for), answer, BY_NO_RA)
         yield Case(
             f"{name} for one's own old key", section, a.with_a_key_certified_before(kind, own=True), answer, KNOWN_KEY
         )
@@ -479,16 +488,16 @@ def requests() -> Iterator[Case]:
         a.at(lambda certificate: certificate.not_after + timedelta(seconds=1), CR),
         OUT_OF_DATE,
     )
-    yield kup("kur naming another certificate", "4.1.3", a.draft(a.names_another), NO_OLD)
-    yield kup("kur naming none", "4.1.3", a.draft(a.names_none), NO_OLD)
+    yield kup("kur naming another certificate", "4.1.3", a.draft(a.names_another), ANOTHER_OLD)
     yield kup("kur with 31 days left", "4.1.3", a.update(days_left=31), EARLY)
     yield kup("kur for a second successor", "4.1.3", b.a_second_successor, SUCCEEDED)
     yield kup("kur for a successor that was revoked", "4.1.3", b.a_successor_that_was_revoked, SUCCESSOR_REVOKED)
     yield kup("kur for a successor that has one", "4.1.3", b.a_successor_that_has_one_itself, SUCCESSOR_REVOKED)
     yield kup("kur with one key too many", "4.1.3", b.too_many_keys, TOO_MANY_KEYS)
     yield kup("kur with one certificate too many", "4.1.3", b.too_many_certificates, TOO_MANY_CERTIFICATES)
-    yield cp("p10cr with a wrong signature", "4.1.4", a.pkcs10(change=a.badly_signed), NO_POP)
-    yield cp("p10cr for another subject", "4.1.4", a.pkcs10(name=OTHER_NAME), NOT_THE_HOLDER)
+    yield error("p10cr of another version of PKCS #10", "4.1.4", a.of_another_pkcs10, UNREADABLE)
+    yield cp("p10cr with a wrong signature", "5.1.1", a.pkcs10(change=a.badly_signed), NO_POP)
+    yield cp("p10cr for another subject", "5.1.1", a.pkcs10(name=OTHER_NAME), NOT_THE_HOLDER)
     yield cp("p10cr for Ed25519, which policy leaves out", "4.1.4", a.pkcs10(key=EDWARDS), NO_KIND)
     yield cp("p10cr for RSA of 1024 bits", "4.1.4", a.pkcs10(key=SHORT_RSA), NO_KEY)
     yield cp(
@@ -500,7 +509,7 @@ def requests() -> Iterator[Case]:
     yield ip("ir by a code for two", "4.1.5", a.enrolling(count=2), ONE_REQUEST, by_mac=True)
     yield ip(
         "ir by a code for another subject",
-        "4.1.5",
+        "5.1.1",
         a.enrolling(subject_der=OTHER_NAME.public_bytes()),
         NOT_THE_HOLDER,
         by_mac=True,
@@ -518,10 +527,10 @@ def requests() -> Iterator[Case]:
         by_mac=True,
         changes=frozenset({"codes"}),
     )
-    yield error("a transactionID in use", "3.5", b.with_a_used_id(KUR, b.an_update), USED_ID)
-    yield error("a transactionID in use, cr", "3.5", b.with_a_used_id(CR, b.an_additional), USED_ID)
-    yield error("a transactionID in use, rr", "3.5", b.with_a_used_id(RR, b.a_revocation), USED_ID)
-    yield error("the transactionID of a request that was refused", "3.5", b.with_the_id_of_a_refused_one, USED_ID)
+    yield error("a transactionID in use", "5.1", b.with_a_used_id(KUR, b.an_update), USED_ID)
+    yield error("a transactionID in use, cr", "5.1", b.with_a_used_id(CR, b.an_additional), USED_ID)
+    yield error("a transactionID in use, rr", "5.1", b.with_a_used_id(RR, b.a_revocation), USED_ID)
+    yield error("the transactionID of a request that was refused", "5.1", b.with_the_id_of_a_refused_one, USED_ID)
     yield kup("a CA that has expired", "3.6.4", a.near_the_ca_s_end(timedelta(minutes=1)), CA_EXPIRED)
     yield kup(
         "a CA that ends no later than the old certificate", "3.6.4", a.near_the_ca_s_end(-timedelta(days=5)), CA_ENDS
@@ -562,8 +571,8 @@ def confirmations() -> Iterator[Case]:
     )
     yield error("certConf for two certificates", "4.1.1", b.confirming_twice_at_once, ONE_CONFIRMATION)
     yield error("certConf for another certReqId", "4.1.1", b.confirming(request_id=1), ONE_CONFIRMATION)
-    yield error("certConf with the hash of something else", "4.1.1", b.confirming(cert_hash=b"h" * 32), ANOTHER_HASH)
-    yield error("certConf with an empty hash", "4.1.1", b.confirming(cert_hash=b""), ANOTHER_HASH)
+    yield error("certConf with the hash of something else", "5.1.2", b.confirming(cert_hash=b"h" * 32), ANOTHER_HASH)
+    yield error("certConf with an empty hash", "5.1.2", b.confirming(cert_hash=b""), ANOTHER_HASH)
     yield error("certConf that names its hash in version 2", "4.1.1", b.confirming(hash_algorithm=sha_512), HASH_IN_3)
     yield error("certConf with SHA-1", "4.1.1", b.confirming(pvno=3, hash_algorithm=Algorithm(SHA_1)), NO_HASH)
     yield error(
@@ -589,6 +598,8 @@ def confirmations() -> Iterator[Case]:
     )
     yield error("certConf for one that was issued anew", "4.1.1", b.confirming_a_replaced_one, REPLACED)
     yield error("certConf twice", "4.1.1", b.confirming_after(b.it_was_confirmed), CONFIRMED)
+    yield error("certConf after implicitConfirm was granted", "5.1.2", b.confirming_what_was_implicitly, CONFIRMED)
+    yield error("certConf for a request that was refused", "4.1.1", b.confirming_what_was_refused, NO_TRANSACTION)
     yield error("certConf after a rejection", "4.1.1", b.confirming_after(b.it_was_rejected), ENDED)
     yield error("certConf that rejects what was confirmed", "4.1.1", b.rejecting_what_was_confirmed, CONFIRMED)
 
@@ -634,22 +645,23 @@ def revocations() -> Iterator[Case]:
     )
     yield rp(
         "rr for another issuer's",
-        "4.2",
+        "5.1.3",
         b.revoking(lambda request: replace(request, issuer_der=OTHER_NAME.public_bytes())),
         NO_SUCH,
     )
     yield rp(
-        "rr for one that there is not", "4.2", b.revoking(lambda request: replace(request, serial_number=1)), NO_SUCH
+        "rr for one that there is not", "5.1.3", b.revoking(lambda request: replace(request, serial_number=1)), NO_SUCH
     )
     yield rp(
         "rr for a negative serial number",
-        "4.2",
+        "5.1.3",
         b.revoking(lambda request: replace(request, serial_number=-(request.serial_number or 0))),
         NO_SUCH,
     )
-    yield rp("rr for somebody else's", "4.2", b.revoking_another_s, NO_SUCH)
-    yield rp("rr for the CA's signer", "4.2", b.revoking_the_signer, NO_SUCH)
-    yield rp("rr for what is revoked already", "4.2", b.revoking_twice, REVOKED_ALREADY)
+    yield rp("rr for somebody else's", "5.1.3", b.revoking_another_s, NO_SUCH)
+    yield rp("rr for the CA's signer", "5.1.3", b.revoking_the_signer, NO_SUCH)
+    yield rp("rr for what is revoked already", "5.1.3", b.revoking_twice, REVOKED_ALREADY)
+    yield rp("rr for what has expired", "5.1.3", b.revoking_what_has_expired, EXPIRED_ALREADY)
     for number, name in ((7, "a reason that is unused"), (8, "removeFromCRL"), (11, "a reason unknown")):
         yield rp(f"rr for {name}", "4.2", b.revoking(reason=number), NO_REASON)
     yield error("rr for two reasons", "4.2", b.with_reasons(b"\x0a\x01\x01", b"\x0a\x01\x04"), UNREADABLE)
@@ -690,17 +702,38 @@ CASES = tuple(
 
 NOT_REFUSED = (
     NotRefused("recipient", "3.1", "§3.5 wants it handled gracefully: whatever it names, this CA is meant"),
-    NotRefused("freeText, recipKID, unknown generalInfo", "3.1", "§3.5 wants them handled gracefully"),
+    NotRefused(
+        "freeText, recipKID, certProfile, unknown generalInfo",
+        "3.1",
+        "§3.5 wants them handled gracefully; a profile is chosen by the path",
+    ),
+    NotRefused("implicitConfirm where it is prohibited", "3.1", "§3.5 wants generalInfo handled gracefully"),
+    NotRefused("version 3 where 2 would do", "3.1", "§3.5 lets both in"),
+    NotRefused("an empty sender under a MAC", "3.1", "the senderKID names the ID; OpenSSL sends no name"),
     NotRefused("no senderKID under a signature", "3.1", "recommended, not required; the certificate comes along"),
     NotRefused("no root, no chain in extraCerts", "3.3", "the ledger knows its signers; OpenSSL sends no root"),
+    NotRefused("other certificates after the first", "3.3", "SHOULD be borne with, in any order"),
     NotRefused("path of the signer's certificate", "3.5", "only certificates of the ledger count, which issued them"),
     NotRefused("extensions and validity in a template", "4.1.1", "left out and said so: status grantedWithMods"),
     NotRefused("no subject in a template", "4.1.1", "the CA knows whose certificate it is from the protection"),
-    NotRefused("a certConf without any status", "4.1.1", "RFC 9810 §5.3.18: it rejects the certificate"),
+    NotRefused("a certConf for no certificate", "4.1.1", "RFC 9810 §5.3.18: it rejects the certificate"),
+    NotRefused("grantedWithMods in a certConf", "4.1.1", "some clients return what they were told; it means yes"),
+    NotRefused("no oldCertId in a kur", "4.1.3", "optional: the certificate that protects it is meant"),
+    NotRefused(
+        "other parameters of the MAC in a further message", "4.1.5", "should stay the same, for the client's sake"
+    ),
+    NotRefused(
+        "an rr by another certificate than the revoked one",
+        "4.2",
+        "it has to be valid, and the holder's own: a lost one",
+    ),
+    NotRefused("no reason in an rr", "4.2", "taken for unspecified"),
     NotRefused(
         "subject and key in an rr", "4.2", "issuer and serial number name the certificate; the rest is not read"
     ),
-    NotRefused("a nested message", "5.1.3", "no RA stands before this CA; the type is refused as a whole"),
+    NotRefused("several questions in a genm", "4.3", "RFC 9810 §5.3.19 allows them; up to ten are answered"),
+    NotRefused("a value in a genm that should have none", "4.3.1, 4.3.3", "not read"),
+    NotRefused("a nested message", "5.2.2", "no RA stands before this CA; the type is refused as a whole"),
     NotRefused(
         "added protection, requests for others", "5.2, 5.3", "no RA stands before this CA: holders ask themselves"
     ),

@@ -25,6 +25,7 @@ from kiosk.cmp.mac import MacKind, SharedSecret
 from kiosk.cmp.messages import (
     CertId,
     CertificationRequest,
+    CertificationRequestInfo,
     CertReqMsg,
     CertRequest,
     CertTemplate,
@@ -517,6 +518,13 @@ def no_key(_: Bank, drafted: Draft) -> None:
     drafted.template.public_key = None
 
 
+def empty_key(_: Bank, drafted: Draft) -> None:
+    """As somebody asks for a key of this kind to be made for him (RFC 9483 §4.1.6)."""
+    info = drafted.template.public_key
+    assert info is not None
+    drafted.template.public_key = SubjectPublicKeyInfo(algorithm=info.algorithm, key=asn1.BitString(b"", 0))
+
+
 def key_of_a_kind_unknown(_: Bank, drafted: Draft) -> None:
     info = SubjectPublicKeyInfo(algorithm=Algorithm("1.2.3", NULL).items(), key=asn1.BitString(b"\x00", 0))
     drafted.template.public_key = info
@@ -577,6 +585,17 @@ def pkcs10(
         return await bank.write(holder, BodyType.P10CR, der.encode(request))
 
     return send
+
+
+async def of_another_pkcs10(bank: Bank) -> bytes:
+    """A `p10cr` that gives another version of PKCS #10, and is signed as it should be."""
+    holder, key = bank.holder(), new_key()
+    request = der.decode(CertificationRequest, await write_pkcs10(key, holder.certificate.subject_der))
+    info = der.decode(CertificationRequestInfo, der.value_bytes(request.info))
+    info.version = 1
+    written = der.encode(info)
+    request.info, request.signature = der.any_value(written), asn1.BitString(await key.sign(written), 0)
+    return await bank.write(holder, BodyType.P10CR, der.encode(request))
 
 
 def badly_signed(request: CertificationRequest) -> None:

@@ -131,6 +131,22 @@ async def confirming_a_replaced_one(bank: Bank) -> bytes:
     return await talk.write(CERTCONF, body)
 
 
+async def confirming_what_was_implicitly(bank: Bank) -> bytes:
+    """The old certificate is superseded by then, and its transaction closed."""
+    holder = bank.holder()
+    talk = Talk(bank, holder, implicit=True)
+    await talk.say(KUR, await write_update(holder.certificate, new_key()))
+    return await talk.write(CERTCONF, confirmation_of(talk))
+
+
+async def confirming_what_was_refused(bank: Bank) -> bytes:
+    """A `certConf` all the same."""
+    holder = bank.holder()
+    talk = Talk(bank, holder)
+    await talk.say(KUR, der.EMPTY_SEQUENCE)
+    return await talk.write(CERTCONF, write_confirmation(Confirmation(cert_hash=b"h" * 32)))
+
+
 async def rejecting_what_was_confirmed(bank: Bank) -> bytes:
     """In a transaction of its own, about the same certificate."""
     holder, key = bank.holder(), new_key()
@@ -427,6 +443,16 @@ async def revoking_twice(bank: Bank) -> bytes:
     request = write_revocations([RevocationRequest.of(additional, 4)])
     await bank.ask(holder, RR, request)
     return await bank.write(holder, RR, request)
+
+
+async def revoking_what_has_expired(bank: Bank) -> bytes:
+    """An older certificate of the same holder, by one that goes on."""
+    holder, key = bank.holder(), new_key()
+    talk = Talk(bank, holder)
+    additional = certificate_of(await talk.request(CR, key))
+    await talk.confirm()
+    bank.now = holder.certificate.not_after + timedelta(seconds=1)
+    return await bank.write(Signer(key, additional), RR, await a_revocation(holder))
 
 
 def revoking_by(state: CertificateState) -> Send:

@@ -59,7 +59,7 @@ async def test_another_name_is_refused(bank: Bank, kind: BodyType, answered: Bod
     talk = Talk(bank, bank.holder())
     await request(talk, kind, new_key(), subject("Other").public_bytes())
     assert talk.last is not None
-    assert refusal(talk.last) == (answered, {FailInfo.BAD_CERT_TEMPLATE})
+    assert refusal(talk.last) == (answered, {FailInfo.NOT_AUTHORIZED})
 
 
 @pytest.mark.parametrize(("kind", "answered"), KINDS)

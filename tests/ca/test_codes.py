@@ -162,7 +162,7 @@ async def test_a_template_is_empty_or_names_the_holder(bank: Bank, name: bytes |
     answer = await Talk(bank, bank.newcomer()).request(IR, new_key(), wanted)
     assert status_of(answer).status == status
     if status == Status.REJECTION:
-        assert status_of(answer).failures == {FailInfo.BAD_CERT_TEMPLATE}
+        assert status_of(answer).failures == {FailInfo.NOT_AUTHORIZED}
     else:
         assert certificate_of(answer).subject_der == subject().public_bytes()
 

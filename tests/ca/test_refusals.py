@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Set
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,18 +16,23 @@ from kiosk.ca import succession
 from kiosk.ca.policy import KNOWN_KEY_KINDS, Policy, key_kind
 from kiosk.ca.schema import CERTIFICATES
 from kiosk.cmp import der
-from kiosk.cmp.envelope import Message, read_message
+from kiosk.cmp.algorithms import NULL
+from kiosk.cmp.envelope import Header, Message, read_message
 from kiosk.cmp.errors import MalformedMessage
-from kiosk.cmp.general import read_template, write_template
+from kiosk.cmp.general import read_template, write_general, write_template
+from kiosk.cmp.infos import Info
 from kiosk.cmp.mac import is_mac
 from kiosk.cmp.signing import Signer
-from kiosk.cmp.vocabulary import NONCE_LENGTH, BodyType, FailInfo, Status
+from kiosk.cmp.status import StatusInfo
+from kiosk.cmp.vocabulary import CA_CERTIFICATES, IMPLICIT_CONFIRM, NONCE_LENGTH, BodyType, FailInfo, Status
 from tests.ca.bank import Bank, Talk, certificate_of, new_key, refusal, status_of
 from tests.ca.dump import COUNTERS, dump
 from tests.ca.refusals import CASES, NEVER, NOT_REFUSED, PAGE, Case, page
-from tests.ca.spoiled import QUESTION, Draft, draft, header, unknown, update
+from tests.ca.rfc9483 import CHECKS, OWN
+from tests.ca.spoiled import QUESTION, Draft, draft, header, names_none, unknown, update
 
 LONGEST_NONCE = 64
+CERTIFICATE_PROFILE = "1.3.6.1.5.5.7.4.21"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.wrong)
@@ -79,6 +85,31 @@ def check_echo(request: bytes, answer: Message) -> None:
 def test_the_table_says_how_long_it_is() -> None:
     print(f"{len(CASES)} refusals, {len(NOT_REFUSED)} checks that cannot fail here")
     assert len({case.wrong for case in CASES}) == len(CASES)
+
+
+def test_every_check_of_the_rfc_has_its_rows_or_a_reason_why_nothing_fails_it() -> None:
+    reasons = {each.check for each in NOT_REFUSED}
+    for check in CHECKS:
+        assert bool(check.said) is not bool(check.cannot_fail), check.what
+        assert not check.cannot_fail or check.cannot_fail in reasons, check.what
+        shown = {case.said for case in check.rows()}
+        assert shown == set(check.said), f"§{check.section}: {check.what}"
+    without = sum(bool(check.cannot_fail) for check in CHECKS)
+    print(
+        f"{len(CHECKS)} checks of RFC 9483: {len(CHECKS) - without} with their rows, {without} that nothing fails here"
+    )
+
+
+def test_every_row_sets_a_bit_that_the_rfc_names_for_its_check_unless_it_is_said_why_not() -> None:
+    for check in CHECKS:
+        unlike = {said.failure for said in check.said} - check.bits if check.bits else set()
+        assert bool(unlike) is bool(check.unlike), f"§{check.section}: {check.what}"
+
+
+def test_every_row_is_of_a_check_or_a_bound_of_our_own() -> None:
+    of_checks = {id(case) for check in CHECKS for case in check.rows()}
+    others = [case for case in CASES if id(case) not in of_checks and not case.section.startswith("RFC")]
+    assert {case.said for case in others} == set(OWN)
 
 
 def test_every_bit_is_in_a_row_or_never_set() -> None:
@@ -142,6 +173,34 @@ async def test_an_empty_subject_means_the_old_one(bank: Bank) -> None:
 
     answer = await bank.send(await draft(empty)(bank))
     assert status_of(answer).status == Status.ACCEPTED
+
+
+async def test_whoever_protects_a_kur_need_not_be_named_in_it(bank: Bank) -> None:
+    assert status_of(await bank.send(await draft(names_none)(bank))).status == Status.ACCEPTED
+
+
+async def test_a_client_may_return_what_it_was_told(bank: Bank) -> None:
+    talk = Talk(bank, bank.holder())
+    await talk.request(BodyType.CR, new_key())
+    answer = await talk.confirm(status=StatusInfo(Status.GRANTED_WITH_MODS))
+    assert answer.body_type == BodyType.PKICONF
+
+
+async def test_other_certificates_come_along_in_any_order(bank: Bank) -> None:
+    def crowded(_: Bank, holder: Signer) -> Signer:
+        return Signer(holder.key, holder.certificate, (bank.holder().certificate, bank.authority.root, *holder.chain))
+
+    assert status_of(await bank.send(await update(claim=crowded)(bank))).status == Status.ACCEPTED
+
+
+async def test_a_value_that_should_not_be_in_a_question_is_not_read(bank: Bank) -> None:
+    question = write_general([Info(CA_CERTIFICATES, NULL)])
+    answer = await bank.ask(bank.holder(), BodyType.GENM, question, implicitly)
+    assert answer.body_type == BodyType.GENP
+
+
+def implicitly(sent: Header) -> Header:
+    return replace(sent, general_info=(Info(IMPLICIT_CONFIRM, NULL), Info(CERTIFICATE_PROFILE, NULL)))
 
 
 async def test_an_empty_confirmation_rejects(bank: Bank) -> None:

@@ -237,8 +237,8 @@ WRONG = (
     Wrong("SHA-1", "cr", ("-digest", "sha1"), "ERROR", "badAlg"),
     Wrong("SHA-224", "cr", ("-digest", "sha224"), "ERROR", "badAlg"),
     Wrong("no proof of possession", "cr", ("-popo", "-1"), "CP", "badPOP"),
-    Wrong("an RA's word", "kur", ("-popo", "0"), "KUP", "badPOP"),
-    Wrong("another subject", "cr", ("-subject", "/CN=SOMEBODY ELSE"), "CP", "badCertTemplate"),
+    Wrong("an RA's word", "kur", ("-popo", "0"), "KUP", "notAuthorized"),
+    Wrong("another subject", "cr", ("-subject", "/CN=SOMEBODY ELSE"), "CP", "notAuthorized"),
     Wrong("another issuer", "cr", ("-issuer", "/CN=Another CA"), "CP", "badCertTemplate"),
     Wrong("another's old certificate", "kur", ("-oldcert", "OTHER.pem", "-subject", "/"), "KUP", "badCertId"),
 )
