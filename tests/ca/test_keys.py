@@ -89,7 +89,7 @@ def test_a_missing_passphrase_says_where_it_should_be(directory: Path) -> None:
     assert not (directory / PASSPHRASE_FILE).exists()
 
 
-@pytest.mark.parametrize("content", ["", "too short", secrets.token_hex(32)])
+@pytest.mark.parametrize("content", ["", "too short", secrets.token_hex(32)], ids=["empty", "short", "another"])
 def test_a_wrong_passphrase_is_one_clear_line(directory: Path, content: str) -> None:
     (directory / PASSPHRASE_FILE).write_text(content)
     before = contents(directory)
