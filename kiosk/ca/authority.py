@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from kiosk.ca import files, key_files, profile, vault
 from kiosk.ca.key_files import KeyUnusable
 from kiosk.ca.passphrase import PASSPHRASE_FILE, Passphrase, PassphraseUnusable, ensure_passphrase, read_passphrase
+from kiosk.ca.policy import load_policy
 from kiosk.ca.profile import Issuer, Validity
 from kiosk.ca.vault import Vault
 from kiosk.certificates import Certificate, PublicKey, UnreadableCertificate, read_certificate
@@ -79,6 +80,8 @@ class Authority:
     """In which one-time codes lie."""
     passphrase: Passphrase = field(repr=False)
     """Under which every key file is encrypted."""
+    status_url: str = ""
+    """What its certificates say of where their status is told (`policy.status_url`)."""
     random: RandomBytes = field(default=secrets.token_bytes, repr=False)
 
     @property
@@ -100,7 +103,8 @@ class Authority:
         """A holder's certificate with a new serial, for exactly this subject; it never outlives the CA's own."""
         validity = Validity(not_before, not_after)
         serial = profile.new_serial(self.random)
-        return profile.holder_certificate(Issuer(self.issuing_key, self.issuing), subject, key, validity, serial)
+        issuer = Issuer(self.issuing_key, self.issuing)
+        return profile.holder_certificate(issuer, subject, key, validity, serial, self.status_url)
 
     def issue_for_a_year(
         self, subject: x509.Name, key: PublicKey, now: datetime, back_dating: timedelta
@@ -164,6 +168,7 @@ def load_authority(
     Raises:
         AuthorityDamaged: with the name of the first file that is missing or unreadable.
         VaultDamaged: the key of the one-time codes is not under the same passphrase.
+        PolicyError: its rules are not understood.
     """
     with _as_damage():
         root, issuing = _read_certificate(directory / "root.pem"), _read_certificate(directory / "issuing.pem")
@@ -184,6 +189,7 @@ def load_authority(
         ocsp_key=ocsp_key,
         vault=Vault.of(directory, passphrase, random),
         passphrase=passphrase,
+        status_url=load_policy(directory).status_url,
         random=random,
     )
 

@@ -13,6 +13,7 @@ from kiosk.ca.options import DIRECTORY, passphrase_file
 from kiosk.ca.policy import load_policy
 from kiosk.ca.responder import Responder
 from kiosk.ca.server import serve as serve_forever
+from kiosk.ca.status import StatusService
 
 
 @click.group()
@@ -42,14 +43,26 @@ def init(directory: Path) -> None:
 @DIRECTORY
 @click.option("--port", default=0, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--http", is_flag=True, help="Without TLS; only this machine is listened to in any case.")
+@click.option(
+    "--status-port",
+    type=click.IntRange(0, 65535),
+    help="Tell OCSP and CRL at this port too, without TLS, and nothing else there; 0 takes a free one.",
+)
 @click.option("--until-stdin-closes", is_flag=True, help="End with whoever started this.")
-def serve(directory: Path, port: int, http: bool, until_stdin_closes: bool) -> None:
-    """Answer CMP over HTTPS on 127.0.0.1 until told to stop, by the rules of policy.toml in the directory."""
+def serve(directory: Path, port: int, http: bool, status_port: int | None, until_stdin_closes: bool) -> None:
+    """Answer CMP, OCSP and CRL over HTTPS on 127.0.0.1 until told to stop, by policy.toml in the directory."""
     try:
         authority = load_authority(directory.absolute(), passphrase_file=passphrase_file())
         policy = load_policy(authority.directory)
         with Ledger.open(authority.directory) as ledger:
             responder = Responder(authority, ledger, policy)
-            serve_forever(responder, authority, port, http=http, until_stdin_closes=until_stdin_closes)
+            serve_forever(
+                responder,
+                StatusService(authority, ledger, policy),
+                port,
+                http=http,
+                status_port=status_port,
+                until_stdin_closes=until_stdin_closes,
+            )
     except (*office.FAULTS, LedgerInUse) as error:
         raise click.ClickException(str(error)) from error

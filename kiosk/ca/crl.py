@@ -8,11 +8,11 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select
 
 from kiosk.ca import audit
 from kiosk.ca.authority import Authority
-from kiosk.ca.ledger import REVOKED_STATES, issuer_hash
+from kiosk.ca.ledger import REVOKED_STATES, Ledger, issuer_hash
 from kiosk.ca.policy import Policy
 from kiosk.ca.schema import CERTIFICATES, CRLS, Act
 
@@ -29,11 +29,21 @@ class Crl:
     der: bytes
 
 
+def up_to_date(book: Ledger, authority: Authority, policy: Policy, now: datetime) -> Crl:
+    """`current`, in a transaction of its own: one that only looks, as long as nothing is to be made."""
+    with book.read() as connection:
+        row = _newest(connection)
+    if row is not None and _holds(row, policy, now):
+        return _of(row)
+    with book.begin() as connection:
+        return current(connection, authority, policy, now)
+
+
 def current(connection: Connection, authority: Authority, policy: Policy, now: datetime) -> Crl:
     """The newest one; made anew after a revocation, and after half its time. The connection must be one that writes."""
-    row = connection.execute(select(CRLS).order_by(CRLS.c.number.desc()).limit(1)).one_or_none()
-    if row is not None and not row.outdated and row.this_update <= now < row.this_update + policy.crl_life / 2:
-        return Crl(row.number, row.this_update, row.next_update, row.der)
+    row = _newest(connection)
+    if row is not None and _holds(row, policy, now):
+        return _of(row)
     made = _make(connection, authority, policy, 1 if row is None else row.number + 1, now.replace(microsecond=0))
     audit.enter(connection, Act.CRL_MADE, now, detail=f"number {made.number}")
     connection.execute(delete(CRLS))
@@ -47,6 +57,19 @@ def current(connection: Connection, authority: Authority, policy: Policy, now: d
         )
     )
     return made
+
+
+def _newest(connection: Connection) -> Row[tuple[object, ...]] | None:
+    return connection.execute(select(CRLS).order_by(CRLS.c.number.desc()).limit(1)).one_or_none()
+
+
+def _holds(row: Row[tuple[object, ...]], policy: Policy, now: datetime) -> bool:
+    is_young: bool = row.this_update <= now < row.this_update + policy.crl_life / 2
+    return is_young and not row.outdated
+
+
+def _of(row: Row[tuple[object, ...]]) -> Crl:
+    return Crl(row.number, row.this_update, row.next_update, row.der)
 
 
 def _make(connection: Connection, authority: Authority, policy: Policy, number: int, now: datetime) -> Crl:

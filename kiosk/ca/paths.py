@@ -1,4 +1,4 @@
-"""Where messages go: the paths of RFC 9811 §3.6, with the operation labels of RFC 9483 §6.1."""
+"""Where messages go: the paths of RFC 9811 §3.6, with the operation labels of RFC 9483 §6.1, and OCSP's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from kiosk.cmp.vocabulary import BodyType
 
 WELL_KNOWN = "/.well-known/cmp"
 """The plain endpoint, which takes every message."""
+
+OCSP_PATH = "/ocsp"
+"""Requests by POST, or by GET in base64 behind it (RFC 6960 app. A.1)."""
+CRL_PATH = "/crl"
+"""The newest CRL, in DER (RFC 5280 §4.2.1.13)."""
+ISSUING_PATH = "/issuing.cer"
+"""The issuing CA's certificate, in DER (RFC 5280 §4.2.2.1)."""
 
 OPERATIONS = {
     "initialization": BodyType.IR,  # §4.1.1

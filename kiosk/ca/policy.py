@@ -79,6 +79,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Of how many references tries are remembered, besides those that pause: anybody can name new ones."""
     crl_life: timedelta = timedelta(days=7)
     """From one CRL's making to the moment when the next must be there; a new one is made after half of it."""
+    status_life: timedelta = timedelta(minutes=10)
+    """How long an OCSP answer counts, and for how long a cache may keep one, or the CRL."""
+    status_url: Annotated[str, Meta(pattern=r"^(http://[!-~]+[^/])?\Z", max_length=200)] = ""
+    """Where `/ocsp`, `/crl` and `/issuing.cer` can be had by everybody, for the certificates to say; empty for nowhere.
+
+    By http: whoever must ask whether the certificate of an https server is revoked would have to trust it to be told
+    (RFC 5280 §8). What is answered is signed.
+    """
     user_units: tuple[_Unit, ...] = ("USER/PE - 2", "CERT/SUEDNUM - 3")
     """Organizational units that a new user's subject has after the CA's own."""
     administrator_units: tuple[_Unit, ...] = ("ADMIN/PE - 2", "CERT/SUEDNUM - 3")
@@ -109,8 +117,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             value = getattr(self, name)
             if isinstance(value, timedelta) and value < timedelta():
                 raise ValueError(f"{name} must not be negative")
-        if self.crl_life < timedelta(minutes=1):
-            raise ValueError("crl_life must be a minute at least")
+        for name in ("crl_life", "status_life"):
+            if getattr(self, name) < timedelta(minutes=1):
+                raise ValueError(f"{name} must be a minute at least")
 
 
 def load_policy(directory: Path) -> Policy:

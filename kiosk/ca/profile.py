@@ -10,8 +10,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
+from kiosk.ca.paths import CRL_PATH, ISSUING_PATH, OCSP_PATH
 from kiosk.certificates import Certificate, PublicKey, read_certificate
 from kiosk.cmp.randomness import RandomBytes
 from kiosk.cmp.vocabulary import CMC_CA
@@ -41,14 +42,19 @@ def new_serial(random: RandomBytes) -> int:
 
 
 def holder_certificate(
-    issuer: Issuer, subject: x509.Name, key: PublicKey, validity: Validity, serial: int
+    issuer: Issuer, subject: x509.Name, key: PublicKey, validity: Validity, serial: int, status_url: str = ""
 ) -> Certificate:
-    """A customer's certificate: signs, and says who is at the other end of TLS."""
+    """A customer's certificate: signs, and says who is at the other end of TLS.
+
+    `status_url` is where anybody can ask whether it is revoked; empty for nowhere.
+    """
     extensions: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (_key_usage(digital_signature=True, key_encipherment=isinstance(key, rsa.RSAPublicKey)), True),
         (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False),
     ]
+    if status_url:
+        extensions += [(_authority_information(status_url), False), (_crl_points(status_url), False)]
     return _certificate(issuer, subject, key, validity, serial, extensions)
 
 
@@ -126,6 +132,26 @@ def _certificate(
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
     return read_certificate(builder.sign(issuer.key, hashes.SHA256()).public_bytes(Encoding.DER))
+
+
+def _authority_information(status_url: str) -> x509.AuthorityInformationAccess:
+    places = {
+        AuthorityInformationAccessOID.OCSP: OCSP_PATH,
+        AuthorityInformationAccessOID.CA_ISSUERS: ISSUING_PATH,
+    }
+    return x509.AuthorityInformationAccess(
+        [
+            x509.AccessDescription(method, x509.UniformResourceIdentifier(status_url + path))
+            for method, path in places.items()
+        ]
+    )
+
+
+def _crl_points(status_url: str) -> x509.CRLDistributionPoints:
+    where = [x509.UniformResourceIdentifier(status_url + CRL_PATH)]
+    return x509.CRLDistributionPoints(
+        [x509.DistributionPoint(full_name=where, relative_name=None, reasons=None, crl_issuer=None)]
+    )
 
 
 def _authority_key_identifier(issuer: Issuer) -> x509.AuthorityKeyIdentifier:

@@ -11,7 +11,8 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack
 
 import uvicorn
 from starlette.applications import Starlette
@@ -20,39 +21,71 @@ from kiosk.ca.authority import Authority
 from kiosk.ca.connections import BoundedConnection, Limits
 from kiosk.ca.paths import WELL_KNOWN
 from kiosk.ca.responder import Responder
-from kiosk.ca.web import create_app
+from kiosk.ca.status import StatusService
+from kiosk.ca.web import create_app, create_status_app
 
 _LOOPBACK = "127.0.0.1"
 _CIPHERS_OF_TLS_1_2 = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Forward secret and authenticated, nothing else (RFC 9325 §4.2)."""
 
 
-def serve(responder: Responder, authority: Authority, port: int, *, http: bool, until_stdin_closes: bool) -> None:
+def serve(
+    responder: Responder,
+    status: StatusService,
+    port: int,
+    *,
+    http: bool,
+    status_port: int | None = None,
+    until_stdin_closes: bool,
+) -> None:
     """Serve on the loopback address until told to stop; says in one line of JSON when and where.
 
-    A message that is being answered then still is; nobody else is let in.
+    A message that is being answered then still is; nobody else is let in. OCSP and CRL are told at the same port, and
+    at another one without TLS where that is wanted.
 
     Args:
         responder: Answers the messages.
-        authority: Holds the TLS certificate and its key.
+        status: Answers who asks whether a certificate is revoked; its authority has the TLS certificate and its key.
         port: 0 takes a free one.
         http: Without TLS.
+        status_port: Where OCSP and CRL are told without TLS; 0 takes a free one, None has none.
         until_stdin_closes: End with whoever holds the other end of standard input, however that one ends.
 
     Raises:
-        OSError: the port cannot be had.
+        OSError: a port cannot be had.
     """
-    with socket.create_server((_LOOPBACK, port)) as listening:
-        real_port = listening.getsockname()[1]
-        url = f"{'http' if http else 'https'}://{_LOOPBACK}:{real_port}{WELL_KNOWN}"
+    with ExitStack() as opened:
+        listening = opened.enter_context(socket.create_server((_LOOPBACK, port)))
+        own = _url(listening, http=http)
+        told = {"url": own + WELL_KNOWN, "pid": os.getpid(), "status": own}
+        tls = None if http else tls_context(status.authority)
+        servers = {Server(create_app(responder, status=status), tls, on_start=lambda: begin()): listening}
+        if status_port is not None:
+            beside = opened.enter_context(socket.create_server((_LOOPBACK, status_port)))
+            servers[Server(create_status_app(status), None)] = beside
+            told["status"] = _url(beside, http=True)
 
         def begin() -> None:
-            _stop_when_told(server, until_stdin_closes=until_stdin_closes)
-            sys.stdout.write(json.dumps({"url": url, "pid": os.getpid()}) + "\n")
+            _stop_when_told(list(servers), until_stdin_closes=until_stdin_closes)
+            sys.stdout.write(json.dumps(told) + "\n")
             sys.stdout.flush()
 
-        server = Server(create_app(responder), None if http else tls_context(authority), on_start=begin)
-        asyncio.run(server.serve(sockets=[listening]))
+        asyncio.run(_serve_all(servers, status))
+
+
+async def _serve_all(servers: Mapping[Server, socket.socket], status: StatusService) -> None:
+    keeper = asyncio.create_task(status.keep())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for server, listening in servers.items():
+                group.create_task(server.serve(sockets=[listening]))
+    finally:
+        keeper.cancel()
+        await asyncio.wait([keeper])
+
+
+def _url(listening: socket.socket, *, http: bool) -> str:
+    return f"{'http' if http else 'https'}://{_LOOPBACK}:{listening.getsockname()[1]}"
 
 
 def tls_context(authority: Authority) -> ssl.SSLContext:
@@ -130,11 +163,12 @@ def _configure(app: Starlette, limits: Limits) -> uvicorn.Config:
     )
 
 
-def _stop_when_told(server: Server, *, until_stdin_closes: bool) -> None:
+def _stop_when_told(servers: Sequence[Server], *, until_stdin_closes: bool) -> None:
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
-        server.should_exit = True
+        for server in servers:
+            server.should_exit = True
 
     def watch_stdin() -> None:
         while os.read(0, 4096):

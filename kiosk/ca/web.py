@@ -2,40 +2,49 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from kiosk.ca import bodies
 from kiosk.ca.connections import Limits
 from kiosk.ca.paths import accepted_at
 from kiosk.ca.responder import Responder
+from kiosk.ca.status import StatusService
+from kiosk.ca.status_web import status_routes
 from kiosk.cmp.envelope import read_message
 from kiosk.cmp.status import read_error
 from kiosk.cmp.vocabulary import CONTENT_TYPE, BodyType, Status
 
-_CLOSE = {"Connection": "close"}
-_COME_AGAIN = {"Retry-After": "2", "Cache-Control": "no-store"}
-"""Seconds: longer than it takes to answer as many messages as may be under way."""
 
-
-def create_app(responder: Responder, limits: Limits | None = None) -> Starlette:
-    """The web application: every path of RFC 9811 §3.6 that the CA has, and `/health`.
+def create_app(responder: Responder, limits: Limits | None = None, status: StatusService | None = None) -> Starlette:
+    """The web application: every path of RFC 9811 §3.6 that the CA has, those of OCSP and CRL, and `/health`.
 
     Args:
         responder: Answers the messages.
         limits: How long a body may take, and how many messages may be under way.
+        status: Tells of certificates; without it nobody is told here.
     """
     limits = limits or Limits()
     desk = _Desk(responder, limits)
     paths = accepted_at(responder.policy.profiles).items()
     routes = [Route(path, desk.endpoint(accepted), methods=["POST"]) for path, accepted in paths]
     routes.append(Route("/health", desk.health, methods=["GET"]))
+    return _app([*routes, *(status_routes(status, limits) if status else ())], limits)
+
+
+def create_status_app(status: StatusService, limits: Limits | None = None) -> Starlette:
+    """OCSP and CRL, and nothing else: for a port of its own, without TLS."""
+    limits = limits or Limits()
+    return _app(status_routes(status, limits), limits)
+
+
+def _app(routes: Sequence[BaseRoute], limits: Limits) -> Starlette:
     app = Starlette(routes=routes, middleware=[Middleware(_Gate, limits.largest_head)])
     # A redirect would be to whatever host the request claims.
     app.router.redirect_slashes = False
@@ -52,7 +61,7 @@ class _Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused = self._refusal(scope)
         if refused is not None:
-            await Response(status_code=refused, headers=_CLOSE)(scope, receive, send)
+            await Response(status_code=refused, headers=bodies.CLOSE)(scope, receive, send)
             return
         # An address in full, which every server has to take (RFC 9112 §3.2.2).
         scheme, found, rest = scope["path"].partition("://")
@@ -85,20 +94,10 @@ class _Desk:
         """One path that takes these body types, None for all of them."""
 
         async def cmp(request: Request) -> Response:
-            if not _is_message(request):
-                return Response(status_code=415)
-            try:
-                async with asyncio.timeout(self._limits.body_seconds):
-                    body = await _read_bounded(request, self._responder.policy.largest_request)
-            except TimeoutError:
-                return Response(status_code=408, headers=_CLOSE)
-            except ClientDisconnect:
-                return Response(status_code=400)
-            # The server ends, and nothing of this message has been taken up; uvicorn would log it as a fault.
-            except asyncio.CancelledError:
-                return Response(status_code=503, headers=_COME_AGAIN)
-            if body is None:
-                return Response(status_code=413)
+            largest = self._responder.policy.largest_request
+            body = await bodies.take(request, CONTENT_TYPE, seconds=self._limits.body_seconds, largest=largest)
+            if isinstance(body, Response):
+                return body
             return await self._answer(body, accepted)
 
         return cmp
@@ -107,36 +106,17 @@ class _Desk:
         """Whether the CA can work: 200, or 503 where its ledger does not answer."""
         if await self._responder.is_able():
             return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
-        return JSONResponse({"status": "the ledger does not answer"}, status_code=503, headers=_COME_AGAIN)
+        return JSONResponse({"status": "the ledger does not answer"}, status_code=503, headers=bodies.COME_AGAIN)
 
     async def _answer(self, body: bytes, accepted: Collection[int] | None) -> Response:
         if self._under_way >= self._limits.most_messages:
-            return Response(status_code=503, headers=_COME_AGAIN)
+            return Response(status_code=503, headers=bodies.COME_AGAIN)
         self._under_way += 1
         try:
             answer = await self._responder.answer(body, accepted)
         finally:
             self._under_way -= 1
-        return Response(answer, media_type=CONTENT_TYPE, headers=_CLOSE if _is_final_error(answer) else None)
-
-
-def _is_message(request: Request) -> bool:
-    """Whether a request says that it carries a CMP message as it is (RFC 9811 §3.4)."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind == CONTENT_TYPE and request.headers.get("content-encoding", "identity").lower() == "identity"
-
-
-async def _read_bounded(request: Request, largest: int) -> bytes | None:
-    """The body, or None as soon as it is known to be too large."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared[:20]) > largest:
-        return None
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > largest:
-            return None
-    return bytes(body)
+        return Response(answer, media_type=CONTENT_TYPE, headers=bodies.CLOSE if _is_final_error(answer) else None)
 
 
 def _is_final_error(answer: bytes) -> bool:

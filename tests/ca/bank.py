@@ -20,6 +20,7 @@ from kiosk.ca.ledger import Entry, Ledger
 from kiosk.ca.policy import Policy
 from kiosk.ca.responder import Responder
 from kiosk.ca.schema import CERTIFICATES, PROMISES, CertificateState, PromiseKind, PromiseState
+from kiosk.ca.status import StatusService
 from kiosk.ca.web import create_app
 from kiosk.certificates import Certificate, read_certificate
 from kiosk.cmp.algorithms import NULL
@@ -77,7 +78,9 @@ class Bank:
         """Go on under another policy, as after a restart of the server."""
         self.policy = policy
         self.responder = Responder(self.authority, self.book, policy, clock=lambda: self.now)
-        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app=create_app(self.responder)))
+        self.status = StatusService(self.authority, self.book, policy, clock=lambda: self.now)
+        app = create_app(self.responder, status=self.status)
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app))
         self.client = CmpClient(
             self.http,
             "http://ca.invalid/.well-known/cmp",

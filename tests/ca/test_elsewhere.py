@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.x509.ocsp import OCSPCertStatus
 from sqlalchemy.exc import IntegrityError
 
 from kiosk.ca import crl, holders, ledger
@@ -22,6 +23,7 @@ from kiosk.cmp.signing import Signer, SoftwareKey
 from kiosk.cmp.vocabulary import CA_CERTIFICATES, BodyType, FailInfo
 from kiosk.credentials import HolderKind
 from tests.ca.bank import START, Bank, certificate_of, new_key, refusal, subject
+from tests.ca.test_ocsp import ask
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,14 @@ def test_they_are_on_no_crl_of_ours(bank: Bank, elsewhere: Authority) -> None:
         made = crl.current(connection, bank.authority, bank.policy, bank.now)
     listed = x509.load_der_x509_crl(made.der)
     assert [each.serial_number for each in listed] == [ours.serial_number]
+
+
+def test_ocsp_does_not_take_them_for_ours(bank: Bank, elsewhere: Authority) -> None:
+    ours = bank.holder().certificate
+    enter(bank, issued(elsewhere, serial=ours.serial_number), "MOVED", CertificateState.REVOKED)
+    assert ask(bank, ours).certificate_status is OCSPCertStatus.GOOD
+    enter(bank, other := issued(elsewhere), "MOVED", CertificateState.REVOKED)
+    assert ask(bank, other).certificate_status is OCSPCertStatus.UNKNOWN
 
 
 async def test_they_do_not_count_among_those_issued_to_a_holder(bank: Bank, elsewhere: Authority) -> None:

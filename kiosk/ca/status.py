@@ -1,0 +1,63 @@
+"""What the CA tells everybody of its certificates: OCSP, and a CRL that is there before anybody asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from kiosk.ca import crl, succession
+from kiosk.ca.authority import Authority
+from kiosk.ca.crl import Crl
+from kiosk.ca.ledger import Ledger
+from kiosk.ca.ocsp import OcspAnswer, OcspResponder
+from kiosk.ca.policy import Policy
+from kiosk.clock import Clock, system_clock
+
+Sleep = Callable[[float], Awaitable[None]]
+_LOOK_EVERY = 5.0
+"""Seconds between two looks for a revocation that somebody else has entered, a teller or another CA process."""
+_LOG = logging.getLogger(__name__)
+
+
+class StatusService:
+    """Of one authority, out of one ledger. Whatever it tells is signed, so anybody may carry it."""
+
+    def __init__(self, authority: Authority, book: Ledger, policy: Policy, clock: Clock = system_clock) -> None:
+        self.authority = authority
+        self.policy = policy
+        self._book = book
+        self._responder = OcspResponder(authority, book, policy)
+        self._clock = clock
+
+    async def ocsp(self, request: bytes) -> OcspAnswer:
+        """Answer an OCSPRequest, or whatever came in its place."""
+        return await asyncio.to_thread(self._responder.answer, request, self.now())
+
+    async def crl(self) -> Crl:
+        """The newest CRL: made anew if a revocation is not on it, whoever has entered that."""
+        return await asyncio.to_thread(crl.up_to_date, self._book, self.authority, self.policy, self.now())
+
+    async def keep(self, sleep: Sleep = asyncio.sleep) -> None:
+        """Make the CRL when it is due, also when nobody asks for it; until this is cancelled.
+
+        What was not confirmed or decided in time comes to nothing here, so that it is on the CRL too.
+        """
+        while True:
+            try:
+                await asyncio.to_thread(self._look)
+            # A full disk now is no reason to make none later.
+            except Exception:
+                _LOG.exception("the CRL could not be kept up to date")
+            await sleep(_LOOK_EVERY)
+
+    def now(self) -> datetime:
+        """The CA's time."""
+        return self._clock().astimezone(UTC)
+
+    def _look(self) -> None:
+        now = self.now()
+        with self._book.begin() as connection:
+            succession.lapse(connection, now)
+        crl.up_to_date(self._book, self.authority, self.policy, now)
