@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from kiosk.ca import crl, succession
+from kiosk.ca import crl, promises, succession
 from kiosk.ca.authority import Authority
 from kiosk.ca.crl import Crl
 from kiosk.ca.ledger import Ledger
@@ -58,6 +58,9 @@ class StatusService:
 
     def _look(self) -> None:
         now = self.now()
-        with self._book.begin() as connection:
-            succession.lapse(connection, now)
+        with self._book.read() as connection:
+            overdue = promises.overdue(connection, now)
+        if overdue:
+            with self._book.begin() as connection:
+                succession.lapse(connection, now)
         crl.up_to_date(self._book, self.authority, self.policy, now)

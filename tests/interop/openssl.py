@@ -46,6 +46,8 @@ class Counter:
 
     files: Path
     url: str = ""
+    status: str = ""
+    """Where OCSP and CRL are told."""
     _names: set[str] = field(default_factory=set)
 
     @property
@@ -158,7 +160,8 @@ def running(counter: Counter, *options: str) -> Iterator[None]:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            counter.url = json.loads(process.stdout.readline())["url"]
+            told = json.loads(process.stdout.readline())
+            counter.url, counter.status = told["url"], told["status"]
             yield
         finally:
             process.stdin.close()

@@ -1,10 +1,10 @@
-"""What our CA issues, under somebody else's eyes: pkilint (RFC 5280)."""
+"""What our CA issues and tells, under somebody else's eyes: pkilint (RFC 5280, RFC 6960)."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -12,13 +12,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from pkilint.bin import lint_pkix_cert, lint_pkix_signer_signee_cert_chain
+from pkilint.bin import lint_crl, lint_ocsp_response, lint_pkix_cert, lint_pkix_signer_signee_cert_chain
 
 from kiosk.ca.authority import create_authority
+from kiosk.ca.crl import up_to_date
 from kiosk.ca.ledger import Ledger
+from kiosk.ca.revoking import REASONS, put_on_crl
 from kiosk.certificates import Certificate, read_certificate
 from kiosk.cmp.signing import SoftwareKey
 from tests.ca.bank import START, Bank, new_key
+from tests.ca.test_ocsp import request
 
 HARMLESS = {"pkix.subject_key_identifier_method_1_identified"}
 """By which method of RFC 5280 §4.2.1.2 the key identifier was made."""
@@ -39,6 +42,21 @@ class Linter:
         files = [self._write(issuer, "issuer"), self._write(subject, "subject")]
         lint_pkix_signer_signee_cert_chain.main(["lint", "-f", "JSON", *files])
         return self._findings()
+
+    def crl(self, der: bytes) -> set[tuple[str, str]]:
+        """What is found in a CRL."""
+        lint_crl.main(["lint", "-t", "CRL", "-p", "PKIX", "-f", "JSON", self._keep(der)])
+        return self._findings()
+
+    def ocsp(self, der: bytes) -> set[tuple[str, str]]:
+        """What is found in an OCSP answer."""
+        lint_ocsp_response.main(["lint", "-f", "JSON", self._keep(der)])
+        return self._findings()
+
+    def _keep(self, der: bytes) -> str:
+        path = self.directory / "told.der"
+        path.write_bytes(der)
+        return str(path)
 
     def _write(self, certificate: Certificate | x509.Certificate, name: str) -> str:
         path = self.directory / f"{name}.pem"
@@ -72,6 +90,40 @@ async def test_nothing_is_found_in_what_a_holder_gets(bank: Bank, linter: Linter
     assert linter.link(bank.authority.issuing, issued.certificate) == set()
 
 
+async def test_nothing_is_found_where_a_certificate_says_who_tells_its_status(bank: Bank, linter: Linter) -> None:
+    bank.authority = replace(bank.authority, status_url="http://pki.example.jp")
+    bank.obey(bank.policy)
+    issued = await bank.client.update(bank.holder(), new_key())
+    assert b"http://pki.example.jp/ocsp" in issued.certificate.der
+    assert linter.certificate(issued.certificate) == set()
+    assert linter.link(bank.authority.issuing, issued.certificate) == set()
+
+
+def test_nothing_is_found_in_a_crl(bank: Bank, linter: Linter) -> None:
+    """Empty, and with an entry for each reason."""
+    assert linter.crl(up_to_date(bank.book, bank.authority, bank.policy, bank.now).der) == set()
+    for reason in REASONS.values():
+        entry = bank.entry(bank.holder().certificate)
+        with bank.book.begin() as connection:
+            assert put_on_crl(connection, entry, reason, bank.now)
+    full = up_to_date(bank.book, bank.authority, bank.policy, bank.now).der
+    assert len(x509.load_der_x509_crl(full)) == len(REASONS)
+    assert linter.crl(full) == set()
+
+
+async def test_nothing_is_found_in_an_ocsp_answer(bank: Bank, linter: Linter) -> None:
+    good, bad = bank.holder().certificate, bank.holder().certificate
+    bank.revoke(bad)
+    questions = [
+        request(good, bank.authority.issuing),
+        request(bad, bank.authority.issuing, x509.OCSPNonce(b"n" * 32)),
+        request(7, bank.authority.issuing),
+        b"no request",
+    ]
+    for asked in questions:
+        assert linter.ocsp((await bank.status.ocsp(asked)).der) == set()
+
+
 def test_nothing_is_found_in_the_authoritys_own(bank: Bank, linter: Linter) -> None:
     authority = bank.authority
     tls, tls_root = (_read(path) for path in (authority.tls_certificate, authority.tls_root))
@@ -79,12 +131,25 @@ def test_nothing_is_found_in_the_authoritys_own(bank: Bank, linter: Linter) -> N
         (authority.root, authority.root),
         (authority.root, authority.issuing),
         (authority.issuing, authority.signer.certificate),
+        (authority.issuing, authority.ocsp),
         (tls_root, tls_root),
         (tls_root, tls),
     ]
     for issuer, subject in chains:
         found = linter.certificate(subject) | linter.link(issuer, subject)
         assert found == set(), subject.x509.subject.rfc4514_string()
+
+
+def test_the_linter_finds_what_is_there_in_a_crl(bank: Bank, linter: Linter) -> None:
+    """One without a number and without its issuer's key."""
+    bare = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(bank.authority.issuing.x509.subject)
+        .last_update(bank.now)
+        .next_update(bank.now.replace(year=bank.now.year + 1))
+        .sign(bank.authority.issuing_key, hashes.SHA256())
+    )
+    assert {severity for severity, _ in linter.crl(bare.public_bytes(Encoding.DER))} >= {"ERROR"}
 
 
 async def test_the_linter_finds_what_is_there(bank: Bank, linter: Linter) -> None:
