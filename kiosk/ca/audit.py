@@ -73,6 +73,14 @@ def enter(
     connection.execute(_ENTER, {**row, "detail": _short(detail)})
 
 
+def enter_holders(connection: Connection, act: Act, ids: Sequence[str], now: datetime) -> None:
+    """The same act upon each of these holders."""
+    actor = _actor(connection)
+    rows = [{"at": now, "actor": actor, "act": act, "holder": each, "serial": None, "detail": None} for each in ids]
+    if rows:
+        connection.execute(_ENTER, rows)
+
+
 def enter_certificate(
     connection: Connection, act: Act, number: int, now: datetime, *, detail: str | None = None, by: str | None = None
 ) -> None:

@@ -29,3 +29,17 @@ def bank(authority: Authority, empty_ledger: Path, tmp_path: Path) -> Iterator[B
     shutil.copy(empty_ledger, tmp_path)
     with Ledger.open(tmp_path) as book:
         yield Bank(authority, book)
+
+
+@pytest.fixture(scope="session")
+def office_template(tmp_path_factory: pytest.TempPathFactory, empty_ledger: Path) -> Path:
+    """A CA's directory as of today, for the commands, which know no other clock."""
+    directory = create_authority(tmp_path_factory.mktemp("office") / "ca").directory
+    shutil.copy(empty_ledger, directory)
+    return directory
+
+
+@pytest.fixture
+def directory(office_template: Path, tmp_path: Path) -> Path:
+    """One of its own for a test."""
+    return Path(shutil.copytree(office_template, tmp_path / "ca"))

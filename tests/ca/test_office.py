@@ -16,11 +16,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from click.testing import CliRunner
 from cryptography import x509
 
-from kiosk.ca.authority import create_authority
-from kiosk.ca.commands import ca
 from kiosk.ca.ledger import Ledger
 from kiosk.certificates import Certificate
 from kiosk.clock import JAPAN, system_clock
@@ -33,36 +30,7 @@ from kiosk.cmp.signing import Signer
 from kiosk.cmp.vocabulary import CONTENT_TYPE, BodyType, FailInfo, Status
 from kiosk.one_time_code import read
 from tests.ca.bank import certificate_of, new_key, refusal, status_of
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return create_authority(tmp_path_factory.mktemp("office") / "ca").directory
-
-
-@pytest.fixture
-def directory(template: Path, tmp_path: Path) -> Path:
-    for path in template.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    return tmp_path
-
-
-def run(directory: Path, *arguments: str) -> str:
-    done = CliRunner().invoke(ca, [*arguments, "--directory", str(directory)])
-    assert done.exit_code == 0, done.output
-    return done.output
-
-
-def fail(directory: Path, *arguments: str) -> str:
-    done = CliRunner().invoke(ca, [*arguments, "--directory", str(directory)])
-    assert done.exit_code != 0
-    assert done.exception is None or isinstance(done.exception, SystemExit)
-    return done.output
-
-
-def records(directory: Path, *arguments: str) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = json.loads(run(directory, *arguments, "--json"))
-    return found
+from tests.ca.office import fail, records, run
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import click
 from sqlalchemy import Connection, select
 
 from kiosk.ca import audit, holders
-from kiosk.ca.office.holder import holder_record
+from kiosk.ca.office.holder import SHORT_HOLDER, holder_record
 from kiosk.ca.office.opening import DIRECTORY, opened
 from kiosk.ca.office.showing import JSON, Record, show
 from kiosk.ca.schema import CERTIFICATES, CODES
@@ -111,7 +111,7 @@ _LISTS: Mapping[str, Callable[[Connection, Wanted], Sequence[Record]]] = {
 }
 _SHORT: Mapping[str, Sequence[str]] = {
     "certificates": ("serial", "holder", "state", "ends"),
-    "holders": ("id", "kind", "name", "email", "language"),
+    "holders": SHORT_HOLDER,
     "audit": ("at", "act", "holder", "actor"),
 }
 """What people at a narrow terminal are shown."""

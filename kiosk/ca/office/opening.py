@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from kiosk.ca.authority import Authority, AuthorityDamaged, load_authority
 from kiosk.ca.holders import HolderRefused
 from kiosk.ca.ledger import Ledger, LedgerDamaged
+from kiosk.ca.office.csv_files import FileRefused
 from kiosk.ca.options import DIRECTORY, passphrase_file
 from kiosk.ca.policy import Policy, PolicyError, load_policy
 from kiosk.ca.vault import VaultDamaged
@@ -23,7 +24,7 @@ from kiosk.clock import system_clock
 
 __all__ = ["DIRECTORY", "FAULTS", "Office", "opened"]
 
-FAULTS = (AuthorityDamaged, LedgerDamaged, PolicyError, VaultDamaged, HolderRefused, OSError)
+FAULTS = (AuthorityDamaged, LedgerDamaged, PolicyError, VaultDamaged, HolderRefused, FileRefused, OSError)
 """What a command tells in one line."""
 
 

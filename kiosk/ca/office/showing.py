@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 import click
 from cryptography import x509
 
+from kiosk.ca.holders import is_literal
 from kiosk.clock import JAPAN
 
 Value = str | int | bool | datetime | None
@@ -113,4 +114,4 @@ def _plain(value: Value) -> str | int | bool | None:
 
 
 def _literal(text: str) -> str:
-    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
+    return "".join(each if is_literal(each) else json.dumps(each)[1:-1] for each in text)
