@@ -9,7 +9,6 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from kiosk.ca import codes, holders, ledger, promises, standing
-from kiosk.ca.admission import Admitted
 from kiosk.ca.codes import Code
 from kiosk.ca.ledger import Entry
 from kiosk.ca.policy import Policy
@@ -45,13 +44,13 @@ class Request:
             standing.check_valid(self.speaker, now)
 
 
-def request_of(connection: Connection, admitted: Admitted, body_type: BodyType) -> Request:
-    """Who asks, where the first message of the transaction was of this type.
+def request_of(connection: Connection, known: Entry | Code, body_type: BodyType) -> Request:
+    """Who asks, where the first message of the transaction was of this type, by this certificate or code.
 
     Raises:
         Refusal: the code was used or replaced a moment ago.
     """
-    speaker = read_again(connection, admitted.speaker)
+    speaker = read_again(connection, known)
     if body_type is BodyType.KUR and isinstance(speaker, Entry):
         certificate = speaker.certificate
         subject, end = certificate.x509.subject, certificate.not_after

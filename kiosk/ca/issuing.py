@@ -13,6 +13,7 @@ from kiosk.ca import askers, holders, ledger, promises, replies, succession, tra
 from kiosk.ca.admission import Admitted
 from kiosk.ca.askers import Request
 from kiosk.ca.authority import Authority
+from kiosk.ca.codes import Code
 from kiosk.ca.ledger import Entry, Ledger
 from kiosk.ca.policy import Policy
 from kiosk.ca.promises import Asker, Promise
@@ -54,7 +55,7 @@ class Issuing:
             self._forget(connection, now)
             transactions.check_unused(connection, admitted.transaction_id)
             try:
-                request = askers.request_of(connection, admitted, body_type)
+                request = askers.request_of(connection, admitted.speaker, body_type)
                 wanted = the_one(requests, body_type)
                 key = self._check_template(connection, wanted, request)
                 outcome = self._grant(connection, request, key, now)
@@ -73,6 +74,20 @@ class Issuing:
             transactions.enter(connection, transaction, now)
             return self._tell(connection, transaction, admitted, outcome, now)
 
+    def issue(self, connection: Connection, code: Code, wanted: CertificateRequest, now: datetime) -> Certificate:
+        """What `p10cr` by this code would bring, confirmed at once: for a teller who has the request in a file.
+
+        Raises:
+            Refusal: there can be none, or it waits for a teller; the transaction has to be undone.
+        """
+        request = askers.request_of(connection, code, BodyType.P10CR)
+        key = self._check_template(connection, the_one((wanted,), BodyType.P10CR), request)
+        outcome = self._grant(connection, request, key, now)
+        if isinstance(outcome, Waits):
+            raise Refusal(FailInfo.NOT_AUTHORIZED, "a teller has to approve the request")
+        succession.confirm(connection, promises.get(connection, outcome.promise), outcome.certificate_id, now)
+        return outcome.certificate
+
     def poll(self, admitted: Admitted, nonce: bytes, now: datetime) -> Reply:
         """Answer `pollReq`: not yet, or what the first message would have been answered with.
 
@@ -90,7 +105,7 @@ class Issuing:
             if promise.state in (PromiseState.REFUSED, PromiseState.REVOKED):
                 transactions.close(connection, transaction.id)
                 return replies.rejected(transaction.body_type, _told_to_wait_in_vain(promise))
-            request = askers.request_of(connection, admitted, transaction.body_type)
+            request = askers.request_of(connection, admitted.speaker, transaction.body_type)
             outcome = self._grant(connection, request, promise.key, now, closes=promise.id)
             certificate = outcome.certificate_id if isinstance(outcome, Grant) else None
             transactions.go_on(connection, transaction.id, nonce, certificate)
