@@ -6,7 +6,7 @@ tells what happened and decides nothing: whatever the CA has to know stands in t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -73,10 +73,10 @@ def enter(
     connection.execute(_ENTER, {**row, "detail": _short(detail)})
 
 
-def enter_holders(connection: Connection, act: Act, ids: Sequence[str], now: datetime) -> None:
-    """The same act upon each of these holders."""
-    actor = _actor(connection)
-    rows = [{"at": now, "actor": actor, "act": act, "holder": each, "serial": None, "detail": None} for each in ids]
+def enter_all(connection: Connection, act: Act, whose: Iterable[tuple[str, str | None]], now: datetime) -> None:
+    """The same act upon each of these: a holder, and the serial of a certificate, if it is about one."""
+    common = {"at": now, "actor": _actor(connection), "act": act, "detail": None}
+    rows = [{**common, "holder": holder, "serial": serial} for holder, serial in whose]
     if rows:
         connection.execute(_ENTER, rows)
 

@@ -9,7 +9,7 @@ import fcntl
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -219,7 +219,21 @@ def record(
     connection: Connection, certificate: Certificate, *, holder: str, state: CertificateState, now: datetime
 ) -> int:
     """Enter a new certificate of a known holder; answers with its number."""
-    row = {
+    number: int = connection.execute(_RECORD, _row(certificate, holder, state, now)).scalar_one()
+    return number
+
+
+def record_all(
+    connection: Connection, new: Iterable[tuple[Certificate, str]], *, state: CertificateState, now: datetime
+) -> None:
+    """Enter new certificates, each with its known holder."""
+    rows = [_row(certificate, holder, state, now) for certificate, holder in new]
+    if rows:
+        connection.execute(insert(CERTIFICATES), rows)
+
+
+def _row(certificate: Certificate, holder: str, state: CertificateState, now: datetime) -> dict[str, object]:
+    return {
         "issuer": issuer_hash(certificate.issuer_der),
         "serial": certificate.serial,
         "fingerprint": certificate.fingerprint,
@@ -231,8 +245,6 @@ def record(
         "changed_at": now,
         "der": certificate.der,
     }
-    number: int = connection.execute(_RECORD, row).scalar_one()
-    return number
 
 
 def change_state(

@@ -14,10 +14,10 @@ COLUMNS = ("id", "name")
 CELLS = st.text(st.characters(codec="utf-8")).map(str.strip)
 
 
-def read(text: str | bytes, encoding: str = "utf-8") -> list[tuple[int, dict[str, str]]]:
+def read(text: str | bytes, encoding: str = "utf-8") -> list[tuple[str, dict[str, str]]]:
     data = text if isinstance(text, bytes) else text.encode(encoding)
     rows = read_rows(data, encoding, required=("id",), optional=("name", "email"))
-    return [(row.line, dict(row.cells)) for row in rows]
+    return [(row.where, dict(row.cells)) for row in rows]
 
 
 def faults(text: str | bytes, encoding: str = "utf-8") -> tuple[str, ...]:
@@ -32,7 +32,7 @@ def told_of(data: bytes, encoding: str) -> tuple[str, ...]:
         rows = read_rows(data, encoding, required=("id",), optional=("name",))
     except FileRefused as refused:
         return refused.faults
-    assert all("id" in row.cells and row.line > 1 for row in rows)
+    assert all("id" in row.cells and row.where.startswith("line ") for row in rows)
     return ()
 
 
@@ -53,13 +53,13 @@ def test_what_spreadsheets_write_is_read(data: bytes) -> None:
 
 def test_excel_of_japan_is_read_when_said_so() -> None:
     data = "id,name\r\nA,見本太郎\r\n".encode("cp932")
-    assert read(data, "cp932") == [(2, {"id": "A", "name": "見本太郎"})]
+    assert read(data, "cp932") == [("line 2", {"id": "A", "name": "見本太郎"})]
     (fault,) = faults(data)
     assert fault == "line 2: this is not utf-8; try --encoding cp932"
 
 
 def test_a_row_is_told_by_the_line_in_which_it_begins() -> None:
-    assert [line for line, _ in read('id,name\nA,"two\nlines"\n\nB,x\n')] == [2, 5]
+    assert [line for line, _ in read('id,name\nA,"two\nlines"\n\nB,x\n')] == ["line 2", "line 5"]
 
 
 @pytest.mark.parametrize(

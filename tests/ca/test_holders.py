@@ -89,7 +89,7 @@ def test_a_file_is_entered_as_a_whole(directory: Path) -> None:
         ("holder added", each) for each in "ABC"
     ]
     assert records(directory, "holder", "import", file) == [
-        {"line": line, "id": each, "outcome": "unchanged"} for line, each in ((2, "A"), (3, "B"), (4, "C"))
+        {"where": f"line {line}", "id": each, "outcome": "unchanged"} for line, each in ((2, "A"), (3, "B"), (4, "C"))
     ]
     assert len(records(directory, "list", "audit")) == 3
 

@@ -29,15 +29,20 @@ _FORMULA = frozenset("=+-@＝＋－＠\t\r\n" + _ESCAPE)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record of a file, by the number of the line in which it begins."""
+    """One record."""
 
-    line: int
+    where: str
+    """The line of the file in which it begins, or the file, for those who have to look there."""
     cells: Mapping[str, str]
     """By column; without spaces around them."""
 
 
+class RowRefused(ValueError):
+    """A record cannot be taken; the message says why."""
+
+
 class FileRefused(ValueError):
-    """A file cannot be taken; `faults` are all the reasons there are, each with its line."""
+    """A file cannot be taken; `faults` are all the reasons there are, each with where it is."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("\n".join(faults))
@@ -67,7 +72,7 @@ def read_rows(
     for line, record in records:
         if len(record) == len(columns):
             cells = {column: _read_cell(cell.strip()) for column, cell in zip(columns, record, strict=True)}
-            rows.append(Row(line, cells))
+            rows.append(Row(f"line {line}", cells))
         else:
             faults.append(f"line {line}: {len(record)} cells, but {len(columns)} columns")
     if faults:
@@ -85,8 +90,8 @@ def take_rows(rows: Sequence[Row], take: Callable[[Row], _Taken]) -> list[_Taken
     for row in rows:
         try:
             taken.append(take(row))
-        except HolderRefused as refused:
-            faults.append(f"line {row.line}: {refused}")
+        except (HolderRefused, RowRefused) as refused:
+            faults.append(f"{row.where}: {refused}")
     if faults:
         raise FileRefused(faults)
     return taken

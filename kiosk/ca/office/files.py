@@ -22,14 +22,14 @@ BOM = click.option("--bom", is_flag=True, help="Begin a CSV with the mark by whi
 
 _MARK = "\ufeff"
 
-Planned = tuple[int | None, str, str]
-"""The line of a file, whose it is, and what becomes of it."""
+Planned = tuple[str, str, str]
+"""Where in a file, whose it is, and what becomes of it."""
 
 
 def show_planned(planned: Sequence[Planned], *, dry_run: bool, as_json: bool) -> None:
     """What an import did: a record a row for programs, how many of each for people."""
     if as_json:
-        records: list[Record] = [{"line": line, "id": whose, "outcome": outcome} for line, whose, outcome in planned]
+        records: list[Record] = [{"where": where, "id": whose, "outcome": outcome} for where, whose, outcome in planned]
         show(records, as_json=True)
         return
     counts = Counter(outcome for _, _, outcome in planned)

@@ -129,7 +129,7 @@ def import_holders(file: Path, encoding: str, update: bool, dry_run: bool, as_js
             planned = csv_files.take_rows(rows, planning.add)
             if not dry_run:
                 planning.carry_out(connection, office.now)
-    show_planned([(each.line, each.holder.id, each.outcome) for each in planned], dry_run=dry_run, as_json=as_json)
+    show_planned([(each.where, each.holder.id, each.outcome) for each in planned], dry_run=dry_run, as_json=as_json)
 
 
 @holder.command("export")

@@ -41,7 +41,7 @@ class Outcome(StrEnum):
 class Planned:
     """One row, and what it does."""
 
-    line: int
+    where: str
     holder: Holder
     outcome: Outcome
 
@@ -105,12 +105,12 @@ class Planning:
         """
         before, earlier = self._known.get(row.cells["id"]), self._planned.get(row.cells["id"])
         after = self._new(row) if before is None else self._described.changed(before, _with(row, before))
-        if earlier is not None and earlier.holder != after:
-            raise HolderRefused(f"line {earlier.line} says something else of {after.id}")
         if before is not None and before != after and not self._update:
             raise HolderRefused(f"{after.id} is in the ledger with other details; --update takes those of the file")
+        if earlier is not None and earlier.holder != after:
+            raise HolderRefused(f"{earlier.where} says something else of {after.id}")
         outcome = Outcome.ADDED if before is None else Outcome.UNCHANGED if before == after else Outcome.CHANGED
-        planned = Planned(row.line, after, outcome)
+        planned = Planned(row.where, after, outcome)
         self._planned.setdefault(after.id, planned)
         return planned
 
@@ -120,8 +120,8 @@ class Planning:
         changed = [each.holder for each in self._planned.values() if each.outcome is Outcome.CHANGED]
         holders.add_all(connection, new)
         holders.change_all(connection, changed)
-        audit.enter_holders(connection, Act.HOLDER_ADDED, [each.id for each in new], now)
-        audit.enter_holders(connection, Act.HOLDER_CHANGED, [each.id for each in changed], now)
+        audit.enter_all(connection, Act.HOLDER_ADDED, [(each.id, None) for each in new], now)
+        audit.enter_all(connection, Act.HOLDER_CHANGED, [(each.id, None) for each in changed], now)
 
     def _new(self, row: Row) -> Holder:
         kind = _kind(row)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 from kiosk.ca import audit, holders
 from kiosk.ca.office.holder import SHORT_HOLDER, holder_record
 from kiosk.ca.office.opening import DIRECTORY, opened
-from kiosk.ca.office.showing import JSON, Record, show
+from kiosk.ca.office.showing import JSON, Record, name, show
 from kiosk.ca.schema import CERTIFICATES, CODES
 from kiosk.certificates import read_certificate
 from kiosk.clock import JAPAN
@@ -67,10 +67,12 @@ def certificate_records(connection: Connection, wanted: Wanted) -> Sequence[Reco
             "holder": row.holder,
             "state": row.state,
             "reason": row.reason,
-            "begins": read_certificate(row.der).not_before,
+            "begins": certificate.not_before,
             "ends": row.not_after,
+            "issuer": name(certificate.x509.issuer),
         }
         for row in connection.execute(query)
+        for certificate in [read_certificate(row.der)]
     ]
 
 

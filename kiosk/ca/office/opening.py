@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from kiosk.ca.authority import Authority, AuthorityDamaged, load_authority
 from kiosk.ca.holders import HolderRefused
@@ -56,6 +57,9 @@ def opened(directory: Path) -> Iterator[Office]:
             yield Office(authority, policy, book, system_clock().astimezone(UTC))
     except FAULTS as error:
         raise click.ClickException(str(error)) from error
+    except DBAPIError as error:
+        # Its own text would repeat the statement and everything that was to be entered.
+        raise click.ClickException(f"the ledger did not take it: {error.orig}") from error
 
 
 def _teller() -> str:
