@@ -26,6 +26,9 @@ from kiosk.ca.schema import CERTIFICATES, Act, CertificateState
 from kiosk.certificates import LARGEST_CERTIFICATE, Certificate, UnreadableCertificate, read_certificate
 from kiosk.credentials import HolderRule
 
+FACTS = ("serial", "state", "reason", "begins", "ends", "issuer")
+"""Columns of exports; of them only the state is not in the certificate itself."""
+
 _SUFFIXES = frozenset({".pem", ".crt", ".cer"})
 _PEM = b"-----BEGIN"
 _SEQUENCE = b"\x30"
@@ -52,7 +55,8 @@ def import_certificates(
     """Enter the certificates of a CSV file, or of the PEM files in a directory, all of them or none.
 
     The file's first line names the columns: id and certificate (base64, PEM, or the path of a file), and those of kind,
-    name, email and language that it tells; a new holder needs a kind. In a directory ID and name are the common name's.
+    name, email and language that it tells; a new holder needs a kind. Rows whose column state says anything else than
+    valid are left out. In a directory ID and name are the common name's.
     """
     with opened(directory) as office:
         rows = _rows_of_directory(source) if source.is_dir() else _rows_of_file(source, encoding)
@@ -95,6 +99,8 @@ class _Importing:
             RowRefused: its certificate cannot be.
         """
         found = _certificate(row.cells["certificate"], self._beside)
+        if row.cells.get("state", CertificateState.VALID) != CertificateState.VALID:
+            return row.where, row.cells["id"], "left out"
         holder = self._holders.add(row).holder.id
         place = (ledger.issuer_hash(found.issuer_der), found.serial)
         known = self._known.get(place)
@@ -120,7 +126,7 @@ class _Importing:
 
 def _rows_of_file(path: Path, encoding: str) -> Sequence[Row]:
     return csv_files.read_rows(
-        path.read_bytes(), encoding, required=("id", "certificate"), optional=("kind", *OPTIONAL)
+        path.read_bytes(), encoding, required=("id", "certificate"), optional=("kind", *OPTIONAL, *FACTS)
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import click
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from kiosk.ca import audit, holders
 from kiosk.ca.office.holder import SHORT_HOLDER, holder_record
@@ -56,24 +56,26 @@ def list_(what: str, holder_id: str | None, since: datetime | None, as_json: boo
         show(_LISTS[what](connection, wanted), as_json=as_json, short=_SHORT.get(what, ()))
 
 
-def certificate_records(connection: Connection, wanted: Wanted) -> Sequence[Record]:
-    """Certificates, as lists and exports have them."""
+def certificate_rows(connection: Connection, wanted: Wanted) -> Sequence[Row[tuple[object, ...]]]:
+    """Certificates of the ledger, by holder."""
     query = select(CERTIFICATES).order_by(CERTIFICATES.c.holder, CERTIFICATES.c.id)
     if wanted.holder is not None:
         query = query.where(CERTIFICATES.c.holder == wanted.holder)
-    return [
-        {
-            "serial": row.serial,
-            "holder": row.holder,
-            "state": row.state,
-            "reason": row.reason,
-            "begins": certificate.not_before,
-            "ends": row.not_after,
-            "issuer": name(certificate.x509.issuer),
-        }
-        for row in connection.execute(query)
-        for certificate in [read_certificate(row.der)]
-    ]
+    return connection.execute(query).all()
+
+
+def certificate_record(row: Row[tuple[object, ...]]) -> Record:
+    """A certificate, as lists and exports have it."""
+    certificate = read_certificate(row.der)
+    return {
+        "serial": row.serial,
+        "holder": row.holder,
+        "state": row.state,
+        "reason": row.reason,
+        "begins": certificate.not_before,
+        "ends": row.not_after,
+        "issuer": name(certificate.x509.issuer),
+    }
 
 
 def holder_records(connection: Connection, wanted: Wanted) -> Sequence[Record]:
@@ -105,8 +107,12 @@ def _code_records(connection: Connection, wanted: Wanted) -> Sequence[Record]:
     return [{"holder": row.holder, "state": row.state, "made": row.made_at, "expires": row.expires_at} for row in rows]
 
 
+def _certificate_records(connection: Connection, wanted: Wanted) -> Sequence[Record]:
+    return [certificate_record(row) for row in certificate_rows(connection, wanted)]
+
+
 _LISTS: Mapping[str, Callable[[Connection, Wanted], Sequence[Record]]] = {
-    "certificates": certificate_records,
+    "certificates": _certificate_records,
     "holders": holder_records,
     "codes": _code_records,
     "audit": audit_records,
