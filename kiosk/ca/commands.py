@@ -9,6 +9,7 @@ import click
 from kiosk.ca import office
 from kiosk.ca.authority import create_authority, load_authority
 from kiosk.ca.ledger import Ledger, LedgerInUse
+from kiosk.ca.office.showing import JSON, show
 from kiosk.ca.options import DIRECTORY, passphrase_file
 from kiosk.ca.policy import load_policy
 from kiosk.ca.responder import Responder
@@ -26,8 +27,9 @@ for each in office.COMMANDS:
 
 
 @ca.command()
+@JSON
 @DIRECTORY
-def init(directory: Path) -> None:
+def init(as_json: bool, directory: Path) -> None:
     """Make a root, an issuing CA, signers of CMP and OCSP answers and a TLS certificate, once, every key encrypted.
 
     What an earlier version made gets what it lacks.
@@ -36,7 +38,11 @@ def init(directory: Path) -> None:
         authority = create_authority(directory.absolute(), passphrase_file=passphrase_file())
     except office.FAULTS as error:
         raise click.ClickException(str(error)) from error
-    click.echo(authority.directory / "chain.pem")
+    chain = authority.directory / "chain.pem"
+    if as_json:
+        show([{"directory": str(authority.directory), "chain": str(chain)}], as_json=True)
+    else:
+        click.echo(chain)
 
 
 @ca.command()

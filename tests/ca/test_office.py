@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import secrets
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -46,6 +48,14 @@ def serving(directory: Path) -> Iterator[str]:
         finally:
             process.stdin.close()
             process.wait(10)
+
+
+def is_alone_on_its_address(url: str) -> bool:
+    """Whether it listens at 127.0.0.1 and nowhere else, not even at another address of this very machine."""
+    parts = urlsplit(url)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", parts.port or 0), timeout=10)
+    return (parts.scheme, parts.hostname) == ("http", "127.0.0.1")
 
 
 class Client:
@@ -84,6 +94,7 @@ def code_for(directory: Path, holder: str) -> SharedSecret:
 
 async def test_from_a_new_holder_to_a_revoked_certificate_while_a_server_runs(directory: Path) -> None:
     with serving(directory) as url:
+        assert is_alone_on_its_address(url)
         shown = run(directory, "holder", "add", "TKYM1408054", "--kind", "administrator", "--name", "1403")
         assert "OU=ADMIN/PE - 2" in shown
         assert "CN=TKYM1408054 1403" in shown

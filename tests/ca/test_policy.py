@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tomllib
 from datetime import timedelta
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def test_the_documented_rules_are_those_that_hold() -> None:
     page = (Path(__file__).parents[2] / "docs" / "ca.md").read_text(encoding="utf-8")
     rules = page.partition("```toml\n")[2].partition("```")[0]
     assert msgspec.toml.decode(rules, type=Policy) == Policy()
+    assert set(tomllib.loads(rules)) == set(Policy.__struct_fields__)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def holder() -> None:
 
 @holder.command("add")
 @click.argument("holder_id", metavar="ID")
-@click.option("--kind", required=True, type=_KIND)
+@click.option("--kind", required=True, type=_KIND, help="管理者 or 利用者.")
 @click.option("--name", "holder_name", help="Goes into the certificate after the ID.")
 @click.option("--email", help="Where notices go.")
 @click.option("--language", default=DEFAULT_LANGUAGE, show_default=True, help=_LANGUAGE_HELP)
@@ -60,7 +60,7 @@ def add_holder(
 
 @holder.command("change")
 @click.argument("holder_id", metavar="ID")
-@click.option("--kind", type=_KIND)
+@click.option("--kind", type=_KIND, help="管理者 or 利用者.")
 @click.option("--name", "holder_name", help="For certificates obtained from now on; empty for none.")
 @click.option("--email", help="Empty for none.")
 @click.option("--language", help=_LANGUAGE_HELP)

@@ -15,7 +15,7 @@ from kiosk.ca.office.showing import JSON, Record, show
 
 @click.command()
 @click.argument("serial")
-@click.option("--reason", required=True, type=click.Choice(list(revoking.REASONS.values())))
+@click.option("--reason", required=True, type=click.Choice(list(revoking.REASONS.values())), help="Goes onto the CRL.")
 @JSON
 @DIRECTORY
 def revoke(serial: str, reason: str, as_json: bool, directory: Path) -> None:
