@@ -121,6 +121,24 @@ class Cryptoki:
         self._session: pkcs11.Session | None = None
         self._look_anew_at = 0.0
 
+    def describe_module(self) -> wire.ModuleFacts:
+        """What the module says of itself, and every slot it has."""
+        module = self._loaded()
+        return wire.ModuleFacts(
+            manufacturer=module.manufacturer_id,
+            description=module.library_description,
+            version=_version(module.library_version),
+            cryptoki_version=_version(module.cryptoki_version),
+            slots=tuple(
+                wire.SlotFacts(
+                    description=slot.slot_description,
+                    removable=SlotFlag.REMOVABLE_DEVICE in slot.flags,
+                    hardware=SlotFlag.HW_SLOT in slot.flags,
+                )
+                for slot in module.get_slots()
+            ),
+        )
+
     def find_tokens(self) -> list[wire.TokenFacts]:
         """Every initialised token that is in.
 
@@ -172,14 +190,14 @@ class Cryptoki:
 
     def key_kinds(self) -> list[KeyKind]:
         """The kinds of key pair that the token says it can make and sign with."""
-        offered = self._offered()
-        kinds: list[KeyKind] = []
-        if Mechanism.RSA_PKCS_KEY_PAIR_GEN in offered and offered & {Mechanism.RSA_PKCS, Mechanism.SHA256_RSA_PKCS}:
-            largest = self._slot().get_mechanism_info(Mechanism.RSA_PKCS_KEY_PAIR_GEN).max_key_length
-            kinds += [kind for kind, bits in _RSA_BITS.items() if largest is None or bits <= largest]
-        if Mechanism.EC_KEY_PAIR_GEN in offered and offered & {Mechanism.ECDSA, Mechanism.ECDSA_SHA256}:
-            kinds.append(KeyKind.EC_P256)
-        return kinds
+        return _key_kinds(self._slot())
+
+    def key_kinds_in_slot(self, slot_id: int) -> list[KeyKind]:
+        """As `key_kinds`, of the token in this slot; nobody has to be logged in."""
+        slot = next((each for each in self._loaded().get_slots(token_present=True) if each.slot_id == slot_id), None)
+        if slot is None:
+            raise Failure(FailureKind.GONE, "no token is in this slot")
+        return _key_kinds(slot)
 
     def make_key_pair(self, kind: KeyKind, key_id: bytes, label: str) -> wire.MadeKeyPair:
         """Make a key pair that never leaves the token; an extractable one is removed again."""
@@ -307,6 +325,21 @@ class Cryptoki:
         if len(found) != 1:
             raise Failure(FailureKind.AMBIGUOUS if found else FailureKind.NOT_FOUND, f"{len(found)} private keys")
         return found[0]
+
+
+def _version(parts: tuple[int, int]) -> str:
+    return f"{parts[0]}.{parts[1]}"
+
+
+def _key_kinds(slot: pkcs11.Slot) -> list[KeyKind]:
+    offered = set(slot.get_mechanisms())
+    kinds: list[KeyKind] = []
+    if Mechanism.RSA_PKCS_KEY_PAIR_GEN in offered and offered & {Mechanism.RSA_PKCS, Mechanism.SHA256_RSA_PKCS}:
+        largest = slot.get_mechanism_info(Mechanism.RSA_PKCS_KEY_PAIR_GEN).max_key_length
+        kinds += [kind for kind, bits in _RSA_BITS.items() if largest is None or bits <= largest]
+    if Mechanism.EC_KEY_PAIR_GEN in offered and offered & {Mechanism.ECDSA, Mechanism.ECDSA_SHA256}:
+        kinds.append(KeyKind.EC_P256)
+    return kinds
 
 
 def _facts(slot: pkcs11.Slot, token: pkcs11.Token) -> wire.TokenFacts:

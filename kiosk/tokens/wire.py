@@ -91,6 +91,27 @@ class TokenFacts(msgspec.Struct, frozen=True):
     """Whether anything can be done only after the PIN was given; a database without a password wants none."""
 
 
+class SlotFacts(msgspec.Struct, frozen=True):
+    """A slot of a module, with or without a token in it."""
+
+    description: str
+    removable: bool
+    """Whether its token can be taken out (CKF_REMOVABLE_DEVICE)."""
+    hardware: bool
+    """Whether it is a device (CKF_HW_SLOT)."""
+
+
+class ModuleFacts(msgspec.Struct, frozen=True):
+    """What a module says of itself (C_GetInfo), and its slots."""
+
+    manufacturer: str
+    description: str
+    version: str
+    cryptoki_version: str
+    """Of the interface, as 2.40."""
+    slots: tuple[SlotFacts, ...]
+
+
 class RsaPublic(msgspec.Struct, frozen=True, tag="rsa"):
     """The public half of an RSA key, big-endian."""
 
@@ -124,6 +145,10 @@ class StoredObject(msgspec.Struct, frozen=True):
     """The certificate."""
     public: Public | None = None
     """The key's public half, where the token tells it."""
+
+
+class DescribeModule(msgspec.Struct, frozen=True, tag=True):
+    """→ ModuleFacts."""
 
 
 class FindTokens(msgspec.Struct, frozen=True, tag=True):
@@ -167,6 +192,12 @@ class ListObjects(msgspec.Struct, frozen=True, tag=True):
 
 class KeyKinds(msgspec.Struct, frozen=True, tag=True):
     """→ list[KeyKind]: what the token can make."""
+
+
+class KeyKindsInSlot(msgspec.Struct, frozen=True, tag=True):
+    """→ list[KeyKind]: what the token in this slot can make, without a session."""
+
+    slot_id: int
 
 
 class MakeKeyPair(msgspec.Struct, frozen=True, tag=True):
@@ -216,7 +247,8 @@ class Remove(msgspec.Struct, frozen=True, tag=True):
 
 
 Request = (
-    FindTokens
+    DescribeModule
+    | FindTokens
     | LogIn
     | OpenWithoutPin
     | ChangePin
@@ -224,6 +256,7 @@ Request = (
     | LogInWithLentPin
     | ListObjects
     | KeyKinds
+    | KeyKindsInSlot
     | MakeKeyPair
     | Sign
     | WriteCertificate

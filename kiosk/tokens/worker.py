@@ -44,6 +44,8 @@ class Worker:
     def _carry_out(self, request: wire.Request, secrets: Sequence[bytes], pipe: int | None) -> object:
         token = self._cryptoki
         match request:
+            case wire.DescribeModule():
+                return token.describe_module()
             case wire.FindTokens():
                 return token.find_tokens()
             case wire.LogIn(serial):
@@ -60,6 +62,8 @@ class Worker:
                 return token.list_objects()
             case wire.KeyKinds():
                 return token.key_kinds()
+            case wire.KeyKindsInSlot(slot_id):
+                return token.key_kinds_in_slot(slot_id)
             case wire.MakeKeyPair(kind, key_id, label):
                 return token.make_key_pair(kind, key_id, label)
             case wire.Sign(key_id, public, data, pss):

@@ -86,6 +86,20 @@ async def test_a_module_that_is_none(tmp_path: Path) -> None:
         await process.end()
 
 
+async def test_a_module_says_what_it_is_and_can_without_a_pin(bank: Bank) -> None:
+    process = TokenProcess.start(bank.settings.token)
+    module = await process.call(wire.DescribeModule(), wire.ModuleFacts, 10)
+    (facts,) = await find_tokens(process)
+    kinds = await process.call(wire.KeyKindsInSlot(facts.slot_id), list[wire.KeyKind], 10)
+    with pytest.raises(TokenError) as raised:
+        await process.call(wire.KeyKindsInSlot(facts.slot_id + 1), list[wire.KeyKind], 10)
+    await process.end()
+    assert (module.manufacturer, module.cryptoki_version) == ("SoftHSM", "2.40")
+    assert not any(slot.removable or slot.hardware for slot in module.slots)
+    assert set(kinds) == set(wire.KeyKind)
+    assert raised.value.kind is FailureKind.GONE
+
+
 async def test_the_pin_is_overwritten_as_soon_as_it_was_sent(bank: Bank) -> None:
     process = TokenProcess.start(bank.settings.token)
     (facts,) = await find_tokens(process)
