@@ -13,7 +13,11 @@ import click
 class _Commands(click.Group):
     """Subcommands that are only imported when they are called."""
 
-    _ELSEWHERE: ClassVar = {"ca": "kiosk.ca.commands", "journal": "kiosk.audit.commands"}
+    _ELSEWHERE: ClassVar = {
+        "ca": "kiosk.ca.commands",
+        "doctor": "kiosk.doctor.command",
+        "journal": "kiosk.audit.commands",
+    }
     """Each in a module that calls it by the same name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

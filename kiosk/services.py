@@ -60,7 +60,7 @@ async def open_services(settings: Settings, clock: Clock = system_clock) -> Asyn
         KioskError: K-02, the journal cannot be written.
     """
     anchors = read_anchors(Path(settings.ca.roots))
-    trust = _trust(settings.ca, anchors)
+    trust = trust_of(settings.ca, anchors)
     limits = Limits(total_seconds=settings.ca.time_limit)
     try:
         http = open_http_client(Path(settings.ca.tls_roots), limits)
@@ -103,7 +103,12 @@ async def _open_staff_calls(branch: BranchSettings, journal: Journal, clock: Clo
         yield StaffCalls(http, branch.help_url, f"{branch.branch} {branch.kiosk}".strip(), journal, clock)
 
 
-def _trust(ca: CaSettings, anchors: Anchors) -> Trust:
+def trust_of(ca: CaSettings, anchors: Anchors) -> Trust:
+    """Whose answers count by these settings.
+
+    Raises:
+        SettingsError: the pinned signers cannot be read.
+    """
     try:
         pinned = read_certificate_file(Path(ca.pinned_signers)) if ca.pinned_signers else ()
     except UnreadableCertificate as error:

@@ -270,7 +270,7 @@ def load_settings(path: Path) -> Settings:
         return msgspec.toml.decode(path.read_bytes(), type=Settings)
     except OSError as error:
         raise SettingsError(f"the settings file {path} cannot be read: {error.strerror}") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise SettingsError(f"the settings file {path} is not understood: {error}") from error
 
 

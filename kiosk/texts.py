@@ -25,7 +25,7 @@ class Texts:
     def __init__(self, language: str) -> None:
         """Use `language`; an unknown one is answered in the base language."""
         self.language = language if language in languages() else BASE_LANGUAGE
-        self._texts = _catalogue(BASE_LANGUAGE) | _catalogue(self.language)
+        self._texts = catalogue(BASE_LANGUAGE) | catalogue(self.language)
 
     def __call__(self, key: TextKey, **values: object) -> str:
         """The text of `key` with each `{name}` in it replaced; the result is literal text, never markup."""
@@ -51,7 +51,8 @@ def languages() -> tuple[str, ...]:
 
 
 @cache
-def _catalogue(language: str) -> dict[str, str]:
+def catalogue(language: str) -> dict[str, str]:
+    """Every text of one language, by its key."""
     with files("assets").joinpath("texts", f"{language}.po").open("rb") as file:
         catalogue = read_po(file)
     return {str(message.id): str(message.string) for message in catalogue if message.id and message.string}
@@ -59,7 +60,7 @@ def _catalogue(language: str) -> dict[str, str]:
 
 def text_keys_module() -> str:
     """The source of `text_keys.py` as the base catalogue wants it."""
-    keys = "".join(f'    "{key}",\n' for key in sorted(_catalogue(BASE_LANGUAGE)) if not key.startswith("problem."))
+    keys = "".join(f'    "{key}",\n' for key in sorted(catalogue(BASE_LANGUAGE)) if not key.startswith("problem."))
     return (
         '"""Every key of the catalogue. Made by `python -m kiosk.texts`; do not edit."""\n\n'
         f"from typing import Literal\n\nTextKey = Literal[\n{keys}]\n"

@@ -100,6 +100,13 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, says: str) -> None:
         load_settings(path)
 
 
+def test_settings_in_another_encoding_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "kiosk.toml"
+    path.write_bytes('journal = "記録"'.encode("shift_jis"))
+    with pytest.raises(SettingsError, match="not understood"):
+        load_settings(path)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"missing\.toml"):
         load_settings(tmp_path / "missing.toml")

@@ -21,7 +21,7 @@ class PulledToken:
     def __init__(self, module: ModuleSettings, directory: Path) -> None:
         self._module = module
         self._socket = directory / "p11.sock"
-        self._server: subprocess.Popen[bytes] | None = None
+        self.server: subprocess.Popen[bytes] | None = None
         self.settings = ModuleSettings(
             module=next(client for client in _CLIENTS if Path(client).exists()),
             environment={"P11_KIT_SERVER_ADDRESS": f"unix:path={self._socket}"},
@@ -30,19 +30,19 @@ class PulledToken:
     def put_in(self) -> None:
         self._socket.unlink(missing_ok=True)
         command = ["p11-kit", "server", "-f", "-n", str(self._socket), "--provider", self._module.module, "pkcs11:"]
-        self._server = subprocess.Popen(
+        self.server = subprocess.Popen(
             command,
             env={**os.environ, **self._module.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        assert self._server.stdout is not None
-        self._server.stdout.readline()  # it says its address once it listens
+        assert self.server.stdout is not None
+        self.server.stdout.readline()  # it says its address once it listens
 
     def pull(self) -> None:
         """Kill the server and the child that serves us: the token is gone between two bytes."""
-        if self._server is not None:
-            os.killpg(self._server.pid, signal.SIGKILL)
-            self._server.wait()
-            self._server = None
+        if self.server is not None:
+            os.killpg(self.server.pid, signal.SIGKILL)
+            self.server.wait()
+            self.server = None
