@@ -67,6 +67,8 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END""",
 FIELDS = "at, visit, event, token, holder, serial, code, detail"
 """The columns of an entry, in the order in which the chain has them."""
 
+_NEWEST_PROVEN = "SELECT at FROM journal WHERE event = ? ORDER BY number DESC LIMIT 1"
+_UNPROVEN_DAYS = 7
 _NEWEST_BEFORE = """
 SELECT number, at, chain FROM journal
 WHERE number < coalesce(
@@ -189,12 +191,19 @@ class Journal:
         those left was made with stays, in the same transaction. Where the journal is not in order of time (somebody has
         set the clock), nothing goes that stands behind a line to be kept.
 
+        A clock that is years ahead must not cost the journal: today is at most `_UNPROVEN_DAYS` after the last
+        preprocessing, which only ends well where this clock agrees with the CA's.
+
         Raises:
             KioskError: K-02, it cannot be written.
         """
-        first_day = self._clock().astimezone(zone).date() - timedelta(days=days)
-        kept_from = _written(datetime.combine(first_day, time(), zone))
         with self._writing():
+            proven = self._database.execute(_NEWEST_PROVEN, (Event.PREPROCESSED,)).fetchone()
+            if proven is None:
+                return 0
+            now = min(self._clock(), datetime.fromisoformat(proven[0]) + timedelta(days=_UNPROVEN_DAYS))
+            first_day = now.astimezone(zone).date() - timedelta(days=days)
+            kept_from = _written(datetime.combine(first_day, time(), zone))
             found = self._database.execute(_NEWEST_BEFORE, (kept_from,)).fetchone()
             if found is None:
                 return 0

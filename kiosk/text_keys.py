@@ -184,6 +184,7 @@ TextKey = Literal[
     "doctor.pcsc.not-running",
     "doctor.pcsc.not-running.do",
     "doctor.pcsc.software",
+    "doctor.pcsc.without",
     "doctor.permissions.changed-by-anybody",
     "doctor.permissions.changed-by-anybody.do",
     "doctor.permissions.good",

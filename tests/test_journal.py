@@ -145,10 +145,11 @@ async def test_old_lines_of_a_journal_from_before_the_chain_go_too(tmp_path: Pat
     path = tmp_path / "journal.sqlite"
     write_old_journal(path)
     with Journal(path, lambda: NOW) as journal:
+        await journal.begin_visit("t").note(Event.PREPROCESSED)
         assert journal.remove_older_than(200) == 1
     first = link(BEGINNING, 1, ["2026-01-01T00:00:00.000+00:00", "v", "visit-begun", "", "", "", "", ""])
     second = link(first, 2, ["2026-06-01T00:00:00.000+00:00", "v", "visit-ended", "", "", "", "", ""])
-    assert [event for _, event, _ in chained(path)] == ["visit-ended", "old-lines-removed"]
+    assert [event for _, event, _ in chained(path)] == ["visit-ended", "preprocessed", "old-lines-removed"]
     assert holds_from(path, 3, second)
 
 
@@ -161,7 +162,7 @@ async def test_whole_days_are_removed_and_the_chain_goes_on(tmp_path: Path) -> N
             NOW,
         ):
             calendar.now = moment
-            await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+            await journal.begin_visit("t").note(Event.PREPROCESSED)
         before = chained(path)
         assert journal.remove_older_than(30) == 1
         assert journal.remove_older_than(30) == 0
@@ -180,8 +181,8 @@ async def test_what_stays_cannot_be_erased_after_a_removal(tmp_path: Path) -> No
         calendar.now = NOW - timedelta(days=100)
         await journal.begin_visit("t").note(Event.VISIT_BEGUN)
         calendar.now = NOW
-        await journal.begin_visit("t").note(Event.VISIT_BEGUN)
-        journal.remove_older_than(30)
+        await journal.begin_visit("t").note(Event.PREPROCESSED)
+        assert journal.remove_older_than(30) == 1
     with closing(sqlite3.connect(path)) as database, pytest.raises(sqlite3.IntegrityError, match="append-only"):
         database.execute("DELETE FROM journal WHERE number = 2")
 
@@ -190,10 +191,31 @@ async def test_the_last_line_stays_however_old_it_is(tmp_path: Path) -> None:
     path, calendar = tmp_path / "journal.sqlite", Calendar()
     with Journal(path, calendar) as journal:
         calendar.now = NOW - timedelta(days=4000)
-        await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+        await journal.begin_visit("t").note(Event.PREPROCESSED)
         calendar.now = NOW
         assert journal.remove_older_than(30) == 0
         assert len(journal.entries()) == 1
+
+
+async def test_a_clock_that_is_years_ahead_does_not_cost_the_journal(tmp_path: Path) -> None:
+    path, calendar = tmp_path / "journal.sqlite", Calendar()
+    with Journal(path, calendar) as journal:
+        for days in (40, 10, 0):
+            calendar.now = NOW - timedelta(days=days)
+            await journal.begin_visit("t").note(Event.PREPROCESSED)
+        calendar.now = NOW + timedelta(days=20_000)
+        await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+        assert journal.remove_older_than(30) == 1, "what is old a week after the CA's clock last agreed, and no more"
+        assert len(journal.entries()) == 4
+
+
+async def test_without_any_proof_of_the_time_nothing_is_removed(tmp_path: Path) -> None:
+    path, calendar = tmp_path / "journal.sqlite", Calendar()
+    with Journal(path, calendar) as journal:
+        for days in (400, 0):
+            calendar.now = NOW - timedelta(days=days)
+            await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+        assert journal.remove_older_than(30) == 0
 
 
 async def test_nothing_behind_a_line_to_be_kept_is_removed(tmp_path: Path) -> None:
@@ -202,7 +224,7 @@ async def test_nothing_behind_a_line_to_be_kept_is_removed(tmp_path: Path) -> No
     with Journal(path, calendar) as journal:
         for moment in (NOW, NOW - timedelta(days=100), NOW):
             calendar.now = moment
-            await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+            await journal.begin_visit("t").note(Event.PREPROCESSED)
         assert journal.remove_older_than(30) == 0
 
 
@@ -214,8 +236,8 @@ async def test_what_was_removed_is_not_in_the_file_any_more(tmp_path: Path) -> N
         record.holder = "TKYM1408054"
         await record.note(Event.LOGGED_IN)
         calendar.now = NOW
-        await journal.begin_visit("t").note(Event.VISIT_BEGUN)
-        journal.remove_older_than(30)
+        await journal.begin_visit("t").note(Event.PREPROCESSED)
+        assert journal.remove_older_than(30) == 1
     assert b"TKYM1408054" not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
 
 

@@ -43,6 +43,7 @@ _NO_KINDS = bad("doctor.mechanisms.none")
 _KINDS_UNKNOWN = bad("doctor.mechanisms.unknown")
 
 _SOFTWARE = not_applicable("doctor.pcsc.software")
+_WITHOUT = not_applicable("doctor.pcsc.without")
 _READERS = good("doctor.pcsc.good")
 _NO_READER = warning("doctor.pcsc.no-reader")
 _NO_PCSCD = bad("doctor.pcsc.not-running")
@@ -177,7 +178,7 @@ async def _look_at_pcsc(site: Site) -> Iterable[Finding]:
     if slots and not any(slot.removable or slot.hardware for slot in slots):
         return [_SOFTWARE()]
     if not await _listens(site.pcscd):
-        return [_NO_PCSCD(socket=site.pcscd)]
+        return [_WITHOUT() if seen.tokens else _NO_PCSCD(socket=site.pcscd)]
     if not slots:
         return [_NO_READER()]
     return [_READERS(readers=", ".join(dict.fromkeys(slot.description for slot in slots)))]
@@ -211,5 +212,5 @@ CHECKS = (
         _look_at_mechanisms,
         (_ALL_KINDS, _SOME_KINDS, _NO_KINDS, _KINDS_UNKNOWN, _NO_TOKEN, _NO_MODULE),
     ),
-    Check("doctor.check.pcsc", _look_at_pcsc, (_READERS, _NO_READER, _NO_PCSCD, _SOFTWARE, _NO_MODULE)),
+    Check("doctor.check.pcsc", _look_at_pcsc, (_READERS, _NO_READER, _NO_PCSCD, _SOFTWARE, _WITHOUT, _NO_MODULE)),
 )

@@ -119,8 +119,8 @@ def test_a_cut_end_is_found_by_whoever_noted_the_link(path: Path) -> None:
 def test_what_policy_removed_is_no_flaw(path: Path) -> None:
     noted = verified(path).last_link
     with Journal(path, lambda: NOW + timedelta(days=100)) as journal:
-        journal.append("v", Event.ISSUED, "", "", "", "", "")
-        journal.remove_older_than(30)
+        journal.append("v", Event.PREPROCESSED, "", "", "", "", "")
+        assert journal.remove_older_than(30) == 5
     found = verified(path, noted)
     assert (found.is_whole, found.removed_through, found.lines, found.known) == (True, 5, 2, True)
     done = run(path)

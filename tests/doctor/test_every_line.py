@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kiosk.doctor import module
 from kiosk.doctor.examination import CHECKS, FAILED, TOO_LONG, examine
 from kiosk.doctor.findings import Check, Saying, Verdict
 from kiosk.text_keys import TextKey
@@ -68,6 +69,12 @@ def test_no_two_lines_are_called_alike() -> None:
     for check in CHECKS:
         for saying in check.sayings:
             assert seen.setdefault(saying.text, saying) == saying
+
+
+async def test_who_sees_tokens_without_pcscd_needs_none(house: House) -> None:
+    site = module_cases.with_tokens(house, module_cases.TOKEN)
+    found = [finding.saying.text async for _, finding in examine(site, module.CHECKS[-1:])]
+    assert found == ["doctor.pcsc.without"]
 
 
 async def test_a_check_that_fails_is_told_and_the_others_go_on(house: House) -> None:

@@ -95,7 +95,7 @@ async def test_old_lines_of_the_journal_go_while_nobody_is_served(bank: Bank) ->
         await journal.begin_visit("old").note(Event.VISIT_BEGUN)
     async with open_services(bank.settings) as services:
         with WatchedJournal(path) as watched:
-            await watched.begin_visit("new").note(Event.VISIT_BEGUN)
+            await watched.begin_visit("new").note(Event.PREPROCESSED)
             front_desk = FrontDesk(replace(services, journal=watched), bank.settings.token)
             waiting = asyncio.create_task(front_desk.wait_for_customer(Board()))
             async with asyncio.timeout(20):
@@ -104,7 +104,7 @@ async def test_old_lines_of_the_journal_go_while_nobody_is_served(bank: Bank) ->
             await asyncio.wait([waiting])
             await front_desk.close()
             events = [(entry.token, entry.event) for entry in watched.entries()]
-    assert events == [("new", Event.VISIT_BEGUN), ("", Event.OLD_LINES_REMOVED)]
+    assert events == [("new", Event.PREPROCESSED), ("", Event.OLD_LINES_REMOVED)]
 
 
 async def test_the_board_follows_a_token_that_comes(bank: Bank) -> None:
