@@ -211,7 +211,8 @@ def _holder_of(reference: bytes) -> str:
         holder = reference.decode()
     except UnicodeDecodeError:
         holder = ""
-    if not holder or len(reference) > _LONGEST_REFERENCE:
+    # PostgreSQL takes no NUL in a text.
+    if not holder or "\0" in holder or len(reference) > _LONGEST_REFERENCE:
         raise Refusal(FailInfo.BAD_MESSAGE_CHECK, "the sender key id has to be the ID that the code was made for")
     return holder
 

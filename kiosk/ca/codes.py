@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select
 
 from kiosk import one_time_code
 from kiosk.ca import tries
+from kiosk.ca.ledger import lock_holder
 from kiosk.ca.schema import CODES, CodeState
 from kiosk.ca.vault import Vault
 from kiosk.cmp.randomness import RandomBytes
@@ -29,6 +30,7 @@ def make(
     connection: Connection, vault: Vault, holder: str, life: timedelta, random: RandomBytes, now: datetime
 ) -> tuple[OneTimeCode, int | None]:
     """A new code for a known holder; answers with it, and with the number of the one that it replaces, if any."""
+    lock_holder(connection, holder)
     replaced = _replace_open(connection, holder, now)
     code = one_time_code.make(random)
     row = {

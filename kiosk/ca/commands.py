@@ -8,8 +8,11 @@ import click
 
 from kiosk.ca import office
 from kiosk.ca.authority import create_authority, load_authority
+from kiosk.ca.database import configured_url
 from kiosk.ca.ledger import Ledger, LedgerInUse
+from kiosk.ca.migrations import NEWEST
 from kiosk.ca.office.showing import JSON, show
+from kiosk.ca.opening import upgrade
 from kiosk.ca.options import DIRECTORY, passphrase_file
 from kiosk.ca.policy import load_policy
 from kiosk.ca.responder import Responder
@@ -32,10 +35,12 @@ for each in office.COMMANDS:
 def init(as_json: bool, directory: Path) -> None:
     """Make a root, an issuing CA, signers of CMP and OCSP answers and a TLS certificate, once, every key encrypted.
 
-    What an earlier version made gets what it lacks.
+    What an earlier version made gets what it lacks. In a PostgreSQL that ledger.toml names the tables are made, too.
     """
     try:
         authority = create_authority(directory.absolute(), passphrase_file=passphrase_file())
+        if configured_url(authority.directory) is not None:
+            Ledger.open_beside(authority.directory).close()
     except office.FAULTS as error:
         raise click.ClickException(str(error)) from error
     chain = authority.directory / "chain.pem"
@@ -43,6 +48,20 @@ def init(as_json: bool, directory: Path) -> None:
         show([{"directory": str(authority.directory), "chain": str(chain)}], as_json=True)
     else:
         click.echo(chain)
+
+
+@ca.command()
+@DIRECTORY
+def migrate(directory: Path) -> None:
+    """Bring the ledger of an older version up to date, while no CA process runs; first make a backup of it.
+
+    One in SQLite also does without: its next server does the same.
+    """
+    try:
+        before = upgrade(load_authority(directory.absolute(), passphrase_file=passphrase_file()).directory)
+    except (*office.FAULTS, LedgerInUse) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"from revision {before} to {NEWEST}" if before else f"revision {NEWEST}, which is the newest")
 
 
 @ca.command()

@@ -8,15 +8,17 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, select
 
 from kiosk.ca import audit
 from kiosk.ca.authority import Authority
+from kiosk.ca.database import is_postgres
 from kiosk.ca.ledger import REVOKED_STATES, Ledger, issuer_hash
 from kiosk.ca.policy import Policy
 from kiosk.ca.schema import CERTIFICATES, CRLS, Act
 
 _UNSPECIFIED = x509.ReasonFlags.unspecified
+_NEWEST = select(CRLS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,35 +34,36 @@ class Crl:
 def up_to_date(book: Ledger, authority: Authority, policy: Policy, now: datetime) -> Crl:
     """`current`, in a transaction of its own: one that only looks, as long as nothing is to be made."""
     with book.read() as connection:
-        row = _newest(connection)
-    if row is not None and _holds(row, policy, now):
-        return _of(row)
+        seen = connection.execute(_NEWEST).one()
+    if _holds(seen, policy, now):
+        return _of(seen)
     with book.begin() as connection:
         return current(connection, authority, policy, now)
 
 
 def current(connection: Connection, authority: Authority, policy: Policy, now: datetime) -> Crl:
     """The newest one; made anew after a revocation, and after half its time. The connection must be one that writes."""
-    row = _newest(connection)
-    if row is not None and _holds(row, policy, now):
-        return _of(row)
-    made = _make(connection, authority, policy, 1 if row is None else row.number + 1, now.replace(microsecond=0))
+    now = now.replace(microsecond=0)
+    seen = connection.execute(_NEWEST).one()
+    if _holds(seen, policy, now):
+        return _of(seen)
+    # Of all who have seen that, one makes it; who has waited for the row takes what the one has made.
+    newest = connection.execute(_NEWEST.with_for_update()).one() if is_postgres(connection) else seen
+    if newest.number > seen.number:
+        if not newest.outdated:
+            return _of(newest)
+        now = max(now, newest.this_update)
+    made = _make(connection, authority, policy, newest.number + 1, now)
     audit.enter(connection, Act.CRL_MADE, now, detail=f"number {made.number}")
-    connection.execute(delete(CRLS))
-    connection.execute(
-        insert(CRLS).values(
-            number=made.number,
-            outdated=False,
-            this_update=made.this_update,
-            next_update=made.next_update,
-            der=made.der,
-        )
-    )
+    changed = {
+        "number": made.number,
+        "outdated": False,
+        "this_update": made.this_update,
+        "next_update": made.next_update,
+        "der": made.der,
+    }
+    connection.execute(CRLS.update().values(changed))
     return made
-
-
-def _newest(connection: Connection) -> Row[tuple[object, ...]] | None:
-    return connection.execute(select(CRLS).order_by(CRLS.c.number.desc()).limit(1)).one_or_none()
 
 
 def _holds(row: Row[tuple[object, ...]], policy: Policy, now: datetime) -> bool:

@@ -42,7 +42,7 @@ class Issuing:
         self._policy = policy
         self._forgotten_at: datetime | None = None
 
-    def ask(self, admitted: Admitted, body_type: BodyType, nonce: bytes, now: datetime) -> Reply:
+    def ask(self, admitted: Admitted, body_type: BodyType, nonce: bytes) -> Reply:
         """Answer `ir`, `cr`, `p10cr` or `kur`. What is wrong with the request itself is said in `ip`, `cp` or `kup`.
 
         Raises:
@@ -51,7 +51,7 @@ class Issuing:
         """
         body = admitted.message.body
         requests = (read_pkcs10(body),) if body_type is BodyType.P10CR else read_requests(body)
-        with self._up_to_date(admitted, now) as connection:
+        with self._up_to_date(admitted) as (connection, now):
             self._forget(connection, now)
             transactions.check_unused(connection, admitted.transaction_id)
             try:
@@ -88,7 +88,7 @@ class Issuing:
         succession.confirm(connection, promises.get(connection, outcome.promise), outcome.certificate_id, now)
         return outcome.certificate
 
-    def poll(self, admitted: Admitted, nonce: bytes, now: datetime) -> Reply:
+    def poll(self, admitted: Admitted, nonce: bytes) -> Reply:
         """Answer `pollReq`: not yet, or what the first message would have been answered with.
 
         Raises:
@@ -96,7 +96,7 @@ class Issuing:
             MalformedMessage: the body cannot be read.
         """
         asked = read_poll_request(admitted.message.body)
-        with self._up_to_date(admitted, now) as connection:
+        with self._up_to_date(admitted) as (connection, now):
             transaction, promise = self._go_on(connection, admitted, now)
             if transaction.certificate is not None:
                 raise Refusal(FailInfo.BAD_REQUEST, "nothing is waited for in this transaction")
@@ -113,7 +113,7 @@ class Issuing:
                 return replies.waits_still(transaction, self._policy.check_after)
             return self._tell(connection, transaction, admitted, outcome, now)
 
-    def close(self, admitted: Admitted, now: datetime) -> Reply:
+    def close(self, admitted: Admitted) -> Reply:
         """Answer a `certConf`: the client has stored the certificate, or does not take it.
 
         Raises:
@@ -121,7 +121,7 @@ class Issuing:
             MalformedMessage: the body cannot be read.
         """
         confirmations = read_confirmations(admitted.message.body)
-        with self._up_to_date(admitted, now) as connection:
+        with self._up_to_date(admitted) as (connection, now):
             transaction, promise = self._go_on(connection, admitted, now)
             if transaction.certificate is None:
                 raise Refusal(FailInfo.BAD_REQUEST, "nothing has been issued in this transaction")
@@ -133,7 +133,7 @@ class Issuing:
             transactions.close(connection, transaction.id)
         return replies.CONFIRMED
 
-    def abort(self, admitted: Admitted, now: datetime) -> Reply:
+    def abort(self, admitted: Admitted) -> Reply:
         """Answer an `error`: the client cannot go on, and does not take what was issued (RFC 9483 §3.6).
 
         A request that waits for a teller goes on waiting for whoever asks anew.
@@ -143,7 +143,7 @@ class Issuing:
             MalformedMessage: the body cannot be read.
         """
         read_error(admitted.message.body)
-        with self._up_to_date(admitted, now) as connection:
+        with self._up_to_date(admitted) as (connection, now):
             transaction, promise = self._go_on(connection, admitted, now)
             if transaction.certificate is not None:
                 succession.reject(connection, promise, transaction.certificate, now)
@@ -224,15 +224,20 @@ class Issuing:
         return transaction, promise
 
     @contextmanager
-    def _up_to_date(self, admitted: Admitted, now: datetime) -> Iterator[Connection]:
-        """One transaction, in which whatever has run out has ended; that holds even where the rest is undone."""
+    def _up_to_date(self, admitted: Admitted) -> Iterator[tuple[Connection, datetime]]:
+        """One transaction and its time, alone with the holder, in which whatever has run out has ended.
+
+        That holds even where the rest is undone.
+        """
         try:
             with self._book.begin(by=admitted.actor) as connection:
+                ledger.lock_holder(connection, admitted.speaker.holder)
+                now = self._book.now(connection)
                 succession.lapse(connection, now)
-                yield connection
+                yield connection, now
         except Refusal:
             with self._book.begin() as connection:
-                succession.lapse(connection, now)
+                succession.lapse(connection, self._book.now(connection))
             raise
 
     def _forget(self, connection: Connection, now: datetime) -> None:

@@ -1,36 +1,33 @@
 """The ledger: who holds which certificate, in one durable database.
 
-One CA process serves it; tellers' commands look into it and change it beside that, each in one short transaction.
+In SQLite one CA process serves it, in PostgreSQL any number of them. Tellers' commands look into it and change it
+beside that, each in one short transaction.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import Connection, Engine, Row, String, bindparam, create_engine, event, func, insert, select
-from sqlalchemy.exc import DatabaseError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import Connection, DateTime, Engine, Row, String, bindparam, func, insert, select
 
-from kiosk.ca import audit
-from kiosk.ca.schema import CERTIFICATES, CRLS, METADATA, CertificateState
+from kiosk.ca import audit, database, opening
+from kiosk.ca.database import LedgerAway as LedgerAway  # what a ledger raises is found where it is
+from kiosk.ca.database import LedgerDamaged as LedgerDamaged
+from kiosk.ca.database import LedgerInUse as LedgerInUse
+from kiosk.ca.database import LedgerOutdated as LedgerOutdated
+from kiosk.ca.database import Overtaken as Overtaken
+from kiosk.ca.schema import CERTIFICATES, CRLS, HOLDERS, CertificateState
 from kiosk.certificates import Certificate, PublicKey, read_certificate
+from kiosk.clock import Clock, system_clock
 from kiosk.cmp.requests import public_key_der
-
-_BUSY_SECONDS = 10
-_READS_ONLY = "kiosk_reads_only"
-_VERSION = 3
-"""Of the tables; a ledger of another one is not touched."""
-
 
 REVOKED_STATES = (CertificateState.REVOKED, CertificateState.SUPERSEDED)
 """States of certificates that are on the CRL."""
@@ -59,18 +56,10 @@ _IN_DATE = (
     )
 )
 _BY_NUMBER = select(CERTIFICATES).where(CERTIFICATES.c.id == bindparam("wanted"))
-
-
-class LedgerInUse(Exception):
-    """Another CA process has this ledger open."""
-
-
-class LedgerDamaged(Exception):
-    """The ledger's file cannot be used."""
-
-
-class LedgerOutdated(LedgerDamaged):
-    """The ledger was made by another version of this program."""
+_LOCK_HOLDER = select(HOLDERS.c.id).where(HOLDERS.c.id == bindparam("wanted")).with_for_update(key_share=True)
+_LOCK_CRL = select(CRLS.c.number).with_for_update()
+# Not now(), which is when the transaction began, and so may be long before it came by a lock.
+_CLOCK = select(func.clock_timestamp(type_=DateTime(timezone=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,25 +74,35 @@ class Entry:
 
 
 class Ledger:
-    """An open ledger. Every method of the CA that changes it does so in one `begin()`, durable when that ends."""
+    """An open ledger. Every method of the CA that changes it does so in one `begin()`, durable when that ends.
 
-    def __init__(self, engine: Engine, lock: int | None) -> None:
+    Where it is in PostgreSQL others write meanwhile. Whoever decides about a holder locks that holder first.
+    """
+
+    def __init__(self, engine: Engine, *, lock: int | None = None, clock: Clock | None = None) -> None:
         self._engine = engine
-        self._reading = engine.execution_options(**{_READS_ONLY: True})
+        self._reading = database.reading(engine)
         self._lock = lock
+        self._clock = system_clock if clock is None and not database.is_postgres(engine) else clock
 
     @classmethod
     def open(cls, directory: Path) -> Self:
-        """Open the ledger in a directory to serve it, making it where there is none.
+        """Open the ledger of a CA's directory to serve it, making it where there is none.
+
+        In SQLite one of an older version is made a newer one, and kept beside it as it was.
 
         Raises:
-            LedgerInUse: another process serves it.
-            LedgerDamaged: the file is no database that can be used; the message says what the database said.
+            LedgerInUse: another process serves it, and it is in SQLite.
+            LedgerOutdated: another version has made it.
+            LedgerDamaged: it cannot be used; the message says what the database said.
             OSError: it cannot be written.
         """
-        lock = _take_lock(directory / "ledger.lock")
+        url = database.configured_url(directory)
+        if url is not None:
+            return cls(opening.open_postgres(url))
+        lock = opening.take_lock(directory / opening.LOCK_FILE)
         try:
-            return cls(_open_engine(directory / "ledger.sqlite"), lock)
+            return cls(opening.open_sqlite(directory, alone=True), lock=lock)
         except BaseException:
             os.close(lock)
             raise
@@ -113,10 +112,32 @@ class Ledger:
         """Open it for a teller's command, whether or not a server has it.
 
         Raises:
-            LedgerDamaged: the file is no database that can be used.
+            LedgerOutdated: another version has made it.
+            LedgerDamaged: it cannot be used.
             OSError: it cannot be written.
         """
-        return cls(_open_engine(directory / "ledger.sqlite"), None)
+        url = database.configured_url(directory)
+        if url is not None:
+            return cls(opening.open_postgres(url))
+        try:
+            return cls(opening.open_sqlite(directory, alone=False))
+        except LedgerOutdated:
+            return cls._upgraded(directory)
+
+    @classmethod
+    def _upgraded(cls, directory: Path) -> Self:
+        """What only who serves it may do, where nobody does."""
+        try:
+            with cls.open(directory):
+                return cls.open_beside(directory)
+        except LedgerInUse as error:
+            raise LedgerOutdated(
+                f"a CA process of an older version has {directory} open: restart that first"
+            ) from error
+
+    def told_by(self, clock: Clock) -> Self:
+        """The same ledger by another clock, to be closed where this one is: for tests."""
+        return type(self)(self._engine, clock=clock)
 
     def close(self) -> None:
         """Give it back."""
@@ -139,24 +160,58 @@ class Ledger:
         with self.read() as connection:
             connection.execute(select(CERTIFICATES.c.id).limit(1)).all()
 
+    def now(self, connection: Connection | None = None) -> datetime:
+        """By the one clock of all who use this ledger: PostgreSQL's, or where it is in SQLite this machine's.
+
+        Args:
+            connection: The transaction for whose decision it is; None outside of any.
+
+        Raises:
+            LedgerAway: the database does not answer.
+        """
+        if self._clock is not None:
+            return self._clock().astimezone(UTC)
+        if connection is None:
+            with self.read() as reading:
+                return self.now(reading)
+        moment: datetime = connection.execute(_CLOCK).scalar_one()
+        return moment.astimezone(UTC)
+
     @contextmanager
     def begin(self, by: str = audit.SCHEDULE) -> Iterator[Connection]:
         """One transaction: all of it is durable at the end, or none of it has happened.
 
         What it enters in the audit was done by `by`.
+
+        Raises:
+            Overtaken: none of it has happened, because somebody else came first.
+            LedgerAway: the database does not answer.
         """
-        with self._engine.begin() as connection:
+        with database.told_apart(), self._engine.begin() as connection:
             yield connection.execution_options(**{audit.ACTOR: by})
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent look at it, which neither waits for whoever writes nor keeps anybody from writing."""
-        with self._reading.begin() as connection:
+        """One consistent look at it, which neither waits for whoever writes nor keeps anybody from writing.
+
+        Raises:
+            LedgerAway: the database does not answer.
+        """
+        with database.told_apart(), self._reading.begin() as connection:
             yield connection
 
 
+def lock_holder(connection: Connection, holder: str) -> None:
+    """Let nobody else decide about this holder before this transaction ends; to be done before anything is read.
+
+    Nothing of a holder's certificates, codes and promises changes otherwise. SQLite has one writer at a time anyway.
+    """
+    if database.is_postgres(connection):
+        connection.execute(_LOCK_HOLDER, {"wanted": holder}).all()
+
+
 def discard_outdated(directory: Path) -> None:
-    """Remove a ledger that another version has made: for a demo, whose ledger nobody misses.
+    """Remove a ledger that this version cannot use: for a demo, whose ledger nobody misses.
 
     Raises:
         LedgerInUse: a server has it.
@@ -263,6 +318,9 @@ def change_state(
     values = {"number": number, "only_from": only_from, "to_state": state, "why": reason, "now": now}
     changed = connection.execute(_CHANGE, values).rowcount == 1
     if changed and state in REVOKED_STATES:
+        # Whoever makes a CRL at this moment must not have read before, and mark it as up to date afterwards.
+        if database.is_postgres(connection):
+            connection.execute(_LOCK_CRL).all()
         connection.execute(_OUTDATE)
     return changed
 
@@ -275,51 +333,3 @@ def _read_own(data: bytes) -> Certificate:
 
 def _entry(row: Row[tuple[object, ...]]) -> Entry:
     return Entry(row.id, _read_own(row.der), row.holder, CertificateState(row.state), row.reason)
-
-
-def _take_lock(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise LedgerInUse(f"another CA process has {path.parent} open") from error
-    return descriptor
-
-
-def _open_engine(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS})
-    event.listen(engine, "connect", _configure)
-    event.listen(engine, "begin", _begin)
-    try:
-        path.touch(mode=0o600)
-        with engine.begin() as connection:
-            _check_version(connection, path)
-            METADATA.create_all(connection)
-    except BaseException as error:
-        engine.dispose()
-        if isinstance(error, DatabaseError):
-            raise LedgerDamaged(f"{path} cannot be used: {error.orig}") from error
-        raise
-    return engine
-
-
-def _check_version(connection: Connection, path: Path) -> None:
-    version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-    if version == _VERSION:
-        return
-    if connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one():
-        raise LedgerOutdated(f"{path} was made by another version of this program")
-    connection.exec_driver_sql(f"PRAGMA user_version = {_VERSION}")
-
-
-def _configure(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
-    # The driver's own idea of when a transaction begins is switched off; `_begin` begins it.
-    connection.isolation_level = None
-    for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {setting}")
-
-
-def _begin(connection: Connection) -> None:
-    reads_only = connection.get_execution_options().get(_READS_ONLY, False)
-    connection.exec_driver_sql("BEGIN DEFERRED" if reads_only else "BEGIN IMMEDIATE")

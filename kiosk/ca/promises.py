@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, insert, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, literal_column, select
 
+from kiosk.ca.database import is_postgres
 from kiosk.ca.ledger import key_hash
-from kiosk.ca.schema import PROMISES, PromiseKind, PromiseState
+from kiosk.ca.schema import CERTIFICATES, CODES, HOLDERS, PROMISES, PromiseKind, PromiseState
 from kiosk.certificates import PublicKey, public_key_of
 from kiosk.cmp.requests import public_key_der
 
@@ -28,6 +29,21 @@ _OF_CERTIFICATE = (
 # The index is of pending promises only, and a database takes it only where it reads these states in the statement.
 _IS_PENDING = PROMISES.c.state.in_([literal_column(f"'{state}'") for state in PENDING])
 _OVERDUE = select(PROMISES).where(_IS_PENDING, PROMISES.c.deadline < bindparam("now"))
+_WITH_HOLDER = (
+    PROMISES.outerjoin(CERTIFICATES, PROMISES.c.by_certificate == CERTIFICATES.c.id)
+    .outerjoin(CODES, PROMISES.c.by_code == CODES.c.id)
+    .join(HOLDERS, HOLDERS.c.id == func.coalesce(CERTIFICATES.c.holder, CODES.c.holder))
+)
+_LOCK_OVERDUE = (
+    _OVERDUE.with_only_columns(HOLDERS.c.id)
+    .select_from(_WITH_HOLDER)
+    .with_for_update(of=HOLDERS, key_share=True, skip_locked=True)
+)
+_OVERDUE_OF = _OVERDUE.select_from(_WITH_HOLDER).where(HOLDERS.c.id.in_(bindparam("holders", expanding=True)))
+_HOLDER_OF = select(HOLDERS.c.id).select_from(_WITH_HOLDER).where(PROMISES.c.id == bindparam("wanted"))
+
+_MOST_ROWS = 2**31 - 1
+"""Larger numbers no row has; PostgreSQL would not even look for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +117,8 @@ def get(connection: Connection, number: int) -> Promise:
 
 def find(connection: Connection, number: int) -> Promise | None:
     """The promise with this number, if there is one."""
+    if not 0 < number <= _MOST_ROWS:
+        return None
     row = connection.execute(_BY_NUMBER, {"wanted": number}).one_or_none()
     return None if row is None else read_promise(row)
 
@@ -123,9 +141,26 @@ def promises_of(connection: Connection, asker: Asker) -> tuple[Promise, ...]:
     return _of_certificate(connection, asker.number, asker.kind)
 
 
+def holder_of(connection: Connection, promise: Promise) -> str:
+    """To whom it was made."""
+    holder: str = connection.execute(_HOLDER_OF, {"wanted": promise.id}).scalar_one()
+    return holder
+
+
 def overdue(connection: Connection, now: datetime) -> tuple[Promise, ...]:
-    """Those for which nothing came in time."""
-    return tuple(read_promise(row) for row in connection.execute(_OVERDUE, {"now": now}))
+    """Those for which nothing came in time; where others write too, of the holders about whom nobody else decides now.
+
+    Those holders are then this transaction's to decide about. Whoever has another one ends such promises himself.
+    """
+    values: dict[str, object] = {"now": now}
+    if not is_postgres(connection):
+        return tuple(read_promise(row) for row in connection.execute(_OVERDUE, values))
+    holders = set(connection.execute(_LOCK_OVERDUE, values).scalars())
+    if not holders:
+        return ()
+    # Read again: what was read on the way to a lock is from before it.
+    rows = connection.execute(_OVERDUE_OF, values | {"holders": sorted(holders)})
+    return tuple(read_promise(row) for row in rows)
 
 
 def of_code(connection: Connection, code: int) -> Promise | None:

@@ -7,23 +7,23 @@ that has protected the request, once that has been verified.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import datetime
 
 from kiosk.ca import replies
 from kiosk.ca.admission import LONGEST_NONCE, Admission, Admitted
 from kiosk.ca.authority import Authority
 from kiosk.ca.codes import Code
 from kiosk.ca.issuing import Issuing
-from kiosk.ca.ledger import Ledger
+from kiosk.ca.ledger import Ledger, LedgerAway, Overtaken
 from kiosk.ca.policy import Policy
 from kiosk.ca.refusals import Refusal
 from kiosk.ca.replies import Reply
 from kiosk.ca.revoking import Revoking
 from kiosk.ca.support import Support
-from kiosk.clock import Clock, system_clock
 from kiosk.cmp.envelope import Header, Message, Protector, read_message, write_protected
 from kiosk.cmp.errors import MalformedMessage
 from kiosk.cmp.mac import SharedSecret
@@ -32,6 +32,8 @@ from kiosk.cmp.vocabulary import NONCE_LENGTH, PVNO, VERSIONS, BodyType, FailInf
 
 _LOG = logging.getLogger(__name__)
 _LEDGER_SECONDS = 2.0
+_MOST_ATTEMPTS = 5
+"""At one message, where other CA processes come first again and again."""
 
 
 class Responder:
@@ -43,7 +45,6 @@ class Responder:
         ledger: Ledger,
         policy: Policy | None = None,
         *,
-        clock: Clock = system_clock,
         random: RandomBytes = secrets.token_bytes,
     ) -> None:
         self.policy = policy or Policy()
@@ -54,7 +55,6 @@ class Responder:
         self._issuing = Issuing(authority, ledger, self.policy)
         self._revoking = Revoking(authority, ledger)
         self._support = Support(authority, ledger, self.policy)
-        self._clock = clock
         self._random = random
 
     async def answer(self, request: bytes, accepted: Collection[int] | None = None) -> bytes:
@@ -63,19 +63,13 @@ class Responder:
         Args:
             request: A message, or whatever came in its place.
             accepted: The body types taken where it came in; None for all of them.
+
+        Raises:
+            LedgerAway: nothing can be answered now, and the client should ask again.
         """
         nonce = self._random(NONCE_LENGTH)
-        try:
-            message = read_message(request)
-        except MalformedMessage:
-            unreadable = replies.refused(Refusal(FailInfo.BAD_DATA_FORMAT, "this is no CMP message"))
-            return await self._write(unreadable, None, nonce, self._signer)
-        # Before anything is remembered of it: what HTTP says must not change a transaction (RFC 9811 §5 item 2).
-        if accepted is not None and message.body_type not in accepted:
-            misplaced = Refusal(FailInfo.BAD_REQUEST, "messages of this type are not answered at this path")
-            return await self._write(replies.refused(misplaced), message.header, nonce, self._signer)
-        reply, protector = await asyncio.to_thread(self._reply, message, nonce, self._now())
-        return await self._write(reply, message.header, nonce, protector)
+        reply, asked, protector, now = await asyncio.to_thread(self._answer, request, accepted, nonce)
+        return await self._write(reply, asked, nonce, protector, now)
 
     async def is_able(self) -> bool:
         """Whether the ledger answers, and soon."""
@@ -88,37 +82,64 @@ class Responder:
             return False
         return True
 
-    def _reply(self, message: Message, nonce: bytes, now: datetime) -> tuple[Reply, Protector]:
+    def _answer(
+        self, request: bytes, accepted: Collection[int] | None, nonce: bytes
+    ) -> tuple[Reply, Header | None, Protector, datetime]:
+        """What goes back, to whom, by whom and when."""
+        try:
+            message = read_message(request)
+        except MalformedMessage:
+            unreadable = replies.refused(Refusal(FailInfo.BAD_DATA_FORMAT, "this is no CMP message"))
+            return unreadable, None, self._signer, self._ledger.now()
+        # Before anything is remembered of it: what HTTP says must not change a transaction (RFC 9811 §5 item 2).
+        if accepted is not None and message.body_type not in accepted:
+            misplaced = Refusal(FailInfo.BAD_REQUEST, "messages of this type are not answered at this path")
+            return replies.refused(misplaced), message.header, self._signer, self._ledger.now()
+        reply, protector = self._reply(message, nonce)
+        return reply, message.header, protector, self._ledger.now()
+
+    def _reply(self, message: Message, nonce: bytes) -> tuple[Reply, Protector]:
         """What goes back, and by whom: by a code only after the request's own MAC was verified."""
         protector: Protector = self._signer
         try:
-            admitted = self._admission.admit(message, now)
+            admitted = self._admission.admit(message, self._ledger.now())
             protector = self._protector(admitted)
-            return self._dispatch(admitted, nonce, now), protector
+            return self._decide(admitted, nonce), protector
         except Refusal as refusal:
             return replies.refused(refusal), protector
         except MalformedMessage:
             return replies.refused(Refusal(FailInfo.BAD_DATA_FORMAT, "the body cannot be read")), protector
+        # Words of ours would be taken for a decision; HTTP has some that say: again.
+        except LedgerAway as error:
+            _LOG.warning("a message was not answered: %s", error)
+            raise
         # Whatever else goes wrong, a full disk or a fault of ours, the client must hear of it in a message it can
         # believe: anything unprotected proves nothing, and it would have to take the CA for unreachable.
         except Exception:
             _LOG.exception("a message could not be answered")
             return replies.refused(Refusal(FailInfo.SYSTEM_FAILURE, "the CA cannot answer now")), protector
 
-    def _dispatch(self, admitted: Admitted, nonce: bytes, now: datetime) -> Reply:
+    def _decide(self, admitted: Admitted, nonce: bytes) -> Reply:
+        """One transaction, anew where another CA process came first: after that another answer may be right."""
+        for _ in range(_MOST_ATTEMPTS - 1):
+            with contextlib.suppress(Overtaken):
+                return self._dispatch(admitted, nonce)
+        return self._dispatch(admitted, nonce)
+
+    def _dispatch(self, admitted: Admitted, nonce: bytes) -> Reply:
         match admitted.message.body_type:
             case BodyType.GENM:
-                return self._support.tell(admitted, now)
+                return self._support.tell(admitted)
             case BodyType.IR | BodyType.CR | BodyType.P10CR | BodyType.KUR as body_type:
-                return self._issuing.ask(admitted, BodyType(body_type), nonce, now)
+                return self._issuing.ask(admitted, BodyType(body_type), nonce)
             case BodyType.POLLREQ:
-                return self._issuing.poll(admitted, nonce, now)
+                return self._issuing.poll(admitted, nonce)
             case BodyType.CERTCONF:
-                return self._issuing.close(admitted, now)
+                return self._issuing.close(admitted)
             case BodyType.ERROR:
-                return self._issuing.abort(admitted, now)
+                return self._issuing.abort(admitted)
             case BodyType.RR:
-                return self._revoking.revoke(admitted, now)
+                return self._revoking.revoke(admitted)
         raise Refusal(FailInfo.BAD_REQUEST, "messages of this type are not answered here")
 
     def _protector(self, admitted: Admitted) -> Protector:
@@ -134,12 +155,14 @@ class Responder:
             extra_certificates=(self._issuing_der,),
         )
 
-    async def _write(self, reply: Reply, asked: Header | None, nonce: bytes, protector: Protector) -> bytes:
+    async def _write(
+        self, reply: Reply, asked: Header | None, nonce: bytes, protector: Protector, now: datetime
+    ) -> bytes:
         header = Header(
             pvno=asked.pvno if asked is not None and asked.pvno in VERSIONS else PVNO,
             sender=None,
             recipient=None if asked is None else asked.sender,
-            message_time=self._now(),
+            message_time=now,
             transaction_id=self._transaction_id(asked),
             sender_nonce=nonce,
             recipient_nonce=None if asked is None else _echo(asked.sender_nonce),
@@ -151,9 +174,6 @@ class Responder:
         """Theirs, or a new one where they gave none that is worth returning (RFC 9483 §3.6.2)."""
         theirs = None if asked is None else _echo(asked.transaction_id)
         return theirs or self._random(NONCE_LENGTH)
-
-    def _now(self) -> datetime:
-        return self._clock().astimezone(UTC)
 
 
 def _echo(theirs: bytes | None) -> bytes | None:

@@ -38,7 +38,7 @@ class Revoking:
         self._authority = authority
         self._book = book
 
-    def revoke(self, admitted: Admitted, now: datetime) -> Reply:
+    def revoke(self, admitted: Admitted) -> Reply:
         """Answer an `rr` by a valid certificate of the same holder.
 
         Raises:
@@ -47,6 +47,8 @@ class Revoking:
         """
         requests = read_revocations(admitted.message.body)
         with self._book.begin(by=admitted.actor) as connection:
+            ledger.lock_holder(connection, admitted.speaker.holder)
+            now = self._book.now(connection)
             transactions.check_unused(connection, admitted.transaction_id)
             signer = askers.read_again(connection, admitted.speaker)
             if isinstance(signer, Code):
@@ -89,6 +91,8 @@ def put_on_crl(connection: Connection, entry: Entry, reason: str, now: datetime)
 
     One that was superseded can be revoked for a graver reason.
     """
+    ledger.lock_holder(connection, entry.holder)
+    entry = ledger.get(connection, entry.id)
     if entry.state is CertificateState.REVOKED:
         return False
     revoked = ledger.change_state(

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Connection,
     DateTime,
     Dialect,
     ForeignKey,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     UniqueConstraint,
+    insert,
     text,
 )
 
@@ -264,7 +266,10 @@ CRLS = Table(
     Column("next_update", Moment, nullable=False),
     Column("der", LargeBinary, nullable=False),
 )
-"""The CRLs made; the newest is given out until it is outdated by a revocation, or by half its time."""
+"""One row, the newest CRL: given out until it is outdated by a revocation, or by half its time.
+
+It is there before there is any, as number 0, so that who revokes and who makes one have a row to lock.
+"""
 
 AUDIT = Table(
     "audit",
@@ -281,3 +286,10 @@ AUDIT = Table(
 
 `act` is an `Act`. Neither it nor `holder` is checked against anything, so that what was written stays whatever comes.
 """
+
+
+def fill(connection: Connection) -> None:
+    """Enter what stands in a ledger from its beginning."""
+    never = datetime.fromtimestamp(0, UTC)
+    no_crl = {"number": 0, "outdated": True, "this_update": never, "next_update": never, "der": b""}
+    connection.execute(insert(CRLS).values(no_crl))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from kiosk.ca import crl, promises, succession
 from kiosk.ca.authority import Authority
@@ -13,7 +13,6 @@ from kiosk.ca.crl import Crl
 from kiosk.ca.ledger import Ledger
 from kiosk.ca.ocsp import OcspAnswer, OcspResponder
 from kiosk.ca.policy import Policy
-from kiosk.clock import Clock, system_clock
 
 Sleep = Callable[[float], Awaitable[None]]
 _LOOK_EVERY = 5.0
@@ -24,12 +23,11 @@ _LOG = logging.getLogger(__name__)
 class StatusService:
     """Of one authority, out of one ledger. Whatever it tells is signed, so anybody may carry it."""
 
-    def __init__(self, authority: Authority, book: Ledger, policy: Policy, clock: Clock = system_clock) -> None:
+    def __init__(self, authority: Authority, book: Ledger, policy: Policy) -> None:
         self.authority = authority
         self.policy = policy
         self._book = book
         self._responder = OcspResponder(authority, book, policy)
-        self._clock = clock
 
     async def ocsp(self, request: bytes) -> OcspAnswer:
         """Answer an OCSPRequest, or whatever came in its place."""
@@ -54,7 +52,7 @@ class StatusService:
 
     def now(self) -> datetime:
         """The CA's time."""
-        return self._clock().astimezone(UTC)
+        return self._book.now()
 
     def _look(self) -> None:
         now = self.now()

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from kiosk.ca import audit, codes, promises
-from kiosk.ca.ledger import REVOKED_STATES, change_state, get, is_certified, key_hash, record
+from kiosk.ca.ledger import REVOKED_STATES, change_state, get, is_certified, key_hash, lock_holder, record
 from kiosk.ca.policy import Policy
 from kiosk.ca.promises import Asker, Promise
 from kiosk.ca.refusals import Refusal
@@ -117,7 +117,11 @@ def decide(connection: Connection, number: int, *, approve: bool, now: datetime)
     A certificate is issued when the client asks the next time.
     """
     promise = promises.find(connection, number)
-    if promise is None or promise.state is not PromiseState.WAITING or promise.approved:
+    if promise is None:
+        return False
+    lock_holder(connection, promises.holder_of(connection, promise))
+    promise = promises.get(connection, number)
+    if promise.state is not PromiseState.WAITING or promise.approved:
         return False
     if approve:
         decided = promises.move(connection, promise, PromiseState.WAITING, now, approved=True)

@@ -41,7 +41,7 @@ class Support:
             REQUEST_TEMPLATE: write_template(policy.key_kinds),
         }
 
-    def tell(self, admitted: Admitted, now: datetime) -> Reply:
+    def tell(self, admitted: Admitted) -> Reply:
         """Answer a `genm` by whoever could go on to ask for a certificate, or to finish.
 
         Raises:
@@ -49,6 +49,7 @@ class Support:
             MalformedMessage: the body cannot be read.
         """
         with self._book.read() as connection:
+            now = self._book.now(connection)
             askers.check_speaker(connection, askers.read_again(connection, admitted.speaker), self._policy, now)
         asked = read_general(admitted.message.body)
         if not 1 <= len(asked) <= _MOST_QUESTIONS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, delete, insert, or_, select
 
 from kiosk.ca.policy import Policy
 from kiosk.ca.promises import PENDING
@@ -100,8 +100,8 @@ def forget(connection: Connection, policy: Policy, now: datetime) -> None:
     before, long_before = now - 2 * policy.time_window, now - 2 * policy.approval_time
     awaited = select(PROMISES.c.id).where(PROMISES.c.id == TRANSACTIONS.c.promise, PROMISES.c.state.in_(PENDING))
     told = or_(TRANSACTIONS.c.closed, TRANSACTIONS.c.certificate.is_not(None), TRANSACTIONS.c.opened_at < long_before)
-    connection.execute(delete(TRANSACTIONS).where(TRANSACTIONS.c.opened_at < before, ~awaited.exists(), told))
-    connection.execute(delete(ENDED_TRANSACTIONS).where(ENDED_TRANSACTIONS.c.ended_at < before))
+    _delete(connection, TRANSACTIONS, TRANSACTIONS.c.opened_at < before, ~awaited.exists(), told)
+    _delete(connection, ENDED_TRANSACTIONS, ENDED_TRANSACTIONS.c.ended_at < before)
 
 
 def find(connection: Connection, transaction_id: bytes) -> Transaction | None:
@@ -121,6 +121,12 @@ def signer_of(connection: Connection, transaction_id: bytes) -> int | None:
 def close(connection: Connection, transaction_id: bytes) -> None:
     """No further message belongs to it."""
     connection.execute(_CLOSE, {"wanted": transaction_id})
+
+
+def _delete(connection: Connection, table: Table, *conditions: ColumnElement[bool]) -> None:
+    """Delete rows, but for those that others are deleting or changing: two who forget must not wait for each other."""
+    old = select(table.c.id).where(*conditions).with_for_update(of=table, skip_locked=True)
+    connection.execute(delete(table).where(table.c.id.in_(old)))
 
 
 def _read(row: Row[tuple[object, ...]]) -> Transaction:

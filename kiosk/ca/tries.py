@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, or_, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, case, delete, literal, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
 
+from kiosk.ca.database import is_postgres
 from kiosk.ca.policy import Policy
 from kiosk.ca.refusals import Refusal
-from kiosk.ca.schema import TRIES
+from kiosk.ca.schema import TRIES, Moment
 from kiosk.cmp.vocabulary import FailInfo
 
 
@@ -23,19 +24,19 @@ def count(connection: Connection, reference: bytes, policy: Policy, now: datetim
         Refusal: the reference pauses; nothing was counted.
     """
     _forget_old(connection, policy, now)
-    row = connection.execute(select(TRIES).where(TRIES.c.reference == reference)).one_or_none()
-    if row is not None and row.paused_until is not None and row.paused_until > now:
+    # One statement, so that of many who try at once each counts. A pause that is over begins the count anew.
+    failures = case((TRIES.c.paused_until.is_not(None), 1), else_=TRIES.c.failures + 1)
+    end = literal(now + policy.pause, Moment)
+    row = {"reference": reference, "failures": 1, "paused_until": end if policy.most_tries == 1 else None}
+    entered = postgresql.insert(TRIES) if is_postgres(connection) else sqlite.insert(TRIES)
+    counted = entered.values(**row, tried_at=now).on_conflict_do_update(
+        index_elements=[TRIES.c.reference],
+        set_={"failures": failures, "paused_until": case((failures >= policy.most_tries, end)), "tried_at": now},
+        where=or_(TRIES.c.paused_until.is_(None), TRIES.c.paused_until <= now),
+    )
+    if connection.execute(counted.returning(TRIES.c.failures)).one_or_none() is None:
         minutes = int(policy.pause.total_seconds() // 60)
         raise Refusal(FailInfo.SYSTEM_UNAVAIL, f"too many failed tries: this reference pauses for {minutes} minutes")
-    paused = row is not None and row.paused_until is not None
-    failures = 1 if row is None or paused else row.failures + 1
-    values = {
-        "failures": failures,
-        "paused_until": now + policy.pause if failures >= policy.most_tries else None,
-        "tried_at": now,
-    }
-    entered = insert(TRIES).values(reference=reference, **values)
-    connection.execute(entered.on_conflict_do_update(index_elements=[TRIES.c.reference], set_=values))
 
 
 def forgive(connection: Connection, reference: bytes) -> None:
@@ -61,4 +62,6 @@ def _forget_old(connection: Connection, policy: Policy, now: datetime) -> None:
     newest_first = select(TRIES.c.tried_at).order_by(TRIES.c.tried_at.desc())
     too_many = newest_first.offset(policy.most_references).limit(1).scalar_subquery()
     old = or_(TRIES.c.tried_at < now - policy.tries_kept, TRIES.c.tried_at <= too_many)
-    connection.execute(delete(TRIES).where(old, over))
+    # But for those that somebody counts just now: two who forget must not wait for each other.
+    forgotten = select(TRIES.c.reference).where(old, over).with_for_update(skip_locked=True)
+    connection.execute(delete(TRIES).where(TRIES.c.reference.in_(forgotten)))

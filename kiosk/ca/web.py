@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kiosk.ca import bodies
 from kiosk.ca.connections import Limits
+from kiosk.ca.ledger import LedgerAway
 from kiosk.ca.paths import accepted_at
 from kiosk.ca.responder import Responder
 from kiosk.ca.status import StatusService
@@ -114,6 +115,8 @@ class _Desk:
         self._under_way += 1
         try:
             answer = await self._responder.answer(body, accepted)
+        except LedgerAway:
+            return Response(status_code=503, headers=bodies.COME_AGAIN)
         finally:
             self._under_way -= 1
         return Response(answer, media_type=CONTENT_TYPE, headers=bodies.CLOSE if _is_final_error(answer) else None)

@@ -6,8 +6,10 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -41,6 +43,15 @@ Spoil = Callable[[Header], Header]
 START = datetime(2026, 3, 1, 3, 4, 5, tzinfo=UTC)
 
 
+on_both = pytest.mark.on_both
+"""Tests whose `bank` keeps its ledger in SQLite, and the same with PostgreSQL."""
+
+
+def settle(directory: Path, url: str) -> None:
+    """Have the ledger of a CA's directory in this PostgreSQL."""
+    (directory / "ledger.toml").write_text(f'url = "{url}"\n')
+
+
 def as_it_is(header: Header) -> Header:
     return header
 
@@ -72,13 +83,14 @@ class Bank:
         self._numbers = itertools.count(1)
         self._holders = itertools.count(1)
         self.secrets: list[bytes] = []
+        self.book = self.book.told_by(lambda: self.now)
         self.obey(self.policy)
 
     def obey(self, policy: Policy) -> None:
         """Go on under another policy, as after a restart of the server."""
         self.policy = policy
-        self.responder = Responder(self.authority, self.book, policy, clock=lambda: self.now)
-        self.status = StatusService(self.authority, self.book, policy, clock=lambda: self.now)
+        self.responder = Responder(self.authority, self.book, policy)
+        self.status = StatusService(self.authority, self.book, policy)
         app = create_app(self.responder, status=self.status)
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app))
         self.client = CmpClient(

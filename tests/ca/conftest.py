@@ -8,7 +8,14 @@ import pytest
 
 from kiosk.ca.authority import Authority, create_authority
 from kiosk.ca.ledger import Ledger
-from tests.ca.bank import START, Bank
+from kiosk.ca.schema import METADATA, fill
+from tests.ca.bank import START, Bank, settle
+from tests.postgres import Postgres
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "kind_of_database" in metafunc.fixturenames and metafunc.definition.get_closest_marker("on_both"):
+        metafunc.parametrize("kind_of_database", ["sqlite", "postgres"], indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -24,10 +31,40 @@ def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory / "ledger.sqlite"
 
 
+@pytest.fixture(scope="session")
+def database(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One in PostgreSQL for all tests of this process: to make one takes longer than most tests."""
+    directory = tmp_path_factory.mktemp("ledger")
+    with postgres.database() as url:
+        settle(directory, url)
+        Ledger.open(directory).close()
+        yield url
+
+
 @pytest.fixture
-def bank(authority: Authority, empty_ledger: Path, tmp_path: Path) -> Iterator[Bank]:
-    shutil.copy(empty_ledger, tmp_path)
-    with Ledger.open(tmp_path) as book:
+def kind_of_database(request: pytest.FixtureRequest) -> str:
+    """SQLite, unless a test is marked with `on_both`."""
+    return getattr(request, "param", "sqlite")
+
+
+@pytest.fixture
+def place(kind_of_database: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A directory with an empty ledger."""
+    if kind_of_database == "sqlite":
+        shutil.copy(request.getfixturevalue("empty_ledger"), tmp_path)
+        yield tmp_path
+        return
+    settle(tmp_path, request.getfixturevalue("database"))
+    yield tmp_path
+    with Ledger.open(tmp_path) as book, book.begin() as connection:
+        for table in reversed(METADATA.sorted_tables):
+            connection.execute(table.delete())
+        fill(connection)
+
+
+@pytest.fixture
+def bank(authority: Authority, place: Path) -> Iterator[Bank]:
+    with Ledger.open(place) as book:
         yield Bank(authority, book)
 
 

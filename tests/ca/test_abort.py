@@ -9,7 +9,9 @@ from kiosk.ca.schema import CertificateState, PromiseKind, PromiseState
 from kiosk.cmp.requests import write_update
 from kiosk.cmp.status import rejection, write_error
 from kiosk.cmp.vocabulary import BodyType, FailInfo
-from tests.ca.bank import Bank, Talk, certificate_of, new_key, refusal
+from tests.ca.bank import Bank, Talk, certificate_of, new_key, on_both, refusal
+
+pytestmark = on_both
 
 ABORT = write_error(rejection((FailInfo.BAD_DATA_FORMAT,), "the answer cannot be read"))
 

@@ -16,7 +16,9 @@ from kiosk.cmp.responses import read_responses
 from kiosk.cmp.signing import Signer, SoftwareKey
 from kiosk.cmp.status import rejection
 from kiosk.cmp.vocabulary import IMPLICIT_CONFIRM, BodyType, FailInfo, Status
-from tests.ca.bank import START, Bank, Talk, certificate_of, new_key, refusal, status_of, subject
+from tests.ca.bank import START, Bank, Talk, certificate_of, new_key, on_both, refusal, status_of, subject
+
+pytestmark = on_both
 
 KINDS = [(BodyType.IR, BodyType.IP), (BodyType.CR, BodyType.CP), (BodyType.P10CR, BodyType.CP)]
 VALID, REVOKED, UNCONFIRMED = CertificateState.VALID, CertificateState.REVOKED, CertificateState.UNCONFIRMED

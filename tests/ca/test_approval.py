@@ -14,7 +14,9 @@ from kiosk.cmp.requests import write_pkcs10, write_request, write_update
 from kiosk.cmp.responses import read_responses
 from kiosk.cmp.signing import Signer, SoftwareKey
 from kiosk.cmp.vocabulary import IMPLICIT_CONFIRM, BodyType, FailInfo, Status
-from tests.ca.bank import Bank, Talk, certificate_of, new_key, refusal, status_of
+from tests.ca.bank import Bank, Talk, certificate_of, new_key, on_both, refusal, status_of
+
+pytestmark = on_both
 
 KINDS = [
     (BodyType.IR, BodyType.IP, "code"),

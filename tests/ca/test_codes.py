@@ -27,8 +27,11 @@ from kiosk.cmp.requests import write_pkcs10, write_request
 from kiosk.cmp.responses import read_responses
 from kiosk.cmp.vocabulary import CA_CERTIFICATES, IMPLICIT_CONFIRM, BodyType, FailInfo, Status
 from kiosk.credentials import HolderKind, HolderRule
-from tests.ca.bank import START, Bank, Talk, certificate_of, new_key, refusal, status_of, subject
+from tests.ca.bank import START, Bank, Talk, certificate_of, new_key, on_both, refusal, status_of, subject
 from tests.ca.code_cells import CELLS, TABLE, Enrolment, check_cell, issued, issued_and_expired
+from tests.ca.dump import dump
+
+pytestmark = on_both
 
 IR, IP, ERROR, PKICONF = BodyType.IR, BodyType.IP, BodyType.ERROR, BodyType.PKICONF
 QUESTION = write_general([Info(CA_CERTIFICATES)])
@@ -371,7 +374,7 @@ async def test_what_asks_for_too_much_costs_nothing_and_is_no_try(
 
 
 async def test_nothing_secret_is_in_the_ledger_or_in_a_log(
-    bank: Bank, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    bank: Bank, kind_of_database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     code = bank.newcomer()
     caplog.set_level(0)
@@ -380,8 +383,9 @@ async def test_nothing_secret_is_in_the_ledger_or_in_a_log(
     await talk.confirm()
     await bank.ask(replace(code, secret=b"0" * 17), IR, b"\x30\x00")
     files = [*bank.authority.directory.iterdir(), *tmp_path.glob("ledger*")]
-    assert {"codes.key", "ledger.sqlite", "ledger.sqlite-wal"} <= {path.name for path in files}
-    stored = b"".join(path.read_bytes() for path in files)
+    own = {"ledger.sqlite", "ledger.sqlite-wal"} if kind_of_database == "sqlite" else {"ledger.toml"}
+    assert {"codes.key", *own} <= {path.name for path in files}
+    stored = b"".join(path.read_bytes() for path in files) + repr(dump(bank.book, without=())).encode()
     assert code.secret not in stored
     assert code.secret.decode() not in caplog.text
     assert code.secret.decode() not in repr(code)
@@ -439,7 +443,7 @@ async def test_a_code_replaced_while_its_message_is_read_gets_nothing(bank: Bank
     admission = Admission(bank.book, vault, bank.policy, bank.authority.issuing.subject_der, bank.authority.random)
     admitted = admission.admit(message, bank.now)
     bank.code("TKYM1408054")
-    reply = Issuing(bank.authority, bank.book, bank.policy).ask(admitted, IR, b"n" * 16, bank.now)
+    reply = Issuing(bank.authority, bank.book, bank.policy).ask(admitted, IR, b"n" * 16)
     (response,) = read_responses(reply.body).responses
     assert response.status.failures == {FailInfo.NOT_AUTHORIZED}
     assert response.certificate is None

@@ -18,7 +18,9 @@ from kiosk.cmp.general import CrlStatus, read_general, read_list, write_crl_stat
 from kiosk.cmp.infos import Info
 from kiosk.cmp.revocations import RevocationRequest, write_revocations
 from kiosk.cmp.vocabulary import CA_CERTIFICATES, CRL_STATUS_LIST, CRLS, CURRENT_CRL, BodyType, FailInfo
-from tests.ca.bank import START, Bank, new_key, refusal, subject
+from tests.ca.bank import START, Bank, new_key, on_both, refusal, subject
+
+pytestmark = on_both
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 

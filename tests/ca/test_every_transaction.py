@@ -19,7 +19,9 @@ from kiosk.cmp.issued import Issued
 from kiosk.cmp.mac import MacKind
 from kiosk.cmp.peer import KIOSK, Confirming, Peer
 from kiosk.cmp.signing import Signer, SoftwareKey
-from tests.ca.bank import Bank, new_key
+from tests.ca.bank import Bank, new_key, on_both
+
+pytestmark = on_both
 
 URL = "http://ca.invalid/.well-known/cmp"
 

@@ -13,6 +13,7 @@ from kiosk.ca import holders, ledger
 from kiosk.ca.authority import Authority
 from kiosk.ca.enrolment import enrol
 from kiosk.ca.ledger import Ledger, LedgerDamaged, LedgerInUse, LedgerOutdated
+from kiosk.ca.migrations import REVISION
 from kiosk.ca.passphrase import PASSPHRASE_FILE
 from kiosk.ca.schema import CERTIFICATES, PROMISES, CertificateState, PromiseKind, PromiseState
 from kiosk.credentials import HolderKind
@@ -109,7 +110,7 @@ def test_a_demo_begins_anew_where_another_version_was(tmp_path: Path) -> None:
     ledger.discard_outdated(tmp_path)
     with Ledger.open(tmp_path) as book, book.begin() as connection:
         assert holders.find(connection, "somebody") is not None
-        connection.exec_driver_sql("PRAGMA user_version = 1")
+        connection.execute(REVISION.update().values(number="9999"))
     with pytest.raises(LedgerOutdated, match="another version"):
         Ledger.open(tmp_path)
     ledger.discard_outdated(tmp_path)

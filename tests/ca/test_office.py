@@ -211,7 +211,8 @@ def test_a_crl_as_a_file(directory: Path, tmp_path: Path) -> None:
 def test_a_ledger_of_another_version_is_not_touched(directory: Path) -> None:
     run(directory, "list")
     connection = sqlite3.connect(directory / "ledger.sqlite")
-    connection.execute("PRAGMA user_version = 1")
+    connection.execute("UPDATE ledger_revision SET number = '9999'")
+    connection.commit()
     connection.close()
     assert "another version" in fail(directory, "list")
     assert "another version" in fail(directory, "serve")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from kiosk.cmp.vocabulary import BodyType
-from tests.ca.bank import Bank
+from tests.ca.bank import Bank, on_both
 from tests.ca.certificate_cells import CELLS, TABLE, check_cell
+
+pytestmark = on_both
 
 
 @pytest.mark.parametrize(("row", "kind", "same_key"), CELLS)

@@ -15,7 +15,9 @@ from kiosk.cmp.envelope import Message, Protector, read_message
 from kiosk.cmp.revocations import RevocationRequest, write_revocations
 from kiosk.cmp.signing import Signer
 from kiosk.cmp.vocabulary import BodyType, FailInfo, Status
-from tests.ca.bank import Bank, Talk, certificate_of, new_key, refusal, status_of
+from tests.ca.bank import Bank, Talk, certificate_of, new_key, on_both, refusal, status_of
+
+pytestmark = on_both
 
 RR, RP, ERROR = BodyType.RR, BodyType.RP, BodyType.ERROR
 

@@ -193,7 +193,7 @@ class Held(Responder):
 
 @pytest.fixture
 def held(bank: Bank) -> Iterator[Held]:
-    responder = Held(bank.authority, bank.book, bank.policy, clock=lambda: bank.now)
+    responder = Held(bank.authority, bank.book, bank.policy)
     responder.held, responder.begun = threading.Event(), threading.Semaphore(0)
     yield responder
     responder.held.set()

@@ -15,7 +15,9 @@ from kiosk.cmp.issued import Issued
 from kiosk.cmp.requests import write_update
 from kiosk.cmp.signing import Signer
 from kiosk.cmp.vocabulary import BodyType, FailInfo
-from tests.ca.bank import START, Bank, new_key, refusal
+from tests.ca.bank import START, Bank, new_key, on_both, refusal
+
+pytestmark = on_both
 
 UNCONFIRMED, VALID = CertificateState.UNCONFIRMED, CertificateState.VALID
 SUPERSEDED, REVOKED = CertificateState.SUPERSEDED, CertificateState.REVOKED

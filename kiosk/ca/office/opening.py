@@ -7,7 +7,7 @@ import pwd
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -21,7 +21,6 @@ from kiosk.ca.office.csv_files import FileRefused
 from kiosk.ca.options import DIRECTORY, passphrase_file
 from kiosk.ca.policy import Policy, PolicyError, load_policy
 from kiosk.ca.vault import VaultDamaged
-from kiosk.clock import system_clock
 
 __all__ = ["DIRECTORY", "FAULTS", "Office", "opened"]
 
@@ -54,7 +53,7 @@ def opened(directory: Path) -> Iterator[Office]:
         authority = load_authority(directory.absolute(), passphrase_file=passphrase_file())
         policy = load_policy(authority.directory)
         with Ledger.open_beside(authority.directory) as book:
-            yield Office(authority, policy, book, system_clock().astimezone(UTC))
+            yield Office(authority, policy, book, book.now())
     except FAULTS as error:
         raise click.ClickException(str(error)) from error
     except DBAPIError as error:

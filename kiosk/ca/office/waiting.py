@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from kiosk.ca import ledger, promises, succession
+from kiosk.ca import promises, succession
 from kiosk.ca.office.opening import DIRECTORY, Office, opened
 from kiosk.ca.office.showing import JSON, Record, show
 from kiosk.ca.promises import Promise
-from kiosk.ca.schema import CODES
 
 _NUMBERS = click.argument("numbers", nargs=-1, type=int)
 
@@ -63,15 +62,8 @@ def _waiting_record(connection: Connection, promise: Promise) -> Record:
     return {
         "number": promise.id,
         "for": promise.kind.value,
-        "holder": _holder_of(connection, promise),
+        "holder": promises.holder_of(connection, promise),
         "key": promise.key_hash.hex()[:16],
         "since": promise.made_at,
         "until": promise.deadline,
     }
-
-
-def _holder_of(connection: Connection, promise: Promise) -> str:
-    if promise.by_certificate is not None:
-        return ledger.get(connection, promise.by_certificate).holder
-    found: str = connection.execute(select(CODES.c.holder).where(CODES.c.id == promise.by_code)).scalar_one()
-    return found
