@@ -119,21 +119,7 @@ class Ledger:
         url = database.configured_url(directory)
         if url is not None:
             return cls(opening.open_postgres(url))
-        try:
-            return cls(opening.open_sqlite(directory, alone=False))
-        except LedgerOutdated:
-            return cls._upgraded(directory)
-
-    @classmethod
-    def _upgraded(cls, directory: Path) -> Self:
-        """What only who serves it may do, where nobody does."""
-        try:
-            with cls.open(directory):
-                return cls.open_beside(directory)
-        except LedgerInUse as error:
-            raise LedgerOutdated(
-                f"a CA process of an older version has {directory} open: restart that first"
-            ) from error
+        return cls(opening.open_sqlite(directory, alone=False))
 
     def told_by(self, clock: Clock) -> Self:
         """The same ledger by another clock, to be closed where this one is: for tests."""

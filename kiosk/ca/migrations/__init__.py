@@ -7,9 +7,9 @@ To change a table:
 
 1. Change `kiosk.ca.schema`.
 2. Add `versions/rNNNN_WHAT.py` with the next number as its `revision` and the last one as its `down_revision`. Its
-   `upgrade()` does the same to tables with rows in them. SQLite changes or drops a column only in a
-   `batch_alter_table`, which loses CHECKs that are not named again. Whatever it needs of the schema or of other
-   modules is copied into it, because it must do in years what it does today.
+   `upgrade()` does the same to tables with rows in them; SQLite changes or drops a column or a constraint only in a
+   `batch_alter_table`. Whatever it needs of the schema or of other modules is copied into it, because it must do in
+   years what it does today.
 3. Set `NEWEST`.
 """
 
