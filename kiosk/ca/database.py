@@ -81,17 +81,23 @@ def configured_url(directory: Path) -> URL | None:
     """
     path = directory / SETTINGS_FILE
     try:
-        url = make_url(msgspec.toml.decode(path.read_bytes(), type=_Settings).url)
+        settings = msgspec.toml.decode(path.read_bytes(), type=_Settings)
     except FileNotFoundError:
         return None
-    except ArgumentError:
-        url = None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise LedgerDamaged(f"{path} is not understood: {error}") from error
-    # Not chained: the error, too, could have the password.
+    url = _read_url(settings.url)
     if url is None or url.drivername not in _DRIVERS:
         raise LedgerDamaged(f'{path} is not understood: url has to be like "postgresql://HOST/DATABASE"')
     return url.set(drivername=_DRIVERS[-1])
+
+
+def _read_url(text: str) -> URL | None:
+    """None where it is none; what is wrong with it is not told, because the password may be."""
+    try:
+        return make_url(text)
+    except (ArgumentError, ValueError):
+        return None
 
 
 def shown(url: URL) -> str:

@@ -99,7 +99,7 @@ class Ledger:
         """
         url = database.configured_url(directory)
         if url is not None:
-            return cls(opening.open_postgres(url))
+            return cls(opening.open_postgres(url, directory))
         lock = opening.take_lock(directory / opening.LOCK_FILE)
         try:
             return cls(opening.open_sqlite(directory, alone=True), lock=lock)
@@ -118,7 +118,7 @@ class Ledger:
         """
         url = database.configured_url(directory)
         if url is not None:
-            return cls(opening.open_postgres(url))
+            return cls(opening.open_postgres(url, directory))
         return cls(opening.open_sqlite(directory, alone=False))
 
     def told_by(self, clock: Clock) -> Self:

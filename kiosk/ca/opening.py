@@ -69,8 +69,8 @@ def open_sqlite(directory: Path, *, alone: bool) -> Engine:
     return database.sqlite_engine(path)
 
 
-def open_postgres(url: URL) -> Engine:
-    """A ledger in this database, which is made where there is none.
+def open_postgres(url: URL, directory: Path) -> Engine:
+    """A ledger in this database, which is made where there is none: but not where one in SQLite would be forgotten.
 
     Raises:
         LedgerOutdated: another version has made it.
@@ -79,6 +79,7 @@ def open_postgres(url: URL) -> Engine:
     engine, place = database.postgres_engine(url), database.shown(url)
     with _given_back(engine), _usable(place), engine.begin() as connection:
         if migrations.revision_of(connection) is None:
+            _check_none_is_forgotten(directory / SQLITE_FILE, place)
             connection.execute(_ALONE)
         if _make_or_look(connection, place) is not None:
             raise LedgerOutdated(
@@ -173,6 +174,16 @@ def _usable(place: str) -> Iterator[None]:
         yield
     except (DBAPIError, PoolTimeout) as error:
         raise LedgerDamaged(f"{place} cannot be used: {database.said(error)}") from error
+
+
+def _check_none_is_forgotten(path: Path, place: str) -> None:
+    """A CA that suddenly knows none of its certificates would leave everybody without one.
+
+    Raises:
+        LedgerDamaged: there is one.
+    """
+    if path.exists():
+        raise LedgerDamaged(f"{place} is empty, but there is a ledger in {path}: move that away if it is not wanted")
 
 
 def _look_into_sqlite(path: Path) -> str | None:
