@@ -13,7 +13,7 @@ from kiosk.ca.authority import Authority, load_authority
 from kiosk.ca.ledger import Ledger, record
 from kiosk.ca.schema import Act, CertificateState
 from kiosk.certificates import Certificate, PublicKey
-from kiosk.clock import Clock, system_clock
+from kiosk.clock import Clock
 from kiosk.credentials import HolderKind
 
 Kind = Literal["administrator", "user"]
@@ -28,7 +28,7 @@ def enrol(
     not_after: datetime,
     holder_id: str,
     kind: Kind,
-    clock: Clock = system_clock,
+    clock: Clock | None = None,
 ) -> Certificate:
     """Issue a holder's certificate and enter both in the ledger, while no server has that open.
 
@@ -62,13 +62,13 @@ def enter(
     not_after: datetime,
     holder_id: str,
     kind: Kind,
-    clock: Clock = system_clock,
+    clock: Clock | None = None,
 ) -> Certificate:
     """`enrol`, in a ledger that is open already."""
     certificate = authority.issue(subject, public_key, not_before, not_after)
     with book.begin() as connection:
         holders.ensure(connection, holder_id, HolderKind(kind), subject)
-        now = clock()
+        now = book.now(connection) if clock is None else clock()
         number = record(connection, certificate, holder=holder_id, state=CertificateState.VALID, now=now)
         audit.enter_certificate(connection, Act.ISSUED, number, now)
     return certificate

@@ -147,6 +147,11 @@ def holder_of(connection: Connection, promise: Promise) -> str:
     return holder
 
 
+def is_any_overdue(connection: Connection, now: datetime) -> bool:
+    """Whether there is one for which nothing came in time; to be asked by who only reads."""
+    return connection.execute(_OVERDUE, {"now": now}).first() is not None
+
+
 def overdue(connection: Connection, now: datetime) -> tuple[Promise, ...]:
     """Those for which nothing came in time; where others write too, of the holders about whom nobody else decides now.
 

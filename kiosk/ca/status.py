@@ -31,11 +31,11 @@ class StatusService:
 
     async def ocsp(self, request: bytes) -> OcspAnswer:
         """Answer an OCSPRequest, or whatever came in its place."""
-        return await asyncio.to_thread(self._responder.answer, request, self.now())
+        return await asyncio.to_thread(lambda: self._responder.answer(request, self._book.now()))
 
     async def crl(self) -> Crl:
         """The newest CRL: made anew if a revocation is not on it, whoever has entered that."""
-        return await asyncio.to_thread(crl.up_to_date, self._book, self.authority, self.policy, self.now())
+        return await asyncio.to_thread(self._crl)
 
     async def keep(self, sleep: Sleep = asyncio.sleep) -> None:
         """Make the CRL when it is due, also when nobody asks for it; until this is cancelled.
@@ -50,15 +50,17 @@ class StatusService:
                 _LOG.exception("the CRL could not be kept up to date")
             await sleep(_LOOK_EVERY)
 
-    def now(self) -> datetime:
+    async def now(self) -> datetime:
         """The CA's time."""
-        return self._book.now()
+        return await asyncio.to_thread(self._book.now)
+
+    def _crl(self) -> Crl:
+        return crl.up_to_date(self._book, self.authority, self.policy, self._book.now())
 
     def _look(self) -> None:
-        now = self.now()
         with self._book.read() as connection:
-            overdue = promises.overdue(connection, now)
+            overdue = promises.is_any_overdue(connection, self._book.now(connection))
         if overdue:
             with self._book.begin() as connection:
-                succession.lapse(connection, now)
-        crl.up_to_date(self._book, self.authority, self.policy, now)
+                succession.lapse(connection, self._book.now(connection))
+        self._crl()

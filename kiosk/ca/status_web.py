@@ -66,11 +66,11 @@ class _StatusDesk:
     async def crl(self, request: Request) -> Response:
         """The newest CRL."""
         try:
-            newest = await self._service.crl()
+            newest, now = await self._service.crl(), await self._service.now()
         except Exception:
             _LOG.exception("the CRL cannot be told")
             return Response(status_code=503, headers=bodies.COME_AGAIN)
-        left = int((newest.next_update - self._service.now()).total_seconds())
+        left = int((newest.next_update - now).total_seconds())
         kept = max(0, min(left, int(self._service.policy.status_life.total_seconds())))
         return _kept(request, newest.der, CRL, newest.this_update, kept)
 
@@ -85,28 +85,30 @@ class _StatusDesk:
         self._under_way += 1
         try:
             answer = await self._service.ocsp(asked)
+            headers = _caching(answer, await self._service.now())
         # A full disk, a ledger that is gone: this is not the certificate's fault, and must not look like an answer.
         except Exception:
             _LOG.exception("an OCSP request could not be answered")
-            answer = OcspAnswer(_TRY_LATER)
+            answer, headers = OcspAnswer(_TRY_LATER), _NOT_KEPT
         finally:
             self._under_way -= 1
-        return Response(answer.der, media_type=OCSP_RESPONSE, headers=self._caching(answer))
-
-    def _caching(self, answer: OcspAnswer) -> dict[str, str]:
-        """How long a cache may keep it (RFC 5019 §6.2): until the answer itself ends, not longer."""
-        if answer.this_update is None or answer.next_update is None:
-            return _NOT_KEPT
-        left = int((answer.next_update - self._service.now()).total_seconds())
-        return {
-            "Cache-Control": f"max-age={max(0, left)}, public, no-transform, must-revalidate",
-            "Last-Modified": _http_date(answer.this_update),
-            "Expires": _http_date(answer.next_update),
-            "ETag": _tag(answer.der),
-        }
+        return Response(answer.der, media_type=OCSP_RESPONSE, headers=headers)
 
 
 _TRY_LATER = OCSPResponseBuilder.build_unsuccessful(OCSPResponseStatus.TRY_LATER).public_bytes(Encoding.DER)
+
+
+def _caching(answer: OcspAnswer, now: datetime) -> dict[str, str]:
+    """How long a cache may keep it (RFC 5019 §6.2): until the answer itself ends, not longer."""
+    if answer.this_update is None or answer.next_update is None:
+        return _NOT_KEPT
+    left = int((answer.next_update - now).total_seconds())
+    return {
+        "Cache-Control": f"max-age={max(0, left)}, public, no-transform, must-revalidate",
+        "Last-Modified": _http_date(answer.this_update),
+        "Expires": _http_date(answer.next_update),
+        "ETag": _tag(answer.der),
+    }
 
 
 def _kept(request: Request, content: bytes, kind: str, modified: datetime, seconds: int) -> Response:

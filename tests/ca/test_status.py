@@ -25,7 +25,7 @@ from kiosk.ca.schema import CRLS
 from kiosk.ca.status_web import CERTIFICATE, CRL, OCSP_REQUEST, OCSP_RESPONSE
 from kiosk.ca.web import create_app, create_status_app
 from kiosk.certificates import Certificate
-from tests.ca.bank import START, Bank, new_key
+from tests.ca.bank import START, Bank, new_key, on_both
 from tests.ca.live import HOST, Answer, Live, head, live
 from tests.ca.test_ocsp import request
 
@@ -57,6 +57,7 @@ def serials(der: bytes) -> set[int]:
 # --- OCSP -----------------------------------------------------------------------------------------------------------
 
 
+@on_both
 async def test_the_same_by_post_and_by_get(bank: Bank) -> None:
     good, bad = bank.holder().certificate, bank.holder().certificate
     bank.revoke(bad)
@@ -191,6 +192,7 @@ async def test_a_crl_that_ends_soon_is_not_kept_beyond_its_end(bank: Bank) -> No
     assert (await get(bank, "/crl")).headers["cache-control"].startswith("max-age=120,")
 
 
+@on_both
 async def test_it_is_there_at_once_after_a_revocation_by_somebody_else(bank: Bank, tmp_path: Path) -> None:
     """A teller's command, and another CA process, have the ledger open beside this server."""
     holder = bank.holder().certificate
@@ -203,6 +205,7 @@ async def test_it_is_there_at_once_after_a_revocation_by_somebody_else(bank: Ban
     assert read(await post(bank, asked_for(bank, holder))).certificate_status is OCSPCertStatus.REVOKED
 
 
+@on_both
 def test_looking_at_one_that_holds_writes_nothing(bank: Bank) -> None:
     up_to_date(bank.book, bank.authority, bank.policy, bank.now)
     with bank.book.begin():  # whoever wrote now would have to wait
@@ -233,22 +236,26 @@ async def kept_while(bank: Bank, *happenings: object) -> list[int]:
     return numbers
 
 
+@on_both
 async def test_it_is_made_on_time_though_nobody_asks(bank: Bank) -> None:
     half = bank.policy.crl_life / 2
     assert await kept_while(bank, half - SECOND, SECOND, half, SECOND) == [1, 1, 2, 3, 3]
 
 
+@on_both
 async def test_it_is_made_after_a_revocation_though_nobody_asks(bank: Bank) -> None:
     holder = bank.holder().certificate
     assert await kept_while(bank, SECOND, lambda: bank.revoke(holder), SECOND) == [1, 1, 2, 2]
 
 
+@on_both
 async def test_what_nobody_confirmed_comes_to_its_end_and_onto_the_list(bank: Bank) -> None:
     issued = await bank.client.update(bank.holder(), new_key())
     assert await kept_while(bank, bank.policy.confirmation + SECOND) == [1, 2]
     assert serials((await get(bank, "/crl")).content) == {issued.certificate.serial_number}
 
 
+@on_both
 async def test_a_failure_now_is_no_failure_later(bank: Bank) -> None:
     def rename(old: str, new: str) -> None:
         with bank.book.begin() as connection:
