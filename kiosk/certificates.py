@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+from cryptography.x509.oid import AuthorityInformationAccessOID
 from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
 PUBLIC_KEY_KINDS = (rsa.RSAPublicKey, ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey)
@@ -88,6 +89,10 @@ class Certificate:
     subject_key_identifier: bytes | None
     signature_hash: hashes.HashAlgorithm | None = field(repr=False, compare=False)
     """The hash of the signature on it; None for Ed25519, which brings its own."""
+    ocsp_urls: tuple[str, ...] = field(repr=False)
+    """Where its issuer says that OCSP tells whether it is revoked (RFC 5280 §4.2.2.1); http and https only."""
+    crl_urls: tuple[str, ...] = field(repr=False)
+    """Where its issuer says that the CRL is (RFC 5280 §4.2.1.13)."""
 
     @property
     def serial(self) -> str:
@@ -231,6 +236,8 @@ def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:
         purposes=_purposes(extensions),
         subject_key_identifier=_subject_key_identifier(extensions),
         signature_hash=certificate.signature_hash_algorithm,
+        ocsp_urls=_ocsp_urls(extensions),
+        crl_urls=_crl_urls(extensions),
     )
 
 
@@ -267,3 +274,26 @@ def _subject_key_identifier(extensions: x509.Extensions) -> bytes | None:
         return extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
     except x509.ExtensionNotFound:
         return None
+
+
+def _ocsp_urls(extensions: x509.Extensions) -> tuple[str, ...]:
+    try:
+        access = extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except x509.ExtensionNotFound:
+        return ()
+    return _urls(each.access_location for each in access if each.access_method == AuthorityInformationAccessOID.OCSP)
+
+
+def _crl_urls(extensions: x509.Extensions) -> tuple[str, ...]:
+    """Of points that hold the issuer's own, complete list."""
+    try:
+        points = extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    except x509.ExtensionNotFound:
+        return ()
+    whole = (point for point in points if point.reasons is None and point.crl_issuer is None)
+    return _urls(name for point in whole for name in point.full_name or ())
+
+
+def _urls(names: Iterable[x509.GeneralName]) -> tuple[str, ...]:
+    values = [each.value for each in names if isinstance(each, x509.UniformResourceIdentifier)]
+    return tuple(each for each in values if each.startswith(("http://", "https://")))

@@ -27,6 +27,7 @@ from kiosk.ca.authority import create_authority
 from kiosk.ca.enrolment import enrol
 from kiosk.ca.ledger import LedgerInUse, discard_outdated
 from kiosk.ca.passphrase import PASSPHRASE_FILE
+from kiosk.ca.paths import CRL_PATH, OCSP_PATH, WELL_KNOWN
 from kiosk.clock import JAPAN, one_year_before, system_clock
 from kiosk.credentials import HolderKind, HolderRule
 from kiosk.pin import Pin
@@ -192,7 +193,13 @@ def opened(directory: Path, language: str, run_ca: RunCa | None = None, code: st
     with (run_ca or running_ca)(ca_directory, directory / "ca.log") as url:
         settings = Settings(
             token=softhsm(directory),
-            ca=CaSettings(url=url, roots=str(directory / "chain.pem"), tls_roots=str(ca_directory / "tls-root.pem")),
+            ca=CaSettings(
+                url=url,
+                roots=str(directory / "chain.pem"),
+                tls_roots=str(ca_directory / "tls-root.pem"),
+                ocsp_url=url.removesuffix(WELL_KNOWN) + OCSP_PATH,
+                crl_url=url.removesuffix(WELL_KNOWN) + CRL_PATH,
+            ),
             journal=str(directory / "journal.sqlite"),
             branch=BranchSettings(branch="本店", language=language, demo=True, demo_code=code),
             pc=PcSettings(offered=True, database=str(_pc_database(directory)), create=True),

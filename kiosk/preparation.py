@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from kiosk.certificates import Certificate
 from kiosk.cmp.errors import CmpError, Refused, TransferError
 from kiosk.errors import Code, KioskError
 from kiosk.journal import Event, VisitRecord
+from kiosk.problems import status_problem
+from kiosk.revocation.check import RevocationCheck, RevocationRule
+from kiosk.revocation.status import SUPERSEDED, Standing, StatusError, StatusNotTold
 from kiosk.tokens.wire import KeyKind
 
 CLOCK_NOTED = timedelta(seconds=60)
@@ -25,6 +29,44 @@ async def compare_clocks(offset: timedelta, record: VisitRecord) -> None:
         raise KioskError(Code.CLOCK_WRONG, f"{offset.total_seconds():.0f} s")
     if offset > CLOCK_NOTED:
         await record.note(Event.CLOCK_OFF, detail=f"{offset.total_seconds():.0f} s")
+
+
+async def check_revocation(
+    check: RevocationCheck, certificate: Certificate, now: datetime, record: VisitRecord, *, accepted: bool
+) -> None:
+    """Stop for a certificate that the CA has revoked, or does not know.
+
+    One whose successor has taken its place is on the CRL as well; where the CA itself has just `accepted` it, it may
+    finish what it has begun (design decision 7).
+
+    Args:
+        check: Whom to ask.
+        certificate: The customer's.
+        now: The CA's time.
+        record: Told what came of it.
+        accepted: Whether the CA has proven in this visit that it takes the certificate.
+
+    Raises:
+        KioskError: C-02, it is revoked; C-14, the CA does not know it; C-15, the answer does not count; N-05, nobody
+            told anything, and policy wants to know.
+    """
+    serial = certificate.serial
+    try:
+        status = await check.ask(certificate, now)
+    except StatusNotTold as error:
+        if check.rule is RevocationRule.REQUIRED:
+            raise status_problem(error) from error
+        await record.note(Event.STATUS_NOT_TOLD, serial=serial, detail=str(error))
+        return
+    except StatusError as error:
+        raise status_problem(error) from error
+    if status is None:
+        return
+    if status.standing is Standing.UNKNOWN:
+        raise KioskError(Code.CERTIFICATE_UNKNOWN, str(status))
+    if status.standing is Standing.REVOKED and not (accepted and status.reason == SUPERSEDED):
+        raise KioskError(Code.CERTIFICATE_NOT_ACCEPTED, str(status))
+    await record.note(Event.STATUS_TOLD, serial=serial, detail=str(status))
 
 
 def preferred_kind(wanted: tuple[KeyKind, ...], of_token: list[KeyKind], of_ca: frozenset[str]) -> KeyKind:

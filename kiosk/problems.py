@@ -1,4 +1,4 @@
-"""What tokens and CAs raise, as codes of the catalogue."""
+"""What tokens, CAs and whoever tells of revocation raise, as codes of the catalogue."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from kiosk.cmp.errors import (
     UntrustedAnswer,
 )
 from kiosk.errors import Code, KioskError
+from kiosk.revocation.status import StatusError, StatusNotTrusted
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.wire import FailureKind, StoreKind
 
@@ -93,3 +94,9 @@ def ca_problem(error: CmpError) -> KioskError:
             return KioskError(Code.ANSWER_NOT_UNDERSTOOD, str(error))
         case _:
             return KioskError(Code.REFUSED_BY_CA, type(error).__name__)
+
+
+def status_problem(error: StatusError) -> KioskError:
+    """The problem where nobody has told whether a certificate is revoked, or nobody who can be believed."""
+    is_told = isinstance(error, StatusNotTrusted)
+    return KioskError(Code.STATUS_NOT_TRUSTED if is_told else Code.STATUS_NOT_TOLD, str(error))

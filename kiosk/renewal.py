@@ -21,7 +21,7 @@ from kiosk.cmp.signing import Signer
 from kiosk.credentials import Credential, successor_key_id
 from kiosk.errors import Changed, Code, KioskError
 from kiosk.journal import Event, VisitRecord
-from kiosk.preparation import compare_clocks, nothing_came_of_it, preferred_kind
+from kiosk.preparation import check_revocation, compare_clocks, nothing_came_of_it, preferred_kind
 from kiosk.problems import as_problems, ca_problem
 from kiosk.request_keys import requesting
 from kiosk.services import Services
@@ -72,13 +72,21 @@ class Renewal:
         A CA that answers no `genm` is only knocked at: then the request is the first to prove anything.
 
         Raises:
-            KioskError: the CA cannot be reached or does not accept the certificate, the clocks disagree, the
-                certificate is not in its renewal window, or the token can make no key the CA takes.
+            KioskError: the CA cannot be reached or does not accept the certificate, has revoked it or does not tell
+                whether it has, the clocks disagree, the certificate is not in its renewal window, or the token can
+                make no key the CA takes.
         """
         with as_problems():
             answer = await self.services.ca.general(self._old_signer())
         self._accepted = answer.proven
         await compare_clocks(abs(answer.offset), self.record)
+        await check_revocation(
+            self.services.revocation,
+            self.old.certificate,
+            self.services.clock() + answer.offset,
+            self.record,
+            accepted=answer.proven,
+        )
         self._check_window(answer.message_time)
         self._taken_by_ca = answer.template.key_kinds if answer.template else self._peer.key_kinds
         await self.save_into(self.token)

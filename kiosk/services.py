@@ -16,6 +16,7 @@ from kiosk.cmp.client import CmpClient
 from kiosk.cmp.peer import KIOSK, Peer
 from kiosk.cmp.transfer import Limits, open_http_client
 from kiosk.journal import Journal
+from kiosk.revocation.check import RevocationCheck
 from kiosk.settings import BranchSettings, CaSettings, Policy, Settings, SettingsError
 from kiosk.staff_calls import TIME_LIMIT, StaffCalls
 from kiosk.tokens.pc import PcStore
@@ -27,6 +28,8 @@ class Services:
 
     ca: CmpClient
     anchors: Anchors
+    revocation: RevocationCheck
+    """Asks whether a customer's certificate is revoked."""
     policy: Policy
     journal: Journal
     clock: Clock
@@ -74,6 +77,13 @@ async def open_services(settings: Settings, clock: Clock = system_clock) -> Asyn
                 yield Services(
                     ca=ca,
                     anchors=anchors,
+                    revocation=RevocationCheck(
+                        http=http,
+                        authorities=(*anchors.intermediates, *anchors.roots),
+                        rule=settings.ca.revocation,
+                        ocsp_url=settings.ca.ocsp_url,
+                        crl_url=settings.ca.crl_url,
+                    ),
                     policy=settings.policy,
                     journal=journal,
                     clock=clock,

@@ -18,6 +18,7 @@ from kiosk.cmp.algorithms import Family
 from kiosk.cmp.mac import MacKind
 from kiosk.cmp.peer import PRESETS, Confirming, Peer, Resume, SignerRule
 from kiosk.credentials import ADMINISTRATOR_PATTERN, HOLDER_ID_PATTERN, HolderRule, IdShape
+from kiosk.revocation.check import RevocationRule
 from kiosk.tokens.pc import PcSettings
 from kiosk.tokens.process import ModuleSettings
 from kiosk.tokens.wire import KeyKind
@@ -76,6 +77,12 @@ class CaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     """PEM file: whom to trust for HTTPS; nothing else is."""
     time_limit: Annotated[float, Meta(gt=0)] = 30.0
     """Seconds to wait for an answer."""
+    ocsp_url: Annotated[str, Meta(pattern=r"^(https?://[!-~]+)?\Z", max_length=500)] = ""
+    """Where OCSP tells whether a customer's certificate is revoked; empty for the certificate's own address, if any."""
+    crl_url: Annotated[str, Meta(pattern=r"^(https?://[!-~]+)?\Z", max_length=500)] = ""
+    """Where the CRL is, for when OCSP cannot be had; empty for the certificate's own address, if any."""
+    revocation: RevocationRule = RevocationRule.REQUIRED
+    """What is done where neither tells anything: `required`, `if-reachable`, or `off` to ask nobody."""
     preset: Preset = Preset.KIOSK
     """What CA it is: `kiosk` (the one that ships with it), `ejbca`, or `rfc9483` for any other."""
     pinned_signers: str = ""

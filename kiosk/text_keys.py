@@ -340,6 +340,8 @@ TextKey = Literal[
     "journal.serial",
     "journal.staff-called",
     "journal.staff-not-reached",
+    "journal.status-not-told",
+    "journal.status-told",
     "journal.turned-back",
     "journal.verify.before-chain",
     "journal.verify.changed",

@@ -23,6 +23,7 @@ from kiosk.desk import Errand
 from kiosk.journal import Journal
 from kiosk.pin import Pin
 from kiosk.reception import FrontDesk
+from kiosk.revocation.check import RevocationCheck
 from kiosk.services import open_services
 from kiosk.settings import DEMO_PIN, Settings
 from kiosk.tokens.errors import TokenError
@@ -103,16 +104,20 @@ class Bank:
         through: Callable[[CmpClient], CmpClient] | None = None,
         pc: PcStore | None = None,
         errand: Errand = Errand.RENEWAL,
+        revocation: RevocationCheck | None = None,
     ) -> Outcome:
         """One visit of the customer with the token, as the kiosk would hold it.
 
-        `through` may stand before the CA, and `pc` in the place of this PC's database.
+        `through` may stand before the CA, `pc` in the place of this PC's database, and `revocation` in that of the
+        kiosk's own check.
         """
         async with open_services(self.settings) as services:
             if through:
                 services = replace(services, ca=through(services.ca))
             if pc:
                 services = replace(services, pc=pc)
+            if revocation:
+                services = replace(services, revocation=revocation)
             front_desk = FrontDesk(services, self.settings.token)
             try:
                 token = await front_desk.the_token(desk)

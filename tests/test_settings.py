@@ -126,6 +126,9 @@ def settings_with(tmp_path: Path, **told: object) -> Path:
 
 BAD_CA_SETTINGS: dict[str, object] = {
     "url": "ldap://ca.example.jp/",
+    "ocsp_url": "ldap://ca.example.jp/",
+    "crl_url": "file:///crl.der",
+    "revocation": "perhaps",
     "preset": "microsoft",
     "profile": "a/b",
     "operation_labels": "yes",
@@ -264,6 +267,7 @@ def test_addresses_of_a_peer() -> None:
 
 PAGE = (Path(__file__).parent.parent / "docs" / "other-cas.md").read_text(encoding="utf-8")
 NOT_OF_A_PRESET = {"preset", "url", "roots", "tls_roots", "time_limit", "pinned_signers", "recipient"}
+NOT_OF_A_PRESET |= {"revocation", "ocsp_url", "crl_url"}
 
 
 def as_told(value: object) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -67,9 +67,38 @@ async def exchange(http: httpx.AsyncClient, url: str, request: bytes, limits: Li
     Raises:
         TransferError: anything but a 200 with a bounded body of the right type.
     """
+    return await fetch(http, url, limits, kind=CONTENT_TYPE, request=request, request_kind=CONTENT_TYPE)
+
+
+async def fetch(
+    http: httpx.AsyncClient,
+    url: str,
+    limits: Limits,
+    *,
+    kind: str,
+    request: bytes | None = None,
+    request_kind: str = "",
+) -> bytes:
+    """What is at this address, or what answers a request that is sent there.
+
+    Args:
+        http: The client, with its trust.
+        url: Where.
+        limits: How long it may take, and how large the answer may be.
+        kind: The media type that the answer must have.
+        request: What to send by POST; None asks by GET.
+        request_kind: Its media type.
+
+    Raises:
+        TransferError: anything but a 200 with a bounded body of the right type.
+    """
     address = _address(url)
+    headers = {"Accept": kind, "Accept-Encoding": "identity"}
+    if request is not None:
+        headers["Content-Type"] = request_kind
+    asked = http.build_request("GET" if request is None else "POST", address, content=request, headers=headers)
     async with _failures(limits):
-        return await _post(http, address, request, limits.largest_answer)
+        return await _answer(http, asked, kind, limits.largest_answer)
 
 
 async def knock(http: httpx.AsyncClient, url: str, limits: Limits) -> datetime | None:
@@ -126,12 +155,12 @@ def _address(url: str) -> httpx.URL:
     return address
 
 
-async def _post(http: httpx.AsyncClient, url: httpx.URL, request: bytes, largest: int) -> bytes:
-    headers = {"Content-Type": CONTENT_TYPE, "Accept": CONTENT_TYPE, "Accept-Encoding": "identity"}
-    async with http.stream("POST", url, content=request, headers=headers) as response:
+async def _answer(http: httpx.AsyncClient, asked: httpx.Request, kind: str, largest: int) -> bytes:
+    response = await http.send(asked, stream=True)
+    async with aclosing(response):
         if response.status_code != httpx.codes.OK:
             raise TransferError(TransferFailure.STATUS, str(response.status_code))
-        if response.headers.get("Content-Type", "").partition(";")[0].strip().lower() != CONTENT_TYPE:
+        if response.headers.get("Content-Type", "").partition(";")[0].strip().lower() != kind:
             raise TransferError(TransferFailure.CONTENT_TYPE)
         # A compressed answer nobody asked for could grow beyond the limit before it is counted.
         if response.headers.get("Content-Encoding", "identity") != "identity":

@@ -114,6 +114,7 @@ async def test_the_journal_tells_the_steps_in_order_and_no_names(bank: Bank) -> 
         Event.VISIT_BEGUN,
         Event.LOGGED_IN,
         Event.NOTICE_SHOWN,
+        Event.STATUS_TOLD,
         Event.PREPROCESSED,
         Event.MAKING_KEY,
         Event.REQUESTING,

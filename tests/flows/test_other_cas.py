@@ -93,7 +93,7 @@ class Branch:
     slept: list[float] = field(default_factory=list)
 
     async def visit(self, desk: ScriptedDesk | None = None) -> Outcome:
-        return await self.bank.visit(desk or ScriptedDesk(), through=self._talk_to_the_other_ca)
+        return await self.bank.visit(desk or ScriptedDesk(), through=self.talk_to_the_other_ca)
 
     def entries(self) -> list[Entry]:
         with Journal(Path(self.bank.settings.journal)) as journal:
@@ -102,7 +102,7 @@ class Branch:
     def told(self, event: Event) -> list[str]:
         return [entry.detail for entry in self.entries() if entry.event == event]
 
-    def _talk_to_the_other_ca(self, real: CmpClient) -> CmpClient:
+    def talk_to_the_other_ca(self, real: CmpClient) -> CmpClient:
         authority = load_authority(self.bank.directory / "ca")
         http = httpx.AsyncClient(transport=httpx.MockTransport(self._serve))
         trust = Trust((authority.root,), (authority.issuing,))

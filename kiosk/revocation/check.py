@@ -1,0 +1,111 @@
+"""The check before a renewal: OCSP where it can be had, the CRL where not."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+import httpx
+
+from kiosk.certificates import Certificate, is_issued_by
+from kiosk.cmp.errors import TransferError
+from kiosk.cmp.randomness import RandomBytes
+from kiosk.cmp.transfer import Limits, fetch
+from kiosk.revocation import lists, ocsp
+from kiosk.revocation.status import Status, StatusNotTold
+
+OCSP_REQUEST, OCSP_RESPONSE, CRL = "application/ocsp-request", "application/ocsp-response", "application/pkix-crl"
+_SECONDS = 10.0
+"""For one answer: the customer waits, and there may be another way to ask."""
+_OCSP_LIMITS = Limits(total_seconds=_SECONDS, largest_answer=64 * 1024)
+_CRL_LIMITS = Limits(total_seconds=_SECONDS, largest_answer=16 * 1024 * 1024)
+"""Of a CRL with a few hundred thousand entries."""
+
+
+_Way = Callable[[str, Certificate, Certificate, datetime], Awaitable[Status]]
+
+
+class RevocationRule(StrEnum):
+    """What is done where nobody tells whether a certificate is revoked. One that is revoked is never renewed."""
+
+    REQUIRED = "required"
+    """No renewal, as long as there is an address to ask at."""
+    IF_REACHABLE = "if-reachable"
+    """It goes on; the CA decides when it is asked for the certificate."""
+    OFF = "off"
+    """Nobody is asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationCheck:
+    """Asks about certificates of one CA."""
+
+    http: httpx.AsyncClient = field(repr=False)
+    authorities: Sequence[Certificate]
+    """The CA certificates that are trusted; the issuer of whatever is asked about must be one of them."""
+    rule: RevocationRule = RevocationRule.REQUIRED
+    ocsp_url: str = ""
+    crl_url: str = ""
+    """Where to ask; where empty, the certificate's own addresses are used."""
+    random: RandomBytes = field(default=secrets.token_bytes, repr=False)
+
+    async def ask(self, certificate: Certificate, now: datetime) -> Status | None:
+        """What the CA says of `certificate`; None where no address is known, or the rule is that nobody is asked.
+
+        One way after the other is tried until somebody tells. An answer that does not count ends the search: whoever
+        forges one answer may as well withhold another.
+
+        Args:
+            certificate: A customer's, whose path to the trusted roots has been checked.
+            now: The CA's time.
+
+        Raises:
+            StatusNotTold: nobody told anything.
+            StatusNotTrusted: an answer does not count.
+        """
+        issuer = next((each for each in self.authorities if _issued(each, certificate)), None)
+        if self.rule is RevocationRule.OFF or issuer is None:
+            return None
+        silent: list[str] = []
+        for ask, url in self._ways(certificate):
+            try:
+                return await ask(url, certificate, issuer, now)
+            except StatusNotTold as error:
+                silent.append(str(error))
+        if silent:
+            raise StatusNotTold("; ".join(silent))
+        return None
+
+    def _ways(self, certificate: Certificate) -> Iterator[tuple[_Way, str]]:
+        for url in _first(self.ocsp_url, certificate.ocsp_urls):
+            yield self._by_ocsp, url
+        for url in _first(self.crl_url, certificate.crl_urls):
+            yield self._by_crl, url
+
+    async def _by_ocsp(self, url: str, certificate: Certificate, issuer: Certificate, now: datetime) -> Status:
+        question = ocsp.Question(certificate, issuer, self.random(ocsp.NONCE_LENGTH))
+        try:
+            answer = await fetch(
+                self.http, url, _OCSP_LIMITS, kind=OCSP_RESPONSE, request=question.der, request_kind=OCSP_REQUEST
+            )
+        except TransferError as error:
+            raise StatusNotTold(f"{ocsp.SOURCE}: {error}") from error
+        return question.read(answer, now)
+
+    async def _by_crl(self, url: str, certificate: Certificate, issuer: Certificate, now: datetime) -> Status:
+        try:
+            der = await fetch(self.http, url, _CRL_LIMITS, kind=CRL)
+        except TransferError as error:
+            raise StatusNotTold(f"{lists.SOURCE}: {error}") from error
+        return lists.look_up(der, certificate, issuer, now)
+
+
+def _first(setting: str, of_certificate: Sequence[str]) -> Sequence[str]:
+    return (setting,) if setting else of_certificate[:1]
+
+
+def _issued(authority: Certificate, certificate: Certificate) -> bool:
+    return authority.subject_der == certificate.issuer_der and is_issued_by(certificate, authority)
