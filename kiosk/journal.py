@@ -15,7 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -150,6 +150,11 @@ class Entry:
     code: str
     detail: str
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """All of it, in the order of `FIELDS`."""
+        return (self.at, self.visit, self.event, self.token, self.holder, self.serial, self.code, self.detail)
+
 
 class Journal:
     """The journal file of one kiosk."""
@@ -242,10 +247,10 @@ class Journal:
     def _insert(self, visit: str, event: Event, token: str, holder: str, serial: str, code: str, detail: str) -> None:
         entry = Entry(_written(self._clock()), visit, event, token, holder, serial, code, detail)
         number, before = _last_link(self._database)
-        chain = link(before, number + 1, astuple(entry))
+        chain = link(before, number + 1, entry.fields)
         self._database.execute(
             f"INSERT INTO journal (number, {FIELDS}, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-            (number + 1, *astuple(entry), chain),
+            (number + 1, *entry.fields, chain),
         )
 
     @contextmanager

@@ -6,7 +6,6 @@ import csv
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import TextIO
@@ -60,7 +59,7 @@ def new_file(path: Path) -> Iterator[TextIO]:
 
 
 def _row(line: Line) -> dict[str, str | int]:
-    return {"number": line.number, **asdict(line.entry), "chain": line.chain}
+    return dict(zip(COLUMNS, (line.number, *line.entry.fields, line.chain), strict=True))
 
 
 def _write_csv(rows: Iterable[dict[str, str | int]], file: TextIO) -> int:

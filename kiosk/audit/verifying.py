@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from enum import Enum
 
 from kiosk.audit.reading import JournalReader, JournalUnreadable, Line
@@ -98,13 +98,13 @@ def _follow_chain(journal: JournalReader, verification: Verification) -> None:
             verification.add(Flaw.MISSING, line.number)
             before = line.chain or before
         elif line.chain:
-            if line.chain != link(before, line.number, astuple(line.entry)):
+            if line.chain != link(before, line.number, line.entry.fields):
                 verification.add(Flaw.CHANGED, line.number)
             before = line.chain
         else:
             if verification.before_chain != verification.lines:
                 verification.add(Flaw.UNLINKED, line.number)
-            before = link(before, line.number, astuple(line.entry))
+            before = link(before, line.number, line.entry.fields)
         removal_noted = removal_noted or _notes_removal(line, verification.removed_through)
         number = line.number
     verification.last_number, verification.last_link = number, before

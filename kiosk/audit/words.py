@@ -23,10 +23,10 @@ def told(lines: Iterable[Line], texts: Texts) -> Iterator[str]:
     day, visit = "", ""
     for line in lines:
         moment = _moment(line.entry)
-        this_day = literal(line.entry.at) if moment is None else date_words(moment, texts)
+        this_day = line.entry.at if moment is None else moment.date().isoformat()
         if this_day != day:
             yield from ([""] if day else [])
-            yield this_day
+            yield literal(this_day) if moment is None else date_words(moment, texts)
             day, visit = this_day, ""
         if line.entry.visit != visit:
             visit = line.entry.visit
