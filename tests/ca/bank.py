@@ -25,7 +25,8 @@ from kiosk.ca.schema import CERTIFICATES, PROMISES, CertificateState, PromiseKin
 from kiosk.ca.status import StatusService
 from kiosk.ca.web import create_app
 from kiosk.certificates import Certificate, read_certificate
-from kiosk.cmp.algorithms import NULL
+from kiosk.cmp import der
+from kiosk.cmp.algorithms import NULL, Algorithm
 from kiosk.cmp.answers import Trust
 from kiosk.cmp.client import CmpClient
 from kiosk.cmp.envelope import Header, Message, Protector, read_message, write_protected
@@ -252,3 +253,23 @@ def status_of(answer: Message) -> StatusInfo:
 
 def refusal(answer: Message) -> tuple[int, set[FailInfo]]:
     return answer.body_type, set(status_of(answer).failures)
+
+
+@dataclass(frozen=True)
+class Greedy:
+    """Claims parameters by which nobody has worked."""
+
+    claimed: SharedSecret
+    sender: bytes = der.EMPTY_SEQUENCE
+    extra_certificates: tuple[bytes, ...] = ()
+
+    @property
+    def key_id(self) -> bytes:
+        return self.claimed.reference
+
+    @property
+    def algorithm(self) -> Algorithm:
+        return self.claimed.algorithm
+
+    async def protect(self, _: bytes) -> bytes:
+        return b"m" * 32

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
 import pytest
 from cryptography import x509
@@ -15,10 +16,10 @@ from sqlalchemy import select
 from kiosk.ca.admission import Admission
 from kiosk.ca.issuing import Issuing
 from kiosk.ca.policy import Policy
+from kiosk.ca.refusals import Refusal
 from kiosk.ca.schema import CODES, TRIES, CertificateState, CodeState, PromiseKind, PromiseState
 from kiosk.clock import one_year_after
 from kiosk.cmp import der
-from kiosk.cmp.algorithms import Algorithm
 from kiosk.cmp.envelope import Header, Message, Protector, read_message
 from kiosk.cmp.general import write_general
 from kiosk.cmp.infos import Info
@@ -27,7 +28,7 @@ from kiosk.cmp.requests import write_pkcs10, write_request
 from kiosk.cmp.responses import read_responses
 from kiosk.cmp.vocabulary import CA_CERTIFICATES, IMPLICIT_CONFIRM, BodyType, FailInfo, Status
 from kiosk.credentials import HolderKind, HolderRule
-from tests.ca.bank import START, Bank, Talk, certificate_of, new_key, on_both, refusal, status_of, subject
+from tests.ca.bank import START, Bank, Greedy, Talk, certificate_of, new_key, on_both, refusal, status_of, subject
 from tests.ca.code_cells import CELLS, TABLE, Enrolment, check_cell, issued, issued_and_expired
 from tests.ca.dump import dump
 
@@ -313,6 +314,11 @@ async def test_who_is_known_cannot_be_found_out(bank: Bank) -> None:
     assert told[0] == told[1] == told[2] == told[3]
 
 
+def admission_of(bank: Bank) -> Admission:
+    authority = bank.authority
+    return Admission(bank.book, authority.vault, bank.policy, authority.issuing.subject_der, authority.random)
+
+
 class PowerCut(Exception):
     pass
 
@@ -320,40 +326,22 @@ class PowerCut(Exception):
 class CutMessage(Message):
     """One at whose MAC the power fails."""
 
+    @classmethod
+    def of(cls, message: Message) -> Self:
+        return cls(**{each.name: getattr(message, each.name) for each in fields(Message)})
+
     def verify_mac(self, secret: bytes) -> None:  # noqa: ARG002
         raise PowerCut
 
 
 async def test_a_try_is_counted_before_the_mac_is_computed(bank: Bank) -> None:
     message = read_message(await bank.write(bank.newcomer(), BodyType.GENM, QUESTION))
-    cut = CutMessage(**{each.name: getattr(message, each.name) for each in fields(Message)})
-    vault = bank.authority.vault
-    admission = Admission(bank.book, vault, bank.policy, bank.authority.issuing.subject_der, bank.authority.random)
+    cut, admission = CutMessage.of(message), admission_of(bank)
     with pytest.raises(PowerCut):
         admission.admit(cut, bank.now)
     assert failures(bank) == [1]
     admission.admit(message, bank.now)
     assert failures(bank) == [1], "nobody can tell whether the try that was cut was a good one"
-
-
-@dataclass(frozen=True)
-class Greedy:
-    """Claims parameters by which nobody has worked."""
-
-    claimed: SharedSecret
-    sender: bytes = der.EMPTY_SEQUENCE
-    extra_certificates: tuple[bytes, ...] = ()
-
-    @property
-    def key_id(self) -> bytes:
-        return self.claimed.reference
-
-    @property
-    def algorithm(self) -> Algorithm:
-        return self.claimed.algorithm
-
-    async def protect(self, _: bytes) -> bytes:
-        return b"m" * 32
 
 
 @pytest.mark.parametrize(
@@ -371,6 +359,21 @@ async def test_what_asks_for_too_much_costs_nothing_and_is_no_try(
     answer = await bank.ask(greedy, BodyType.GENM, QUESTION)
     assert refusal(answer) == (ERROR, {FailInfo.BAD_ALG})
     assert failures(bank) == []
+
+
+@pytest.mark.parametrize("mac", MacKind)
+async def test_no_mac_is_computed_for_whoever_asks_for_too_much(bank: Bank, mac: MacKind) -> None:
+    code = replace(bank.newcomer(), kind=mac)
+
+    async def admit(iterations: int) -> None:
+        asked = await bank.write(Greedy(replace(code, iterations=iterations)), BodyType.GENM, QUESTION)
+        admission_of(bank).admit(CutMessage.of(read_message(asked)), bank.now)
+
+    for iterations in (bank.policy.most_iterations + 1, 2**31):
+        with pytest.raises(Refusal):
+            await admit(iterations)
+    with pytest.raises(PowerCut):
+        await admit(bank.policy.most_iterations)
 
 
 async def test_nothing_secret_is_in_the_ledger_or_in_a_log(
@@ -439,9 +442,7 @@ async def test_a_header_that_is_wrong_is_no_try(bank: Bank, changes: dict[str, o
 async def test_a_code_replaced_while_its_message_is_read_gets_nothing(bank: Bank) -> None:
     code = bank.newcomer()
     message = read_message(await bank.write(code, IR, await write_request(new_key())))
-    vault = bank.authority.vault
-    admission = Admission(bank.book, vault, bank.policy, bank.authority.issuing.subject_der, bank.authority.random)
-    admitted = admission.admit(message, bank.now)
+    admitted = admission_of(bank).admit(message, bank.now)
     bank.code("TKYM1408054")
     reply = Issuing(bank.authority, bank.book, bank.policy).ask(admitted, IR, b"n" * 16)
     (response,) = read_responses(reply.body).responses
