@@ -78,6 +78,14 @@ def run(settings: Path) -> None:
 @click.option(
     "--into", type=click.Choice(["usb", "pc"]), default="usb", show_default=True, help="With --yes: where to save."
 )
+@click.option(
+    "--from",
+    "source",
+    type=click.Choice(["usb", "pc"]),
+    default="usb",
+    show_default=True,
+    help="With --plain: where the certificate is; what was saved --into pc is there with --keep.",
+)
 @click.option("--keep", is_flag=True, help="Go on with the token of the last demo.")
 @click.option("--language", type=_Language(), default="ja", show_default=True)
 @click.option(
@@ -92,11 +100,21 @@ def run(settings: Path) -> None:
 )
 @click.option("--directory", type=click.Path(file_okay=False, path_type=Path), help="Where the demo's bank lives.")
 def demo(
-    plain: bool, yes: bool, into: str, keep: bool, language: str, days_left: int, key: str, directory: Path | None
+    plain: bool,
+    yes: bool,
+    into: str,
+    source: str,
+    keep: bool,
+    language: str,
+    days_left: int,
+    key: str,
+    directory: Path | None,
 ) -> None:
     """A whole bank on this machine: CA, customer, software token and kiosk; nothing else is needed."""
     if yes and not plain:
         raise click.UsageError("--yes goes with --plain")
+    if source != "usb" and not plain:
+        raise click.UsageError("--from goes with --plain; full screen, the first screen has a button for it")
     try:
         from kiosk import demo as demonstration
     except ModuleNotFoundError as error:
@@ -107,6 +125,7 @@ def demo(
                 plain=plain,
                 yes=yes,
                 into=into,
+                source=source,
                 keep=keep,
                 language=language,
                 days_left=days_left,

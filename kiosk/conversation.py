@@ -28,10 +28,11 @@ from kiosk.desk import (
     ProblemAnswer,
     RenewalNotice,
     RetirementQuestion,
+    SavingProgress,
     SavingStep,
     WebAccessQuestion,
 )
-from kiosk.destinations import Destinations, choose_destination, open_destinations
+from kiosk.destinations import Destinations, UsbPort, open_destinations
 from kiosk.enrolment_dialogue import WEB_ACCESS_QUESTIONS, EnrolmentDialogue
 from kiosk.errors import Changed, Code, KioskError, Problem
 from kiosk.idle import IdleLimit
@@ -44,8 +45,9 @@ from kiosk.services import Services
 from kiosk.settings import Policy
 from kiosk.tokens.inventory import Inventory
 from kiosk.tokens.token import Token
+from kiosk.tokens.wire import StoreKind
 
-_PC_STEPS = tuple(step for step in SavingStep if step is not SavingStep.RETIRE)
+_NO_RETIREMENT = tuple(step for step in SavingStep if step is not SavingStep.RETIRE)
 
 
 @dataclass(slots=True)
@@ -54,11 +56,14 @@ class Conversation:
 
     desk: Desk
     token: Token
+    """The store with the customer's certificate: a token, or this PC."""
     services: Services
     record: VisitRecord
     idle: IdleLimit
     call_staff: Callable[[str], None]
     """Told a problem's code where the customer wants somebody to come."""
+    port: UsbPort
+    """Where a token may be put in, for a holder whose certificate is in this PC."""
     errand: Errand = Errand.RENEWAL
     changed: Changed = Changed.NOTHING
     needs_token: bool = True
@@ -92,6 +97,8 @@ class Conversation:
         if not current:
             if inventory.credentials:
                 raise KioskError(Code.CERTIFICATE_NOT_OURS)
+            if self._at_pc:
+                raise KioskError(Code.PC_NO_CERTIFICATE)
             return await self._enrol_instead(Code.NO_CERTIFICATE)
         credential = await self._the_one_meant(current)
         if credential is None:
@@ -101,6 +108,8 @@ class Conversation:
             before = self._in_date(ours.of_holder(credential.holder.id))
             return self._rounded_off(completion) if completion or not before else await self._serve(before)
         if self._now() > credential.certificate.not_after:
+            if self._at_pc:
+                raise KioskError(Code.PC_CERTIFICATE_EXPIRED)
             return await self._enrol_instead(Code.EXPIRED, credential.holder.id)
         return await self._serve(credential)
 
@@ -208,7 +217,8 @@ class Conversation:
 
     def _menu(self, credential: Credential) -> MainMenu:
         opens = renewable_from(credential.certificate.not_after, self._policy.window_days, self._policy.time_zone)
-        return MainMenu(credential, self._days_left(credential), None if self._is_due(credential) else opens)
+        renewable = None if self._is_due(credential) else opens
+        return MainMenu(credential, self._days_left(credential), renewable, changes_pin=not self._at_pc)
 
     def _details(self, credential: Credential) -> CertificateDetails:
         return CertificateDetails(credential, self._days_left(credential), self._authority(credential))
@@ -224,12 +234,12 @@ class Conversation:
         )
         async with AsyncExitStack() as opened:
             with self.idle.suspended():
-                async with self.desk.preprocessing():
+                async with self.desk.preprocessing(usb=not self._at_pc):
                     await renewal.prepare()
                     destinations = await opened.enter_async_context(
-                        open_destinations(self.token, credential, self.services, self.record)
+                        open_destinations(self.token, credential, self.services, self.record, self.port)
                     )
-            destination = await self._agreed_destination(credential, destinations)
+            destination = await self._agreed_destination(credential, destinations, opened)
             if destination is None:
                 await self.record.note(Event.TURNED_BACK, serial=credential.certificate.serial)
                 return None
@@ -237,9 +247,27 @@ class Conversation:
                 await renewal.save_into(destinations.stores[destination])
                 return await self._save(renewal, destination)
 
-    async def _agreed_destination(self, credential: Credential, destinations: Destinations) -> Destination | None:
+    async def _opened_destination(self, destinations: Destinations, opened: AsyncExitStack) -> Destination | None:
+        """The destination, whose store is open: a token that was not needed before asks its PIN now."""
+        while True:
+            destination = await destinations.choose(self.desk, self.services)
+            if destination is None or destination in destinations.stores:
+                return destination
+            with as_problems():
+                token = await self.port.take(self.desk)
+            if token is None:
+                continue
+            await opened.enter_async_context(token)
+            pins = PinDialogue(self.desk, token, self._policy, self.record, self.idle)
+            if await pins.open_token():
+                destinations.stores[destination] = token
+                return destination
+
+    async def _agreed_destination(
+        self, credential: Credential, destinations: Destinations, opened: AsyncExitStack
+    ) -> Destination | None:
         """Every question before the request; each can be left without a trace."""
-        destination = await choose_destination(self.desk, destinations.off, self.services)
+        destination = await self._opened_destination(destinations, opened)
         if destination is None:
             return None
         for number in range(1, WEB_ACCESS_QUESTIONS + 1):
@@ -253,58 +281,63 @@ class Conversation:
 
     async def _save(self, renewal: Renewal, destination: Destination) -> Completion:
         """From here on there is only forward: no cancel, no idle limit."""
-        new = await (self._save_into_pc(renewal) if destination is Destination.PC else self._save_into_usb(renewal))
-        await self.record.note(Event.COMPLETED, serial=new.serial)
+        crosses = renewal.store is not renewal.token
+        steps = _NO_RETIREMENT if crosses else tuple(SavingStep)
         if destination is Destination.PC:
+            new = await self._save_into_pc(renewal, steps)
+        else:
+            new = await self._save_into_usb(renewal, steps)
+        await self.record.note(Event.COMPLETED, serial=new.serial)
+        if crosses:
             await self._retire_if_wanted(renewal)
         others = tuple(self._held(each) for each in self._others if self._is_due(each))
         reminder = self._reminder(new, renewal.old.holder.id)
         return Completion(destination, new, renewal.old.certificate, others, reminder)
 
-    async def _save_into_pc(self, renewal: Renewal) -> Certificate:
-        async with self.desk.saving(_PC_STEPS, Destination.PC) as progress:
-            progress.begin(SavingStep.KEY)
-            await renewal.make_key()
-            progress.begin(SavingStep.REQUEST)
-            new = await renewal.request()
-            progress.begin(SavingStep.WRITE)
-            await renewal.write()
-            progress.begin(SavingStep.PROVE)
-            await renewal.prove()
-            progress.begin(SavingStep.CONFIRM)
-            await renewal.confirm()
-            self.needs_token = False
+    async def _save_into_pc(self, renewal: Renewal, steps: tuple[SavingStep, ...]) -> Certificate:
+        async with self.desk.saving(steps, Destination.PC, usb=not self._at_pc) as progress:
+            new = await self._have_issued(renewal, progress)
+            await self._store(renewal, progress, steps)
         return new
+
+    async def _save_into_usb(self, renewal: Renewal, steps: tuple[SavingStep, ...]) -> Certificate:
+        async with self.desk.saving(steps) as progress:
+            new = await self._have_issued(renewal, progress)
+        announcement = ImportAnnouncement(new, self._policy.self_press_seconds)
+        await self.desk.announce_import(announcement)
+        async with self.desk.saving(steps) as progress:
+            await self._store(renewal, progress, steps)
+        await self.desk.announce_import_complete(announcement)
+        return new
+
+    async def _have_issued(self, renewal: Renewal, progress: SavingProgress) -> Certificate:
+        progress.begin(SavingStep.KEY)
+        await renewal.make_key()
+        progress.begin(SavingStep.REQUEST)
+        return await renewal.request()
+
+    async def _store(self, renewal: Renewal, progress: SavingProgress, steps: tuple[SavingStep, ...]) -> None:
+        progress.begin(SavingStep.WRITE)
+        await renewal.write()
+        progress.begin(SavingStep.PROVE)
+        await renewal.prove()
+        progress.begin(SavingStep.CONFIRM)
+        await renewal.confirm()
+        if SavingStep.RETIRE in steps:
+            progress.begin(SavingStep.RETIRE)
+            await renewal.retire_old()
+        else:
+            await renewal.label_new()
+        self.needs_token = False
 
     async def _retire_if_wanted(self, renewal: Renewal) -> None:
         """The old credential lies in another store than the new one, and does not go unasked (design decision 2)."""
         old = renewal.old.certificate
-        question = RetirementQuestion(old, self._policy.self_press_seconds)
+        question = RetirementQuestion(old, self._policy.self_press_seconds, renewal.token.kind)
         if await self.desk.confirm_retirement(question):
             await renewal.retire_old()
         else:
             await self.record.note(Event.OLD_KEPT, serial=old.serial)
-
-    async def _save_into_usb(self, renewal: Renewal) -> Certificate:
-        async with self.desk.saving() as progress:
-            progress.begin(SavingStep.KEY)
-            await renewal.make_key()
-            progress.begin(SavingStep.REQUEST)
-            new = await renewal.request()
-        announcement = ImportAnnouncement(new, self._policy.self_press_seconds)
-        await self.desk.announce_import(announcement)
-        async with self.desk.saving() as progress:
-            progress.begin(SavingStep.WRITE)
-            await renewal.write()
-            progress.begin(SavingStep.PROVE)
-            await renewal.prove()
-            progress.begin(SavingStep.CONFIRM)
-            await renewal.confirm()
-            progress.begin(SavingStep.RETIRE)
-            await renewal.retire_old()
-            self.needs_token = False
-        await self.desk.announce_import_complete(announcement)
-        return new
 
     def _reminder(self, new: Certificate, holder_id: str) -> Reminder:
         opens = renewable_from(new.not_after, self._policy.window_days, self._policy.time_zone)
@@ -312,6 +345,11 @@ class Conversation:
 
     def _authority(self, credential: Credential) -> str:
         return next((each.common_name for each in self.services.anchors.chain_of(credential.certificate)), "")
+
+    @property
+    def _at_pc(self) -> bool:
+        """Whether the customer's certificate is in this PC."""
+        return self.token.kind is StoreKind.PC
 
     @property
     def _policy(self) -> Policy:

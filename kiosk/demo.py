@@ -44,6 +44,8 @@ class Options:
     key: str
     directory: Path | None
     into: str = "usb"
+    source: str = "usb"
+    """Where the certificate is that the customer logs in with."""
 
 
 class PlainResult(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -97,8 +99,11 @@ async def _run_plain(bank: DemoBank, options: Options) -> int:
         front_desk = FrontDesk(services, bank.settings.token)
         try:
             begun = time.monotonic()
-            token = await front_desk.the_token(desk)
-            outcome = await front_desk.serve_token(desk, token) if token else Outcome()
+            if options.source == "pc":
+                outcome = await front_desk.serve_pc(desk)
+            else:
+                token = await front_desk.the_token(desk)
+                outcome = await front_desk.serve_token(desk, token) if token else Outcome()
             machine_seconds = time.monotonic() - begun - desk.seconds_waited
         finally:
             await front_desk.close()

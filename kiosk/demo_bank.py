@@ -202,7 +202,7 @@ def opened(directory: Path, language: str, run_ca: RunCa | None = None, code: st
             ),
             journal=str(directory / "journal.sqlite"),
             branch=BranchSettings(branch="本店", language=language, demo=True, demo_code=code),
-            pc=PcSettings(offered=True, database=str(_pc_database(directory)), create=True),
+            pc=PcSettings(offered=True, database=str(_pc_database(directory)), create=True, user_is_holder=True),
         )
         bank = DemoBank(directory, settings)
         save_settings(settings, bank.settings_file)

@@ -19,7 +19,7 @@ from kiosk.errors import Problem
 from kiosk.one_time_code import OneTimeCode
 from kiosk.pin import Pin
 from kiosk.reminder import Reminder
-from kiosk.tokens.wire import TokenFacts
+from kiosk.tokens.wire import StoreKind, TokenFacts
 
 
 class Errand(Enum):
@@ -29,6 +29,8 @@ class Errand(Enum):
     """証明書更新, or whatever else the main menu offers."""
     ENROLMENT = "enrolment"
     """電子証明書取得, with the one-time code that the bank handed out."""
+    PC_LOGIN = "pc-login"
+    """このパソコンの証明書でログイン: the certificate is in this PC, not on a token."""
 
 
 class Tries(Enum):
@@ -61,7 +63,7 @@ class Unfit(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PinQuestion:
-    """Asks for the PIN of the token."""
+    """Asks for the PIN of the token, or for the password of this PC's certificate database."""
 
     token_label: str
     refused: bool
@@ -74,6 +76,8 @@ class PinQuestion:
     """Why the new PIN that was typed before was not taken."""
     required: bool = False
     """Whether the token wants its PIN changed before anything else."""
+    store: StoreKind = StoreKind.USB
+    """What is opened by it. A token's PIN is typed with digits, a database's password with any printable ASCII."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,8 @@ class MainMenu:
     days_left: int
     renewable_from: datetime | None
     """The first moment of the renewal window, where that is still to come; then 証明書更新 says so and is off."""
+    changes_pin: bool = True
+    """Whether 暗証番号変更 is offered; a database's password is the business of this PC's user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +215,8 @@ class OffReason(Enum):
     IN_USE = "in-use"
     """Another program is writing to the database."""
     UNUSABLE = "unusable"
+    NO_USB = "no-usb"
+    """No token is in."""
     BEGUN_ON_PC = "begun-on-pc"
     """A renewal into this PC has begun, and can be finished there only."""
     BEGUN_ON_USB = "begun-on-usb"
@@ -278,7 +286,7 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class RetirementQuestion:
-    """The renewal went into another store: is the old credential, still on the USB, to be removed there?
+    """The renewal went into another store: is the old credential, still in its own, to be removed there?
 
     It answers itself with no after `seconds`.
     """
@@ -286,6 +294,8 @@ class RetirementQuestion:
     certificate: Certificate
     """The old one."""
     seconds: int
+    store: StoreKind = StoreKind.USB
+    """Where that is."""
 
 
 class CompletionAnswer(Enum):
@@ -345,8 +355,8 @@ class Desk(Protocol):
     async def announce_pin_changed(self, seconds: int) -> None:
         """Say that the new PIN holds; a dialog with a lone OK that presses itself after `seconds`."""
 
-    def preprocessing(self) -> AbstractAsyncContextManager[None]:
-        """Show 電子証明書更新前処理中 while the block runs."""
+    def preprocessing(self, *, usb: bool = True) -> AbstractAsyncContextManager[None]:
+        """Show 電子証明書更新前処理中 while the block runs; `usb` says whether a token has to stay in."""
 
     async def choose_destination(self, question: DestinationQuestion) -> Destination | Help | None:
         """Show 電子証明書更新開始."""
@@ -361,9 +371,16 @@ class Desk(Protocol):
         """Show 秘密交換キーをエクスポートします: the last point at which the customer can turn back."""
 
     def saving(
-        self, steps: Sequence[SavingStep] = tuple(SavingStep), into: Destination = Destination.USB
+        self,
+        steps: Sequence[SavingStep] = tuple(SavingStep),
+        into: Destination = Destination.USB,
+        *,
+        usb: bool = True,
     ) -> AbstractAsyncContextManager[SavingProgress]:
-        """Show the wait while the block runs; `steps` is all there is to do. From here on there is only forward."""
+        """Show the wait while the block runs; `steps` is all there is to do. From here on there is only forward.
+
+        `usb` says whether a token has to stay in.
+        """
 
     async def announce_import(self, announcement: ImportAnnouncement) -> None:
         """Show 証明書インポート: what is about to be written."""
@@ -372,7 +389,7 @@ class Desk(Protocol):
         """Show インポート完了."""
 
     async def confirm_retirement(self, question: RetirementQuestion) -> bool:
-        """Ask whether the old credential is to be removed from the USB; whoever does not answer keeps it."""
+        """Ask whether the old credential is to be removed from its store; whoever does not answer keeps it."""
 
     async def show_completion(self, completion: Completion) -> CompletionAnswer:
         """Show the completion screen until 「このウィンドウを閉じる」 or スマートフォンに残す."""
@@ -420,15 +437,15 @@ class Standby(Enum):
 class StandbyBoard(Protocol):
     """The standby screen as the reception sees it."""
 
-    def show(self, standby: Standby, problem: Problem | None = None) -> None:
-        """Show this from now on."""
+    def show(self, standby: Standby, problem: Problem | None = None, pc_login: bool = False) -> None:
+        """Show this from now on; `pc_login` offers このパソコンの証明書でログイン as well."""
 
     @property
     def errand(self) -> Errand:
         """What the customer who comes next has pressed a button for."""
 
     async def touched(self) -> None:
-        """Wait until the customer presses はじめる or 電子証明書取得."""
+        """Wait until the customer presses はじめる, 電子証明書取得, or このパソコンの証明書でログイン."""
 
     async def called(self) -> None:
         """Wait until the customer presses 係員を呼ぶ; the board has answered that already."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
 
 from kiosk.credentials import Credential
 from kiosk.desk import Desk, Destination, DestinationQuestion, Help, HelpPage, OffReason
@@ -14,14 +17,65 @@ from kiosk.services import Services
 from kiosk.tokens.errors import StoreFault
 from kiosk.tokens.pc import PcFault, PcUnusable
 from kiosk.tokens.token import Token
+from kiosk.tokens.wire import StoreKind
+from kiosk.waiting import first_of
 
 
-@dataclass(frozen=True, slots=True)
+class UsbPort(Protocol):
+    """The slots, as a holder sees them whose certificate is in this PC."""
+
+    async def why_not(self) -> OffReason | None:
+        """Why nothing can be saved on a token now; None where one is in."""
+
+    async def changed(self) -> None:
+        """Wait until tokens have come or gone."""
+
+    async def take(self, desk: Desk) -> Token | None:
+        """The token that is in, not opened yet, or the one that is meant; None where it is none.
+
+        Raises:
+            KioskError: none is in any more, several cannot be told apart, or the module cannot be used.
+        """
+
+
+class _OthersNow(Enum):
+    """Tokens have come or gone, so that it is another question."""
+
+    OTHERS_NOW = "others-now"
+
+
+@dataclass(slots=True)
 class Destinations:
-    """The stores that are open, and which destinations cannot be chosen."""
+    """Where the successor can be saved: which stores are open, and what stands against the others."""
 
-    stores: Mapping[Destination, Token]
-    off: Mapping[Destination, OffReason]
+    stores: dict[Destination, Token]
+    off: dict[Destination, OffReason]
+    port: UsbPort | None = None
+    """Where a token may come or go while the question is open: the old credential is not on one."""
+
+    async def choose(self, desk: Desk, services: Services) -> Destination | None:
+        """Ask where to save, as often as something else is offered meanwhile; None where the customer turns back."""
+        while True:
+            chosen = await first_of(choose_destination(desk, self.off, services), self._until_others())
+            if not isinstance(chosen, _OthersNow):
+                return chosen
+            await self.look()
+
+    async def _until_others(self) -> _OthersNow:
+        if self.port is None:
+            await asyncio.Event().wait()
+        else:
+            await self.port.changed()
+        return _OthersNow.OTHERS_NOW
+
+    async def look(self) -> None:
+        """See what the slots offer now."""
+        if self.port is None or self.off.get(Destination.USB) is OffReason.BEGUN_ON_PC:
+            return
+        self.off.pop(Destination.USB, None)
+        why = await self.port.why_not()
+        if why:
+            self.off[Destination.USB] = why
 
 
 async def choose_destination(
@@ -37,15 +91,32 @@ async def choose_destination(
 
 @asynccontextmanager
 async def open_destinations(
-    token: Token, old: Credential, services: Services, record: VisitRecord
+    store: Token, old: Credential, services: Services, record: VisitRecord, port: UsbPort
 ) -> AsyncIterator[Destinations]:
-    """Every store in which `old`, on `token`, can have its successor; this PC's is closed with the block.
+    """Every store in which `old`, in `store`, can have its successor; what is opened here is closed with the block.
 
-    A renewal that has begun in one store is finished there, because a certificate has one confirmed successor.
+    A renewal that has begun in one store is finished there, because a certificate has one confirmed successor. What has
+    begun on a token cannot be known before its PIN was given.
 
     Raises:
-        KioskError: the token failed.
+        KioskError: the store failed.
     """
+    if store.kind is StoreKind.PC:
+        with as_problems():
+            begun = (await store.inventory()).has_successor_key(old)
+        off = {Destination.USB: OffReason.BEGUN_ON_PC} if begun else {}
+        destinations = Destinations({Destination.PC: store}, off, port)
+        await destinations.look()
+        yield destinations
+        return
+    async with _beside_usb(store, old, services, record) as found:
+        yield found
+
+
+@asynccontextmanager
+async def _beside_usb(
+    token: Token, old: Credential, services: Services, record: VisitRecord
+) -> AsyncIterator[Destinations]:
     pc = await _open_pc(services, record)
     if isinstance(pc, OffReason):
         yield Destinations({Destination.USB: token}, {Destination.PC: pc})

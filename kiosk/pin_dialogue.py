@@ -1,4 +1,4 @@
-"""Everything the kiosk asks about a PIN: to log in, and to change it.
+"""Everything the kiosk asks about a PIN, or a database's password: to log in, and to change it.
 
 What can be checked without the token is checked before it costs a try, and a refused PIN is never sent again.
 """
@@ -16,7 +16,10 @@ from kiosk.problems import as_problems
 from kiosk.settings import Policy
 from kiosk.tokens.errors import TokenError
 from kiosk.tokens.token import Token
-from kiosk.tokens.wire import FailureKind, TokenFacts
+from kiosk.tokens.wire import FailureKind, StoreKind, TokenFacts
+
+LONGEST_PASSWORD = 128
+"""Characters of a database's password; NSS takes more, nobody types more."""
 
 
 @dataclass(slots=True)
@@ -40,6 +43,10 @@ class PinDialogue:
             KioskError: the PIN cannot be used, was wrong too often, or the token failed.
         """
         facts = self.token.facts
+        if not facts.needs_pin:
+            with as_problems():
+                await self.token.open_without_pin()
+            return True
         while True:
             _refuse_unusable_pin(facts)
             if facts.pin_to_be_changed:
@@ -145,21 +152,24 @@ class PinDialogue:
         self.just_refused = True
         await self.record.note(Event.PIN_REFUSED)
         if self.refused >= self.policy.pin_tries:
-            raise KioskError(Code.PIN_REFUSED_TOO_OFTEN)
+            password = self.token.kind is StoreKind.PC
+            raise KioskError(Code.PC_PASSWORD_REFUSED_TOO_OFTEN if password else Code.PIN_REFUSED_TOO_OFTEN)
 
     async def _look(self) -> TokenFacts:
         with as_problems():
             return await self.token.look() or self.token.facts
 
     def _question(self, facts: TokenFacts, purpose: PinPurpose) -> PinQuestion:
+        password = self.token.kind is StoreKind.PC
         asks_for_present = purpose in (PinPurpose.LOG_IN, PinPurpose.PRESENT)
         return PinQuestion(
             token_label=facts.label,
             refused=asks_for_present and self.just_refused,
             tries=Tries.FEW if asks_for_present and facts.pin_few_tries else Tries.PLENTY,
-            shortest=self.policy.pin_shortest,
-            longest=self.policy.pin_longest,
+            shortest=1 if password else self.policy.pin_shortest,
+            longest=LONGEST_PASSWORD if password else self.policy.pin_longest,
             purpose=purpose,
+            store=self.token.kind,
         )
 
 

@@ -52,12 +52,13 @@ from kiosk.pin import Pin
 from kiosk.reminder import Reminder
 from kiosk.text_keys import TextKey
 from kiosk.texts import Texts
-from kiosk.tokens.wire import TokenFacts
+from kiosk.tokens.wire import StoreKind, TokenFacts
 from kiosk.words import (
     DESTINATION_NAMES,
-    PIN_HEADINGS,
+    RETIREMENTS,
     WHY_OFF,
     held_words,
+    pin_heading,
     pin_troubles,
     step_name,
     token_words,
@@ -99,18 +100,20 @@ class PlainDesk:
 
     async def ask_pin(self, question: PinQuestion) -> Pin | None:
         """Read the PIN without echo; an empty line gives up. What cannot be a PIN costs no try."""
-        heading = self._texts(PIN_HEADINGS[question.purpose])
+        heading = self._texts(pin_heading(question))
         for trouble in pin_troubles(question):
             self._show(self._texts(trouble))
         while True:
             typed = await self._answer(lambda: getpass.getpass(f"{heading}: "))
             if not typed:
                 return None
-            digits = unicodedata.normalize("NFKC", typed)  # full-width digits of a Japanese keyboard
-            if digits.isascii() and question.shortest <= len(digits) <= question.longest:
-                return Pin(bytearray(digits, "ascii"))
+            password = question.store is StoreKind.PC
+            meant = typed if password else unicodedata.normalize("NFKC", typed)  # full-width digits of a keyboard
+            if meant.isascii() and meant.isprintable() and question.shortest <= len(meant) <= question.longest:
+                return Pin(bytearray(meant, "ascii"))
             lengths = {"shortest": question.shortest, "longest": question.longest}
-            self._show(self._texts("pin.body", label=question.token_label, **lengths))
+            body: TextKey = "password.body" if password else "pin.body"
+            self._show(self._texts(body, label=question.token_label, **lengths))
 
     async def choose_enrolment_id(self, question: EnrolmentIdQuestion) -> HeldId | AnotherId | None:
         """Offer the IDs, another one, and the way back."""
@@ -172,6 +175,8 @@ class PlainDesk:
         }
         if menu.renewable_from:
             del offered["menu.renew"]
+        if not menu.changes_pin:
+            del offered["menu.change-pin"]
         return await self._choose(offered)
 
     async def show_details(self, details: CertificateDetails) -> None:
@@ -186,7 +191,7 @@ class PlainDesk:
         self._show(self._texts("pin-changed.heading"))
 
     @asynccontextmanager
-    async def preprocessing(self) -> AsyncIterator[None]:
+    async def preprocessing(self, *, usb: bool = True) -> AsyncIterator[None]:  # noqa: ARG002
         """Say that it is going on."""
         self._show(self._texts("preprocessing.heading"))
         yield
@@ -230,6 +235,8 @@ class PlainDesk:
         self,
         steps: Sequence[SavingStep] = tuple(SavingStep),  # noqa: ARG002 - each is told as it begins
         into: Destination = Destination.USB,
+        *,
+        usb: bool = True,  # noqa: ARG002
     ) -> AsyncIterator[SavingProgress]:
         """Say each step as it begins."""
         self._into = into
@@ -250,8 +257,8 @@ class PlainDesk:
 
     async def confirm_retirement(self, question: RetirementQuestion) -> bool:
         """Ask; the end of the input keeps it."""
-        self._show(self._texts("retirement.heading"))
-        self._show(self._texts("retirement.body"))
+        for key in RETIREMENTS[question.store]:
+            self._show(self._texts(key))
         self._show_certificate(question.certificate)
         return await self._choose({"retirement.remove": True, "retirement.keep": False})
 
@@ -372,7 +379,8 @@ class YesDesk(PlainDesk):
 
     async def ask_pin(self, question: PinQuestion) -> Pin | None:
         """The PIN it was given; None for a new one, and once it was refused: a refused PIN is not sent again."""
-        return None if question.refused or question.purpose is not PinPurpose.LOG_IN else self._pin()
+        known = question.purpose is PinPurpose.LOG_IN and question.store is StoreKind.USB
+        return None if question.refused or not known else self._pin()
 
     async def choose_from_menu(self, menu: MainMenu) -> MenuChoice:
         """Renew where that is due, leave where it is not, or cannot be done as wanted."""

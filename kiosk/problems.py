@@ -18,6 +18,7 @@ from kiosk.cmp.errors import (
 from kiosk.errors import Code, KioskError
 from kiosk.revocation.status import StatusError, StatusNotTrusted
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
+from kiosk.tokens.pc import PcFault
 from kiosk.tokens.wire import FailureKind, StoreKind
 
 _TOKEN_CODES = {
@@ -28,6 +29,15 @@ _TOKEN_CODES = {
     FailureKind.PIN_TO_BE_CHANGED: Code.PIN_NOT_SET,
     FailureKind.UNSUITABLE: Code.NO_SUITABLE_KEY_KIND,
 }
+
+_PC_CODES = {
+    PcFault.ROOT: Code.PC_AS_ROOT,
+    PcFault.SOFTWARE_MISSING: Code.PC_SOFTWARE_MISSING,
+    PcFault.NO_DATABASE: Code.PC_NO_DATABASE,
+    PcFault.IN_USE: Code.PC_IN_USE,
+    PcFault.UNPROTECTED: Code.PC_UNPROTECTED,
+}
+"""Any other fault is K-15."""
 
 _TRANSFER_CODES = {
     TransferFailure.UNREACHABLE: Code.CA_NOT_REACHED,
@@ -72,6 +82,11 @@ def token_problem(error: TokenError | TokenHangs | TokenProcessDied) -> KioskErr
             return KioskError(Code.TOKEN_FAILED, "the token process ended")
         case TokenError():
             return KioskError(_TOKEN_CODES.get(error.kind, Code.TOKEN_FAILED), error.detail)
+
+
+def pc_problem(fault: PcFault, detail: str = "") -> KioskError:
+    """The problem behind a certificate database that cannot be used."""
+    return KioskError(_PC_CODES.get(fault, Code.PC_UNUSABLE), detail)
 
 
 def ca_problem(error: CmpError) -> KioskError:

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import Enum
-from typing import TypeVar
 
-from kiosk.desk import Desk, Errand, ProblemAnswer, Standby, StandbyBoard, TokenQuestion
+from kiosk.desk import Desk, Errand, OffReason, ProblemAnswer, Standby, StandbyBoard, TokenQuestion
 from kiosk.errors import Code, KioskError, Problem
 from kiosk.idle import IdleLimit
 from kiosk.journal import Event, VisitRecord
-from kiosk.problems import as_problems
+from kiosk.problems import as_problems, pc_problem
 from kiosk.services import Services
+from kiosk.tokens.pc import PcFault, PcUnusable
 from kiosk.tokens.process import ModuleSettings, TokenProcess
 from kiosk.tokens.token import Token, find_tokens
 from kiosk.tokens.wire import TokenFacts
 from kiosk.visit import LOOK_EVERY, Outcome, hold_visit
-
-T = TypeVar("T")
+from kiosk.waiting import first_of
 
 _TRY_AGAIN_AFTER = 5.0
 """Seconds before a module that could not be used is tried again."""
 _OLD_LINES_EVERY = 3600.0
 """Seconds between two looks whether lines of the journal have become too old."""
+_FAULTS_OF_A_PULLED_TOKEN = 6
+"""Looks in a row that fail: some modules cannot be loaded at all where the reader has gone with the token."""
 
 
 class _OthersNow(Enum):
@@ -73,26 +74,41 @@ class FrontDesk:
             self._call_staff(self._standing_code)
 
     async def _wait_for_token(self, board: StandbyBoard) -> None:
-        while True:
-            try:
-                found = await self._look()
-            except KioskError as error:
-                self._standing_code = error.problem.code
-                board.show(Standby.OUT_OF_ORDER, error.problem)
-                await asyncio.sleep(_TRY_AGAIN_AFTER)
-                continue
-            self._standing_code = ""
-            if any(facts.removable for facts in found):
-                return
-            if found:
-                board.show(Standby.READY)
-                await board.touched()
-                return
-            board.show(Standby.INSERT)
-            await asyncio.sleep(LOOK_EVERY)
+        """Until a token comes; a touch counts where one is in that stays, and where none is wanted."""
+        touching = asyncio.ensure_future(board.touched())
+        try:
+            while not await self._somebody_comes(board, touching):
+                if touching.done():
+                    touching = asyncio.ensure_future(board.touched())
+        finally:
+            touching.cancel()
+
+    async def _somebody_comes(self, board: StandbyBoard, touching: asyncio.Future[None]) -> bool:
+        """One look at the slots, and what follows from it."""
+        try:
+            found = await self._look()
+        except KioskError as error:
+            self._standing_code = error.problem.code
+            board.show(Standby.OUT_OF_ORDER, error.problem)
+            await asyncio.sleep(_TRY_AGAIN_AFTER)
+            return False
+        self._standing_code = ""
+        if any(facts.removable for facts in found):
+            return True
+        if found:
+            board.show(Standby.READY, pc_login=self._pc_login)
+            await touching
+            return True
+        board.show(Standby.INSERT, pc_login=self._pc_login)
+        await asyncio.wait([touching], timeout=LOOK_EVERY)
+        return touching.done() and board.errand is Errand.PC_LOGIN
 
     async def serve(self, desk: Desk) -> None:
         """One visit, and then the token out. Problems are shown at the desk."""
+        if self._errand is Errand.PC_LOGIN:
+            await self.serve_pc(desk)
+            await self._see_out(desk, await self._left_in())
+            return
         try:
             token = await self.the_token(desk)
             left_in = [] if token else await self._look()
@@ -107,12 +123,78 @@ class FrontDesk:
 
     async def serve_token(self, desk: Desk, token: Token, errand: Errand = Errand.RENEWAL) -> Outcome:
         """One visit with `token`, and what went wrong explained; how it ended."""
-        outcome = await hold_visit(
-            desk, token, self._services, lambda: self._is_in(token.facts), self._call_staff, errand
-        )
+        return await self._serve(desk, token, lambda: self._is_in(token.facts), errand)
+
+    async def serve_pc(self, desk: Desk) -> Outcome:
+        """One visit with a certificate of this PC, and what went wrong explained; how it ended."""
+        try:
+            pc = await self._the_pc()
+        except KioskError as error:
+            problem = await self._noted(error.problem)
+            await self._explain(desk, problem)
+            return Outcome(problem=problem)
+        return await self._serve(desk, pc, self._any_is_in)
+
+    async def _serve(
+        self, desk: Desk, store: Token, still_in: Callable[[], Awaitable[bool]], errand: Errand = Errand.RENEWAL
+    ) -> Outcome:
+        outcome = await hold_visit(desk, store, self._services, self, still_in, self._call_staff, errand)
         if outcome.problem and not outcome.explained:
             await self._explain(desk, outcome.problem)
         return outcome
+
+    async def _the_pc(self) -> Token:
+        """This PC's database, for a holder who logs in with what is in it.
+
+        Raises:
+            KioskError: it cannot be used.
+        """
+        pc = self._services.pc
+        if pc is None:
+            raise pc_problem(PcFault.UNUSABLE, "policy does not offer it")
+        try:
+            return await pc.find(self._services.policy.holder_rule)
+        except PcUnusable as reason:
+            raise pc_problem(reason.fault, str(reason)) from reason
+
+    async def why_not(self) -> OffReason | None:
+        """See `kiosk.destinations.UsbPort`."""
+        seen = await self._seen()
+        if seen is None:
+            return OffReason.SOFTWARE_MISSING
+        return None if seen else OffReason.NO_USB
+
+    async def changed(self) -> None:
+        """See `kiosk.destinations.UsbPort`."""
+        known = await self._seen()
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            if await self._seen() != known:
+                return
+
+    async def take(self, desk: Desk) -> Token | None:
+        """See `kiosk.destinations.UsbPort`."""
+        return await self.the_token(desk)
+
+    @property
+    def _pc_login(self) -> bool:
+        return self._services.pc is not None and self._services.pc.offers_login
+
+    async def _seen(self) -> set[str] | None:
+        """The serial numbers of the tokens that are in; None where the module cannot be used."""
+        try:
+            return {each.serial for each in await self._look()}
+        except KioskError:
+            return None
+
+    async def _any_is_in(self) -> bool:
+        return bool(await self._seen())
+
+    async def _left_in(self) -> list[TokenFacts]:
+        """Tokens that have to be taken out before the next customer."""
+        with suppress(KioskError):
+            return [each for each in await self._look() if each.removable]
+        return []
 
     async def the_token(self, desk: Desk) -> Token | None:
         """The token that is in, or the one the customer means, in the process that saw it; None where it is none.
@@ -145,7 +227,7 @@ class FrontDesk:
     async def _ask_which(self, desk: Desk, found: list[TokenFacts]) -> TokenFacts | _OthersNow | None:
         """The token that is meant, or None; `_OTHERS_NOW` once other tokens are in than were asked about."""
         limit = IdleLimit(self._services.policy.idle_seconds, lambda: desk.last_touched)
-        return await _first_of(
+        return await first_of(
             desk.choose_token(TokenQuestion(tuple(found))), self._until_others(found), _nobody_after(limit)
         )
 
@@ -211,7 +293,7 @@ class FrontDesk:
     async def _explain(self, desk: Desk, problem: Problem) -> None:
         """Show a problem until it is read, or nobody is there to read it."""
         limit = IdleLimit(self._services.policy.idle_seconds, lambda: desk.last_touched)
-        await _first_of(self._show_problem(desk, problem), limit.reached())
+        await first_of(self._show_problem(desk, problem), limit.reached())
 
     async def _show_problem(self, desk: Desk, problem: Problem) -> None:
         if await desk.show_problem(problem) is ProblemAnswer.CALL:
@@ -220,7 +302,9 @@ class FrontDesk:
 
     async def _see_out(self, desk: Desk, tokens: list[TokenFacts]) -> None:
         """Ask for the tokens to be taken out; their login has ended, so nobody else can use them meanwhile."""
-        await _first_of(self._ask_back(desk, tokens), self._until_out(tokens))
+        if not tokens:
+            return
+        await first_of(self._ask_back(desk, tokens), self._until_out(tokens))
 
     async def _ask_back(self, desk: Desk, tokens: list[TokenFacts]) -> None:
         removable = any(each.removable for each in tokens)
@@ -250,9 +334,14 @@ class FrontDesk:
             await asyncio.sleep(self._services.policy.forgotten_ring_seconds)
 
     async def _until_out(self, tokens: list[TokenFacts]) -> None:
-        while True:
-            if not any([await self._is_in(each) for each in tokens]):
+        """Until none of `tokens` is in. A module that fails says nothing of that, unless it goes on failing."""
+        serials = {each.serial for each in tokens}
+        faults = 0
+        while faults < _FAULTS_OF_A_PULLED_TOKEN:
+            seen = await self._seen()
+            if seen is not None and not serials & seen:
                 return
+            faults = faults + 1 if seen is None else 0
             await asyncio.sleep(LOOK_EVERY)
 
 
@@ -263,15 +352,3 @@ async def _note(record: VisitRecord, event: Event) -> None:
 
 async def _nobody_after(limit: IdleLimit) -> None:
     await limit.reached()
-
-
-async def _first_of(*ways: Awaitable[T]) -> T:
-    """What comes of whichever ends first; the others are cancelled."""
-    tasks = [asyncio.ensure_future(way) for way in ways]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    return next(iter(done)).result()

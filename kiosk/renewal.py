@@ -204,7 +204,7 @@ class Renewal:
             await self.record.note(Event.CONFIRMED, serial=serial, detail="the CA waits for no confirmation")
             return
         await self.record.note(Event.CONFIRMING, serial=serial)
-        self.standing.changed = Changed.STORED_ON_PC if self._into_pc else Changed.STORED
+        self.standing.changed = self._stored
         with as_problems():
             await self.services.ca.confirm(self._issued)
         self.standing.changed = Changed.RENEWED
@@ -223,14 +223,26 @@ class Renewal:
         serial = self.old.certificate.serial
         await self.record.note(Event.RETIRING, serial=serial)
         try:
-            if not self._into_pc:
-                await self.store.relabel(self._new_key().key_id, self._new().common_name)
+            if self.store is self.token:
+                await self._label_new()
             for part in (await self.token.inventory()).parts_of(self.old):
                 if not await self.token.remove(part):
                     raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, f"{part.kind} not found again")
         except (TokenError, TokenHangs, TokenProcessDied) as error:
             raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, str(error)) from error
         await self.record.note(Event.RETIRED, serial=serial)
+
+    async def label_new(self) -> None:
+        """Give the new credential its own label, where it lives in another store; nothing hangs on that."""
+        try:
+            await self._label_new()
+        except (TokenError, TokenHangs, TokenProcessDied) as error:
+            await self.record.note(Event.PROBLEM, code=self._store_failed, detail=f"label not changed: {error}")
+
+    async def _label_new(self) -> None:
+        """In a certificate database it has that from the start."""
+        if not self._into_pc:
+            await self.store.relabel(self._new_key().key_id, self._new().common_name)
 
     async def _reject(self, wrong: WrongCertificate) -> None:
         """Have the CA revoke what nobody asked for; then the key that it was for is of no use either."""
@@ -312,7 +324,14 @@ class Renewal:
 
     @property
     def _unfinished(self) -> Changed:
-        return Changed.UNFINISHED_ON_PC if self._into_pc else Changed.UNFINISHED
+        from_pc = self.token.kind is StoreKind.PC
+        return Changed.UNFINISHED_ON_PC if self._into_pc or from_pc else Changed.UNFINISHED
+
+    @property
+    def _stored(self) -> Changed:
+        if self._into_pc:
+            return Changed.STORED_ON_PC
+        return Changed.STORED_FROM_PC if self.token.kind is StoreKind.PC else Changed.STORED
 
     def _old_signer(self) -> Signer:
         chain = self.services.anchors.chain_of(self.old.certificate)

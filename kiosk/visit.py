@@ -13,17 +13,22 @@ from typing import NoReturn
 
 from kiosk.conversation import Conversation
 from kiosk.desk import Completion, CompletionAnswer, Desk, Errand
+from kiosk.destinations import UsbPort
 from kiosk.errors import Code, KioskError, Problem
 from kiosk.idle import IdleLimit
 from kiosk.journal import Event, VisitRecord
-from kiosk.problems import as_problems
+from kiosk.problems import as_problems, pc_problem
 from kiosk.services import Services
 from kiosk.settings import Policy
+from kiosk.tokens.pc import PcStore
 from kiosk.tokens.token import Token
+from kiosk.tokens.wire import StoreKind
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at the slots; a module's own events are not to be relied on (field notes §2)."""
 
+PC_IN_JOURNAL = "pc"
+"""What the journal has in the place of a token's serial number."""
 
 _SAYS_LITTLE = (Code.TOKEN_FAILED, Code.TOKEN_HANGS)
 
@@ -46,15 +51,17 @@ async def hold_visit(
     desk: Desk,
     token: Token,
     services: Services,
+    port: UsbPort,
     still_in: Callable[[], Awaitable[bool]],
     call_staff: Callable[[str], None],
     errand: Errand = Errand.RENEWAL,
 ) -> Outcome:
     """Hold one visit with `token`, whose processes have ended when this returns. Problems are returned, not raised.
 
-    Modules say little when a token is pulled; then `still_in` is asked, once, whether it is still there.
+    Modules say little when a token is pulled; then `still_in` is asked, once, whether it is still there. Nor do they
+    where another program holds this PC's database.
     """
-    record = services.journal.begin_visit(token.facts.serial)
+    record = services.journal.begin_visit(PC_IN_JOURNAL if token.kind is StoreKind.PC else token.facts.serial)
     idle = IdleLimit(services.policy.idle_seconds, lambda: desk.last_touched)
     conversation = Conversation(
         desk=desk,
@@ -63,6 +70,7 @@ async def hold_visit(
         record=record,
         idle=idle,
         call_staff=call_staff,
+        port=port,
         errand=errand,
     )
     completion: Completion | None = None
@@ -86,7 +94,14 @@ async def hold_visit(
         await record.note(Event.IDLE)
     if problem and problem.code in _SAYS_LITTLE and not await still_in():
         problem = replace(problem, code=Code.TOKEN_TAKEN_OUT)
+    if problem and problem.code is Code.PC_STORE_FAILED and services.pc:
+        problem = replace(problem, code=await _why_pc_failed(services.pc))
     return await _closed(record, Outcome(completion, problem, conversation.explained))
+
+
+async def _why_pc_failed(pc: PcStore) -> Code:
+    fault = await pc.look_again()
+    return pc_problem(fault).problem.code if fault else Code.PC_STORE_FAILED
 
 
 async def _show(desk: Desk, completion: Completion) -> None:
@@ -106,7 +121,7 @@ async def _closed(record: VisitRecord, outcome: Outcome) -> Outcome:
 
 
 async def _watch_token(token: Token, conversation: Conversation) -> None:
-    while conversation.needs_token:
+    while conversation.needs_token and token.kind is StoreKind.USB:
         await asyncio.sleep(LOOK_EVERY)
         if token.busy or not conversation.needs_token:
             continue  # a token at work is in, and says so itself when it is not

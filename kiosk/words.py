@@ -9,7 +9,7 @@ from kiosk.desk import Destination, HeldId, OffReason, PinPurpose, PinQuestion, 
 from kiosk.moments import days_words, until_words
 from kiosk.text_keys import TextKey
 from kiosk.texts import Texts
-from kiosk.tokens.wire import TokenFacts
+from kiosk.tokens.wire import StoreKind, TokenFacts
 
 
 def holder_words(holder: Holder, texts: Texts) -> str:
@@ -38,6 +38,7 @@ WHY_OFF: Mapping[OffReason, TextKey] = {
     OffReason.LOCKED: "renewal-start.locked",
     OffReason.IN_USE: "renewal-start.in-use",
     OffReason.UNUSABLE: "renewal-start.unusable",
+    OffReason.NO_USB: "renewal-start.no-usb",
     OffReason.BEGUN_ON_PC: "renewal-start.begun-on-pc",
     OffReason.BEGUN_ON_USB: "renewal-start.begun-on-usb",
 }
@@ -57,12 +58,18 @@ def step_name(step: SavingStep, into: Destination) -> TextKey:
     return "saving.key-pc" if step is SavingStep.KEY and into is Destination.PC else _STEPS[step]
 
 
-PIN_HEADINGS: Mapping[PinPurpose, TextKey] = {
+_PIN_HEADINGS: Mapping[PinPurpose, TextKey] = {
     PinPurpose.LOG_IN: "pin.heading",
     PinPurpose.PRESENT: "pin.heading-present",
     PinPurpose.NEW: "pin.heading-new",
     PinPurpose.NEW_AGAIN: "pin.heading-again",
 }
+
+
+def pin_heading(question: PinQuestion) -> TextKey:
+    """What is asked for."""
+    return "password.heading" if question.store is StoreKind.PC else _PIN_HEADINGS[question.purpose]
+
 
 _UNFIT: Mapping[Unfit, TextKey] = {
     Unfit.UNEQUAL: "pin.unequal",
@@ -74,13 +81,22 @@ _UNFIT: Mapping[Unfit, TextKey] = {
 def pin_troubles(question: PinQuestion) -> list[TextKey]:
     """What went wrong before this question, the worst first."""
     troubles: list[TextKey] = []
-    if question.refused:
+    if question.refused and question.store is StoreKind.PC:
+        troubles.append("password.refused")
+    elif question.refused:
         troubles.append("pin.refused" if question.purpose is PinPurpose.LOG_IN else "pin.present-refused")
     if question.unfit:
         troubles.append(_UNFIT[question.unfit])
     if question.tries is Tries.FEW:
         troubles.append("pin.few")
     return troubles
+
+
+RETIREMENTS: Mapping[StoreKind, tuple[TextKey, TextKey]] = {
+    StoreKind.USB: ("retirement.heading", "retirement.body"),
+    StoreKind.PC: ("retirement.heading-pc", "retirement.body-pc"),
+}
+"""Heading and body of the question whether the old credential is to go, by the store it is in."""
 
 
 def token_words(token: TokenFacts, among: Sequence[TokenFacts], texts: Texts) -> str:

@@ -41,7 +41,7 @@ from kiosk.errors import Problem
 from kiosk.one_time_code import OneTimeCode
 from kiosk.pin import Pin
 from kiosk.reminder import Reminder
-from kiosk.tokens.wire import TokenFacts
+from kiosk.tokens.wire import StoreKind, TokenFacts
 from screens.certificate_details import CertificateDetailsScreen
 from screens.certificate_import import CertificateImportScreen
 from screens.choose_id import ChooseIdScreen
@@ -59,6 +59,7 @@ from screens.import_complete import ImportCompleteScreen
 from screens.key_export import KeyExportScreen
 from screens.lobby import Lobby
 from screens.main_menu import MainMenuScreen
+from screens.password import PasswordScreen
 from screens.pin import PinScreen
 from screens.pin_changed import PinChangedScreen
 from screens.preprocessing import PreprocessingScreen
@@ -105,8 +106,9 @@ class ScreenDesk:
         return await self._ask(ChooseTokenScreen(self._lobby, question))
 
     async def ask_pin(self, question: PinQuestion) -> Pin | None:
-        """Ask for the PIN."""
-        return await self._ask(PinScreen(self._lobby, question))
+        """Ask for the PIN or the password."""
+        password = question.store is StoreKind.PC
+        return await self._ask((PasswordScreen if password else PinScreen)(self._lobby, question))
 
     async def choose_id(self, question: IdQuestion) -> Credential | None:
         """Ask whose credential is meant."""
@@ -142,9 +144,9 @@ class ScreenDesk:
         await self._ask(PinChangedScreen(self._lobby, seconds))
 
     @asynccontextmanager
-    async def preprocessing(self) -> AsyncIterator[None]:
+    async def preprocessing(self, *, usb: bool = True) -> AsyncIterator[None]:
         """Show 電子証明書更新前処理中 while the block runs."""
-        async with self._shown(PreprocessingScreen(self._lobby)):
+        async with self._shown(PreprocessingScreen(self._lobby, usb=usb)):
             yield
 
     async def choose_destination(self, question: DestinationQuestion) -> Destination | Help | None:
@@ -164,10 +166,14 @@ class ScreenDesk:
         return await self._ask(KeyExportScreen(self._lobby))
 
     def saving(
-        self, steps: Sequence[SavingStep] = tuple(SavingStep), into: Destination = Destination.USB
+        self,
+        steps: Sequence[SavingStep] = tuple(SavingStep),
+        into: Destination = Destination.USB,
+        *,
+        usb: bool = True,
     ) -> AbstractAsyncContextManager[SavingProgress]:
         """Show the wait while the block runs."""
-        return self._shown(SavingScreen(self._lobby, steps, into))
+        return self._shown(SavingScreen(self._lobby, steps, into, usb=usb))
 
     async def announce_import(self, announcement: ImportAnnouncement) -> None:
         """Show 証明書インポート."""
@@ -178,7 +184,7 @@ class ScreenDesk:
         await self._ask(ImportCompleteScreen(self._lobby, announcement))
 
     async def confirm_retirement(self, question: RetirementQuestion) -> bool:
-        """Ask whether the old credential is to be removed from the USB."""
+        """Ask whether the old credential is to be removed from its store."""
         return await self._ask(RetirementScreen(self._lobby, question))
 
     async def show_completion(self, completion: Completion) -> CompletionAnswer:

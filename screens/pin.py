@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical
 from kiosk.desk import PinPurpose, PinQuestion
 from kiosk.pin import Pin
 from kiosk.text_keys import TextKey
-from kiosk.words import PIN_HEADINGS, pin_troubles
+from kiosk.words import pin_heading, pin_troubles
 from screens.frame import Question
 from screens.lobby import Lobby
 from screens.widgets.blocks import Block, Gap, Heading, Notice, Prose
@@ -55,7 +55,7 @@ class PinScreen(Question[Pin | None]):
             step.append(Prose(texts("pin.change-step", number=_STEPS.index(question.purpose) + 1), Look.KICKER))
         if question.required:
             said = f"{texts('pin.required')}\n{said}"
-        return [*step, Heading(texts(PIN_HEADINGS[question.purpose])), Gap(), Prose(said)]
+        return [*step, Heading(texts(pin_heading(question))), Gap(), Prose(said)]
 
     def blocks(self) -> Sequence[Block]:
         """What went wrong before, below the field."""

@@ -21,6 +21,7 @@ _CHANGED: dict[Changed, TextKey] = {
     Changed.STORED: "changed.stored",
     Changed.UNFINISHED_ON_PC: "changed.unfinished-on-pc",
     Changed.STORED_ON_PC: "changed.stored-on-pc",
+    Changed.STORED_FROM_PC: "changed.stored-from-pc",
     Changed.RENEWED: "changed.renewed",
     Changed.ENROLLING: "changed.enrolling",
     Changed.ENROLLED: "changed.enrolled",

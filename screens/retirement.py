@@ -1,4 +1,4 @@
-"""After a renewal into this PC: is the old credential to go from the USB?"""
+"""After a renewal into another store: is the old credential to go from its own?"""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import timedelta
 from textual import on
 
 from kiosk.desk import RetirementQuestion
+from kiosk.words import RETIREMENTS
 from screens.certificate_facts import short_facts
 from screens.countdown import count_down
 from screens.dialog import Dialog
@@ -20,19 +21,23 @@ from screens.widgets.trail import Stage
 class RetirementScreen(Dialog[bool]):
     """What nobody answers is answered with no, and nothing is removed."""
 
-    TITLE_TEXT = "retirement.heading"
     STAGE = Stage.SAVING
 
     def __init__(self, lobby: Lobby, question: RetirementQuestion) -> None:
         super().__init__(lobby)
+        self._heading, self._body = RETIREMENTS[question.store]
         self._certificate = question.certificate
         self._seconds = question.seconds
         self._ends = lobby.clock() + timedelta(seconds=question.seconds)
 
+    def title_text(self) -> str:
+        """Which store it is about."""
+        return self.lobby.texts(self._heading)
+
     def blocks(self) -> Sequence[Block]:
         """What is where, and the old certificate in short."""
         texts = self.lobby.texts
-        return [Prose(texts("retirement.body")), Gap(), short_facts(self._certificate, texts)]
+        return [Prose(texts(self._body)), Gap(), short_facts(self._certificate, texts)]
 
     def choices(self) -> Sequence[Choice]:
         """Keep it, which Enter presses, or remove it."""

@@ -25,11 +25,17 @@ class SavingScreen(Frame):
     HINT = None
 
     def __init__(
-        self, lobby: Lobby, steps: Sequence[SavingStep] = tuple(SavingStep), into: Destination = Destination.USB
+        self,
+        lobby: Lobby,
+        steps: Sequence[SavingStep] = tuple(SavingStep),
+        into: Destination = Destination.USB,
+        *,
+        usb: bool = True,
     ) -> None:
         super().__init__(lobby)
         self._steps = tuple(steps)
         self._into = into
+        self._usb = usb
         self._since: datetime = lobby.clock()
         self._step: SavingStep | None = None
 
@@ -45,6 +51,7 @@ class SavingScreen(Frame):
         times = [(texts("saving.elapsed"), texts("saving.seconds", seconds=elapsed))]
         if self._into is Destination.USB:
             times.append((texts("saving.usual"), texts("saving.usual-time")))
+        keep_in: list[Block] = [Gap(), Notice(texts("keep-in"))] if self._usb else []
         return [
             Heading(texts("saving.heading")),
             Gap(),
@@ -52,8 +59,7 @@ class SavingScreen(Frame):
             Gap(),
             Meter(self._position() / len(self._steps)),
             Facts(times),
-            Gap(),
-            Notice(texts("keep-in")),
+            *keep_in,
         ]
 
     def compose_sheet(self) -> ComposeResult:

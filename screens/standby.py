@@ -36,6 +36,8 @@ class StandbyScreen(Frame):
         super().__init__(lobby)
         self._standby = Standby.INSERT
         self._problem: Problem | None = None
+        self._pc_login = False
+        """Whether certificates of this PC can be used."""
         self._touch = asyncio.Event()
         self._call = asyncio.Event()
         self._errand = Errand.RENEWAL
@@ -43,10 +45,10 @@ class StandbyScreen(Frame):
         """Whether 係員がまいります is shown."""
         self._falls_back: Timer | None = None
 
-    def show(self, standby: Standby, problem: Problem | None = None) -> None:
+    def show(self, standby: Standby, problem: Problem | None = None, pc_login: bool = False) -> None:
         """Show this from now on; what is shown already is not drawn again."""
-        if (standby, problem) != (self._standby, self._problem):
-            self._standby, self._problem = standby, problem
+        if (standby, problem, pc_login) != (self._standby, self._problem, self._pc_login):
+            self._standby, self._problem, self._pc_login = standby, problem, pc_login
             self.renew()
 
     def renew(self) -> None:
@@ -64,7 +66,7 @@ class StandbyScreen(Frame):
         return self._errand
 
     async def touched(self) -> None:
-        """Wait until the customer presses はじめる or 電子証明書取得."""
+        """Wait until the customer presses はじめる, 電子証明書取得, or このパソコンの証明書でログイン."""
         self._touch.clear()
         await self._touch.wait()
 
@@ -96,13 +98,14 @@ class StandbyScreen(Frame):
         ]
 
     def choices(self) -> Sequence[Choice]:
-        """はじめる where a touch begins the visit, 電子証明書取得, 係員を呼ぶ, and the other theme and language."""
+        """はじめる where a touch begins the visit, the other ways in, 係員を呼ぶ, and the other theme and language."""
         texts = self.lobby.texts
         begin = [Choice(texts("standby.begin"), digit="1", id="begin")]
         return [
             *(begin if self._standby is Standby.READY else []),
             *self._enrol_choice(),
             Choice(texts("call.button"), digit="3", off=self._coming, id="call"),
+            *self._pc_choice(),
             self.theme_choice(),
             Choice(self.lobby.next_language_name(), digit="9", back=True, id="language"),
         ]
@@ -115,6 +118,11 @@ class StandbyScreen(Frame):
         if self._errand is Errand.ENROLMENT:
             return [Choice(texts("back"), digit="2", room_for=texts("enrol.heading"), id="enrol")]
         return [Choice(texts("enrol.heading"), digit="2", id="enrol")]
+
+    def _pc_choice(self) -> list[Choice]:
+        """このパソコンの証明書でログイン, which needs no token."""
+        label = self.lobby.texts("standby.pc-login")
+        return [Choice(label, digit="4", back=True, id="pc-login")] if self._pc_login else []
 
     def hint(self) -> str:
         """The demo says its PIN and code here, and nowhere else, and how to leave it."""
@@ -153,6 +161,11 @@ class StandbyScreen(Frame):
         self._errand = Errand.RENEWAL if self._errand is Errand.ENROLMENT else Errand.ENROLMENT
         self.retell()
         self._fall_back_later()
+
+    @on(Choice.Pressed, "#pc-login")
+    def _log_in_at_pc(self) -> None:
+        self._errand = Errand.PC_LOGIN
+        self._touch.set()
 
     @on(Choice.Pressed, "#call")
     def _call_staff(self) -> None:

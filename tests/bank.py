@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from kiosk.ca import office
+from kiosk.ca.policy import POLICY_FILE
 from kiosk.clock import JAPAN, system_clock
 from kiosk.cmp.client import CmpClient
 from kiosk.credentials import Credential, HolderRule
@@ -120,6 +121,8 @@ class Bank:
                 services = replace(services, revocation=revocation)
             front_desk = FrontDesk(services, self.settings.token)
             try:
+                if errand is Errand.PC_LOGIN:
+                    return await front_desk.serve_pc(desk)
                 token = await front_desk.the_token(desk)
                 return await front_desk.serve_token(desk, token, errand) if token else Outcome()
             finally:
@@ -178,10 +181,11 @@ async def open_bank(
     keep: bool = False,
     others: Sequence[Customer] = (),
     pc: bool = False,
+    ca_policy: str = "",
 ) -> AsyncIterator[Bank]:
     """A bank in `directory`, whose customer's certificate has so many days left.
 
-    `others` share the token; `pc` says whether policy offers to save into this PC.
+    `others` share the token; `pc` says whether policy offers to save into this PC; `ca_policy` is the CA's policy file.
     """
     directory.mkdir(exist_ok=True)
     customers = (Customer(days_left, kind), *others)
@@ -189,6 +193,8 @@ async def open_bank(
         shutil.copytree(await _prepared(customers), directory, dirs_exist_ok=True)
         keep = True
     await prepare(directory, customers, keep=keep)
+    if ca_policy:
+        (directory / "ca" / POLICY_FILE).write_text(ca_policy)
     with opened(directory, "ja", running_ready_ca) as demo:
         yield Bank(demo).with_pc(offered=pc)
 

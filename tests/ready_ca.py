@@ -13,19 +13,46 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+
+from tests.interop.dying_ca import die_at
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["kiosk.ca.commands"])
 
 
+@dataclass(frozen=True)
+class ReadyCa:
+    """One that runs."""
+
+    url: str
+    process: ForkServerProcess
+
+    def kill(self) -> None:
+        """End it as whoever pulls its plug would."""
+        self.process.kill()
+        self.process.join()
+
+
 @contextmanager
 def running_ready_ca(directory: Path, log: Path) -> Iterator[str]:
-    """As `kiosk.demo_bank.running_ca`; at the end it is killed, as whoever pulls its plug would."""
+    """As `kiosk.demo_bank.running_ca`; at the end it is killed."""
+    with ready_ca(directory, log) as running:
+        yield running.url
+
+
+@contextmanager
+def ready_ca(directory: Path, log: Path, *options: str, dies: tuple[str, int] | None = None) -> Iterator[ReadyCa]:
+    """`kiosk ca serve` with these options, for the CA in this directory; at the end it is killed.
+
+    Where `dies` says so it kills itself earlier, as in `tests.interop.dying_ca`.
+    """
     told, tells = _FORKS.Pipe(duplex=False)
     held, holds = _FORKS.Pipe(duplex=False)
-    process = _FORKS.Process(target=_serve, args=(directory, log, held, tells))
+    process = _FORKS.Process(target=_serve, args=(directory, log, options, dies, held, tells))
     process.start()
     tells.close()
     held.close()
@@ -33,7 +60,7 @@ def running_ready_ca(directory: Path, log: Path) -> Iterator[str]:
         with os.fdopen(os.dup(told.fileno()), "rb") as output:
             line = output.readline()
         assert line, f"the CA did not start: {log.read_text(errors='replace')}"
-        yield json.loads(line)["url"]
+        yield ReadyCa(json.loads(line)["url"], process)
     finally:
         process.kill()
         process.join()
@@ -42,7 +69,14 @@ def running_ready_ca(directory: Path, log: Path) -> Iterator[str]:
         holds.close()
 
 
-def _serve(directory: Path, log: Path, stdin: Connection, stdout: Connection) -> None:
+def _serve(
+    directory: Path,
+    log: Path,
+    options: tuple[str, ...],
+    dies: tuple[str, int] | None,
+    stdin: Connection,
+    stdout: Connection,
+) -> None:
     """What `kiosk ca serve` does, with these in the place of the standard streams."""
     complaints = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     for number, stream in enumerate((stdin.fileno(), stdout.fileno(), complaints)):
@@ -53,4 +87,6 @@ def _serve(directory: Path, log: Path, stdin: Connection, stdout: Connection) ->
 
     from kiosk.ca.commands import ca
 
-    ca(["serve", "--directory", str(directory), "--until-stdin-closes"], standalone_mode=False)
+    if dies is not None:
+        die_at(*dies)
+    ca(["serve", "--directory", str(directory), "--until-stdin-closes", *options], standalone_mode=False)

@@ -41,7 +41,7 @@ from kiosk.errors import Problem
 from kiosk.one_time_code import OneTimeCode, read
 from kiosk.pin import Pin
 from kiosk.reminder import Reminder
-from kiosk.tokens.wire import TokenFacts
+from kiosk.tokens.wire import StoreKind, TokenFacts
 
 
 @dataclass
@@ -49,6 +49,8 @@ class ScriptedDesk:
     """Takes the default way unless told otherwise; `asked` is what a customer would have seen, in order."""
 
     pins: list[str | None] = field(default_factory=lambda: ["123456"])
+    passwords: list[str | None] = field(default_factory=list)
+    """Of this PC's certificate database; None gives up."""
     token: str | None = ""
     """The label of the token that is meant; None gives up."""
     holder: str | None = ""
@@ -97,7 +99,7 @@ class ScriptedDesk:
 
     async def ask_pin(self, question: PinQuestion) -> Pin | None:
         await self._see("pin" if question.purpose is PinPurpose.LOG_IN else f"pin-{question.purpose.value}", question)
-        typed = self.pins.pop(0)
+        typed = (self.pins if question.store is StoreKind.USB else self.passwords).pop(0)
         return None if typed is None else Pin(bytearray(typed, "ascii"))
 
     async def choose_id(self, question: IdQuestion) -> Credential | None:
@@ -135,8 +137,8 @@ class ScriptedDesk:
         await self._see("pin-changed", seconds)
 
     @asynccontextmanager
-    async def preprocessing(self) -> AsyncIterator[None]:
-        await self._see("preprocessing")
+    async def preprocessing(self, *, usb: bool = True) -> AsyncIterator[None]:
+        await self._see("preprocessing", usb)
         yield
 
     async def choose_destination(self, question: DestinationQuestion) -> Destination | Help | None:
@@ -159,6 +161,8 @@ class ScriptedDesk:
         self,
         steps: Sequence[SavingStep] = tuple(SavingStep),
         into: Destination = Destination.USB,  # noqa: ARG002
+        *,
+        usb: bool = True,  # noqa: ARG002
     ) -> AsyncIterator[SavingProgress]:
         self.steps = tuple(steps)
         yield self

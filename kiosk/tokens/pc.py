@@ -11,7 +11,7 @@ import asyncio
 import os
 import sqlite3
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import closing
 from enum import Enum
 from pathlib import Path
@@ -55,6 +55,8 @@ class PcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The database's folder; empty for the one that Chromium and others share, ~/.pki/nssdb."""
     create: bool = False
     """Whether a database without a password is made where there is none."""
+    user_is_holder: bool = False
+    """Whether a database without a password lets its user log in: whoever the computer has let in is the holder."""
     limits: Limits = Limits(make_key_pair=60.0, sign=15.0, write=30.0)
 
     @property
@@ -77,6 +79,8 @@ class PcFault(Enum):
     """Another program is writing to it, and does not end."""
     UNUSABLE = "unusable"
     """It is damaged, write-protected, or the module fails."""
+    UNPROTECTED = "unprotected"
+    """It has no password, and policy lets nobody log in with what anybody could use."""
 
 
 class PcUnusable(Exception):
@@ -107,19 +111,52 @@ class PcStore:
         self._user = user
         self._libraries = tuple(libraries)
 
+    @property
+    def offers_login(self) -> bool:
+        """Whether anybody can be let in at all: root's database is nobody's."""
+        return self._user != 0
+
     async def open(self, rule: HolderRule) -> Token:
-        """The database, ready for use, with a process of its own; `rule` tells IDs from subjects.
+        """The database, ready to be saved into, with a process of its own; `rule` tells IDs from subjects.
 
         Raises:
             PcUnusable: with what stands against it.
         """
+        return await self._found(rule, _opened, create=self._settings.create)
+
+    async def find(self, rule: HolderRule) -> Token:
+        """The database, not opened yet, for a holder who logs in with what is in it; as `open`, but never made here.
+
+        Raises:
+            PcUnusable: with what stands against it.
+        """
+        return await self._found(rule, self._refuse_unprotected, create=False)
+
+    async def look_again(self) -> PcFault | None:
+        """What can be seen to stand against the database without loading a module: it says little when it fails."""
+        try:
+            await asyncio.to_thread(self._look_at_files, create=False)
+        except PcUnusable as reason:
+            return reason.fault
+        return None
+
+    async def _refuse_unprotected(self, token: Token) -> None:
+        if not (token.facts.needs_pin or self._settings.user_is_holder):
+            raise PcUnusable(PcFault.UNPROTECTED)
+
+    async def _found(self, rule: HolderRule, use: Callable[[Token], Awaitable[None]], *, create: bool) -> Token:
         if self._user == 0:
             raise PcUnusable(PcFault.ROOT)
         module = self._module()
-        await asyncio.to_thread(self._look_at_files)
+        await asyncio.to_thread(self._look_at_files, create=create)
         process = TokenProcess.start(module, StoreKind.PC)
         try:
-            return await _opened(module, process, rule)
+            facts = next(iter(await find_tokens(process)), None)
+            if facts is None:
+                raise PcUnusable(PcFault.NO_DATABASE, "not set up")
+            token = Token(module, process, facts, rule)
+            await use(token)
+            return token
         except StoreFault as fault:
             await process.end()
             raise PcUnusable(PcFault.UNUSABLE, str(fault)) from fault
@@ -158,9 +195,9 @@ class PcStore:
             raise PcUnusable(PcFault.SOFTWARE_MISSING, name)
         return found
 
-    def _look_at_files(self) -> None:
+    def _look_at_files(self, *, create: bool) -> None:
         missing = [name for name in _FILES if not (self._folder / name).is_file()]
-        if missing and self._settings.create:
+        if missing and create:
             _create(self._folder)
         elif missing:
             raise PcUnusable(PcFault.NO_DATABASE, ", ".join(missing))
@@ -168,15 +205,10 @@ class PcStore:
             _look_whether_free(self._folder / name)
 
 
-async def _opened(module: ModuleSettings, process: TokenProcess, rule: HolderRule) -> Token:
-    facts = next(iter(await find_tokens(process)), None)
-    if facts is None:
-        raise PcUnusable(PcFault.NO_DATABASE, "not set up")
-    if facts.needs_pin:
+async def _opened(token: Token) -> None:
+    if token.facts.needs_pin:
         raise PcUnusable(PcFault.LOCKED)
-    token = Token(module, process, facts, rule)
     await token.open_without_pin()
-    return token
 
 
 def _parameters(folder: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from textual import events
 from textual.content import Content
@@ -19,6 +20,9 @@ _WIDEST = 16
 
 class PinField(Widget, can_focus=True):
     """Takes digits and keeps them to itself: not in a reactive value, a message, a timer or a repr."""
+
+    SHOWS_PLACES: ClassVar[bool] = True
+    """Whether it shows how many more there is room for."""
 
     @dataclass
     class Submitted(Message):
@@ -38,10 +42,18 @@ class PinField(Widget, can_focus=True):
         self._typed = bytearray(longest)
         self._length = 0
 
+    def takes(self, character: str) -> bool:
+        """Whether this key adds something."""
+        return character in "0123456789"
+
     def type(self, digit: int) -> None:
         """Add one digit; one too many is not taken."""
+        self.type_character(str(digit))
+
+    def type_character(self, character: str) -> None:
+        """Add what `takes`; one too many is not taken."""
         if self._length < self._longest:
-            self._typed[self._length] = ord("0") + digit
+            self._typed[self._length] = ord(character)
             self._length += 1
             self._changed()
 
@@ -78,13 +90,15 @@ class PinField(Widget, can_focus=True):
         """A dot for each digit typed, a small one for each place that is free."""
         places = min(self._longest, _WIDEST)
         typed = min(self._length, places)
+        if not self.SHOWS_PLACES:
+            places = typed
         dots = [("● ", "bold $brand")] * typed + [("・", "$quiet")] * (places - typed)
         return Content(" " if self._longest <= _SPACED else "").join([Content.styled(*dot) for dot in dots])
 
     def on_key(self, event: events.Key) -> None:
         """Digits, corrections and Enter; everything else is the screen's."""
-        if event.character and event.character in "0123456789":
-            self.type(int(event.character))
+        if event.character and self.takes(event.character):
+            self.type_character(event.character)
         elif event.key in {"backspace", "delete"}:
             self.correct()
         elif event.key == "enter":

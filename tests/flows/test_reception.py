@@ -35,7 +35,10 @@ class Board:
     call: asyncio.Event = field(default_factory=asyncio.Event)
     errand: Errand = Errand.RENEWAL
 
-    def show(self, standby: Standby, problem: Problem | None = None) -> None:
+    pc_login: bool = False
+
+    def show(self, standby: Standby, problem: Problem | None = None, pc_login: bool = False) -> None:
+        self.pc_login = pc_login
         if not self.shown or self.shown[-1] != (standby, problem):
             self.shown.append((standby, problem))
         self.changed.set()

@@ -42,7 +42,7 @@ from kiosk.desk import (
 )
 from kiosk.errors import Changed, Code, Problem
 from kiosk.reminder import Reminder
-from kiosk.tokens.wire import TokenFacts
+from kiosk.tokens.wire import StoreKind, TokenFacts
 from tests.screens.samples import NOW, OLD_END, certificate, credential, fixed_clock, new_certificate
 
 Scene = Callable[[Desk], Awaitable[object]]
@@ -54,8 +54,8 @@ async def _for_ever() -> None:
     await asyncio.Event().wait()
 
 
-async def _preprocessing(desk: Desk) -> None:
-    async with desk.preprocessing():
+async def _preprocessing(desk: Desk, *, usb: bool = True) -> None:
+    async with desk.preprocessing(usb=usb):
         await _for_ever()
 
 
@@ -69,6 +69,10 @@ async def _saving(desk: Desk, into: Destination = Destination.USB) -> None:
 
 def _pin(purpose: PinPurpose = PinPurpose.LOG_IN, *, refused: bool = False, tries: Tries = Tries.PLENTY) -> PinQuestion:
     return PinQuestion(token_label="SHINKIN-USB", refused=refused, tries=tries, shortest=4, longest=8, purpose=purpose)
+
+
+def _password(*, refused: bool = False) -> PinQuestion:
+    return PinQuestion("NSS Certificate DB", refused, Tries.PLENTY, shortest=1, longest=128, store=StoreKind.PC)
 
 
 def _held(common_name: str, days: int, kind: HolderKind = HolderKind.USER) -> HeldId:
@@ -109,6 +113,8 @@ SCENES: dict[str, Scene] = {
     "choose-token": lambda desk: desk.choose_token(TokenQuestion(TOKENS)),
     "pin": lambda desk: desk.ask_pin(_pin()),
     "pin-refused": lambda desk: desk.ask_pin(_pin(refused=True, tries=Tries.FEW)),
+    "password": lambda desk: desk.ask_pin(_password()),
+    "password-refused": lambda desk: desk.ask_pin(_password(refused=True)),
     "choose-id": lambda desk: desk.choose_id(IdQuestion(IDS[:2])),
     "choose-id-many": lambda desk: desk.choose_id(IdQuestion(IDS * 2)),
     "enrol-choose-id": lambda desk: desk.choose_enrolment_id(EnrolmentIdQuestion((IDS[4], IDS[1]))),
@@ -127,6 +133,7 @@ SCENES: dict[str, Scene] = {
     "renewal-notice-last-hour": lambda desk: desk.show_notice(last_notice(timedelta(minutes=40))),
     "renewal-notice-last-minute": lambda desk: desk.show_notice(last_notice(timedelta(seconds=30))),
     "main-menu": lambda desk: desk.choose_from_menu(MainMenu(credential(), 20, None)),
+    "main-menu-pc": lambda desk: desk.choose_from_menu(MainMenu(credential(), 20, None, changes_pin=False)),
     "main-menu-early": lambda desk: desk.choose_from_menu(MainMenu(credential(new_certificate()), 365, NOW)),
     "certificate-details": lambda desk: desk.show_details(CertificateDetails(credential(), 20, AUTHORITY)),
     "pin-change-present": lambda desk: desk.ask_pin(_pin(PinPurpose.PRESENT)),
@@ -135,8 +142,12 @@ SCENES: dict[str, Scene] = {
     "pin-change-again": lambda desk: desk.ask_pin(_pin(PinPurpose.NEW_AGAIN)),
     "pin-changed": lambda desk: desk.announce_pin_changed(LONG_AGO),
     "preprocessing": _preprocessing,
+    "preprocessing-pc": partial(_preprocessing, usb=False),
     "renewal-start": lambda desk: desk.choose_destination(DestinationQuestion({Destination.PC: OffReason.NOT_OFFERED})),
     "renewal-start-pc": lambda desk: desk.choose_destination(DestinationQuestion({})),
+    "renewal-start-no-usb": lambda desk: desk.choose_destination(
+        DestinationQuestion({Destination.USB: OffReason.NO_USB})
+    ),
     "help-page": lambda desk: desk.show_help(HelpPage("https://www.example.jp/usb/")),
     "web-access-1": lambda desk: desk.confirm_web_access(WebAccessQuestion(1, 2, AUTHORITY)),
     "web-access-2": lambda desk: desk.confirm_web_access(WebAccessQuestion(2, 2, AUTHORITY)),
@@ -147,6 +158,7 @@ SCENES: dict[str, Scene] = {
     "certificate-import": lambda desk: desk.announce_import(ImportAnnouncement(new_certificate(), LONG_AGO)),
     "import-complete": lambda desk: desk.announce_import_complete(ImportAnnouncement(new_certificate(), LONG_AGO)),
     "retirement": lambda desk: desk.confirm_retirement(RetirementQuestion(certificate(), LONG_AGO)),
+    "retirement-pc": lambda desk: desk.confirm_retirement(RetirementQuestion(certificate(), LONG_AGO, StoreKind.PC)),
     "completion-pc": lambda desk: desk.show_completion(replace(_completion(), destination=Destination.PC)),
     "completion-usb": lambda desk: desk.show_completion(_completion()),
     "completion-usb-others": lambda desk: desk.show_completion(replace(_completion(), others=IDS[:1])),
@@ -156,6 +168,9 @@ SCENES: dict[str, Scene] = {
     "problem-empty": lambda desk: desk.show_problem(Problem(Code.NO_CERTIFICATE), may_enrol=True),
     "problem-expired": lambda desk: desk.show_problem(Problem(Code.EXPIRED), may_enrol=True),
     "problem-pc": lambda desk: desk.show_problem(Problem(Code.PC_STORE_FAILED, Changed.UNFINISHED_ON_PC)),
+    "problem-pc-in-use": lambda desk: desk.show_problem(Problem(Code.PC_IN_USE)),
+    "problem-pc-unprotected": lambda desk: desk.show_problem(Problem(Code.PC_UNPROTECTED)),
+    "problem-stored-from-pc": lambda desk: desk.show_problem(Problem(Code.CA_TOO_SLOW, Changed.STORED_FROM_PC)),
     "problem-expired-called": lambda desk: desk.show_problem(Problem(Code.EXPIRED), called=True, may_enrol=True),
     "problem-code": lambda desk: desk.show_problem(Problem(Code.CODE_NOT_ACCEPTED)),
     "problem-code-paused": lambda desk: desk.show_problem(Problem(Code.CODE_PAUSED)),
@@ -166,9 +181,13 @@ SCENES: dict[str, Scene] = {
     "forgotten": lambda desk: desk.show_forgotten(),
     "take-out-fixed": lambda desk: desk.ask_take_out(removable=False),
 }
-BOARDS: dict[str, tuple[Standby, Problem | None]] = {
+Board = tuple[Standby, Problem | None] | tuple[Standby, Problem | None, bool]
+"""What a standby board is told: state, problem, whether certificates of this PC can be used."""
+BOARDS: dict[str, Board] = {
     "standby": (Standby.INSERT, None),
     "standby-ready": (Standby.READY, None),
+    "standby-pc": (Standby.INSERT, None, True),
+    "standby-pc-ready": (Standby.READY, None, True),
     "standby-out-of-order": (Standby.OUT_OF_ORDER, Problem(Code.MODULE_UNUSABLE)),
 }
 NAMES = (*BOARDS, *SCENES)

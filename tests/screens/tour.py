@@ -14,10 +14,9 @@ from textual.widget import Widget
 from kiosk.app import Branch, KioskApp
 from kiosk.clock import Clock
 from kiosk.desk import Desk, Standby, StandbyBoard
-from kiosk.errors import Problem
 from screens.between import BetweenScreen
 from screens.standby import StandbyScreen
-from tests.screens.gallery import BOARDS, SCENES, Scene
+from tests.screens.gallery import BOARDS, SCENES, Board, Scene
 from tests.screens.samples import fixed_clock
 from tests.screens.stage import screen_text, until
 
@@ -35,11 +34,11 @@ class Guide:
     """A reception that shows whatever it is told next: a board, or one question of a long visit."""
 
     def __init__(self) -> None:
-        self._board: tuple[Standby, Problem | None] | None = None
+        self._board: Board | None = None
         self._scene: Scene | None = None
         self._go_on = asyncio.Event()
 
-    def tell(self, scene: Scene | None, board: tuple[Standby, Problem | None] | None = None) -> None:
+    def tell(self, scene: Scene | None, board: Board | None = None) -> None:
         """Show `scene` or `board` from now on."""
         self._scene, self._board = scene, board
         self._go_on.set()
@@ -81,13 +80,13 @@ class Tour:
         else:
             await self.ask(SCENES[name])
 
-    def _shows(self, board: tuple[Standby, Problem | None]) -> Callable[[], bool]:
+    def _shows(self, board: Board) -> Callable[[], bool]:
         def shows() -> bool:
             screen = self.app.screen
             return (
                 isinstance(screen, StandbyScreen)
                 and screen.is_mounted
-                and (screen._standby, screen._problem) == board
+                and (screen._standby, screen._problem, screen._pc_login) == (*board, False)[:3]
                 and bool(screen.query("#begin")) == (board[0] is Standby.READY)
             )
 
