@@ -48,6 +48,24 @@ class Limits:
     """Under way at once; whoever comes on top is asked to come again."""
 
 
+class WholeAnswers(h11.Connection):
+    """HTTP whose answers go out in one piece: a head of its own would wake the peer for nothing."""
+
+    def __init__(self, largest_head: int) -> None:
+        """`largest_head` in bytes, of a request."""
+        super().__init__(h11.SERVER, largest_head)
+        self._head: list[bytes] = []
+
+    def send_with_data_passthrough(self, event: h11.Event) -> list[bytes] | None:
+        """What is to be written for this event; a head comes with what follows it."""
+        parts = super().send_with_data_passthrough(event)
+        if isinstance(event, h11.Response):
+            self._head, parts = parts or [], []
+        elif parts is not None:
+            self._head, parts = [], self._head + parts
+        return parts
+
+
 class BoundedConnection(H11Protocol):
     """A connection of the web server that ends when its peer does not do its part in time."""
 
@@ -55,6 +73,7 @@ class BoundedConnection(H11Protocol):
         self, config: uvicorn.Config, server_state: ServerState, app_state: dict[str, Any], limits: Limits
     ) -> None:
         super().__init__(config, server_state, app_state)
+        self.conn = WholeAnswers(limits.largest_head)
         self._limits = limits
         self._timer: asyncio.TimerHandle | None = None
         self._since = 0.0
@@ -62,8 +81,8 @@ class BoundedConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the class above
         """Begin to wait for the first request, at somebody else's expense where there are too many."""
         super().connection_made(transport)
-        # asyncio does so only where the listening socket was made with its protocol named. An answer has two parts,
-        # and without it the second would wait 40 ms for the first to be acknowledged.
+        # asyncio does so only where the listening socket was made with its protocol named. Without it a second answer
+        # could wait 40 ms for the first to be acknowledged.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._begin(self._limits.head_seconds, self._give_up_head)
         if len(self.connections) > self._limits.most_connections:

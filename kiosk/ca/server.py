@@ -152,7 +152,6 @@ def _configure(app: Starlette, limits: Limits) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         access_log=False,
-        h11_max_incomplete_event_size=limits.largest_head,
         lifespan="off",
         log_level="error",  # what peers do wrong is their affair
         proxy_headers=False,

@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import h11
 import httpx
 import pytest
 
 from kiosk.ca.authority import Authority, create_authority
+from kiosk.ca.connections import WholeAnswers
 from kiosk.ca.ledger import Ledger
 from kiosk.ca.policy import Policy
 from kiosk.ca.web import create_app
@@ -58,6 +60,19 @@ def bank(authority: Authority, tmp_path: Path) -> Iterator[Bank]:
 def server(bank: Bank) -> Iterator[Live]:
     with live(create_app(bank.responder)) as running:
         yield running
+
+
+def test_an_answer_is_written_in_one_piece() -> None:
+    connection = WholeAnswers(1000)
+    connection.receive_data(b"GET / HTTP/1.1\r\nHost: ca\r\n\r\n")
+    while connection.next_event() not in (h11.NEED_DATA, h11.PAUSED):
+        pass
+    head = connection.send(h11.Response(status_code=200, headers=[("Content-Length", "4")]))
+    body = connection.send(h11.Data(data=b"told"))
+    assert (head, connection.send(h11.EndOfMessage())) == (b"", b"")
+    assert body is not None
+    assert body.startswith(b"HTTP/1.1 200")
+    assert body.endswith(b"\r\n\r\ntold")
 
 
 def test_what_is_taken_is_answered(bank: Bank, server: Live) -> None:
