@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -24,8 +23,9 @@ from kiosk.ca.database import LedgerDamaged as LedgerDamaged
 from kiosk.ca.database import LedgerInUse as LedgerInUse
 from kiosk.ca.database import LedgerOutdated as LedgerOutdated
 from kiosk.ca.database import Overtaken as Overtaken
+from kiosk.ca.profile import read_own
 from kiosk.ca.schema import CERTIFICATES, CRLS, HOLDERS, CertificateState
-from kiosk.certificates import Certificate, PublicKey, read_certificate
+from kiosk.certificates import Certificate, PublicKey
 from kiosk.clock import Clock, system_clock
 from kiosk.cmp.requests import public_key_der
 
@@ -311,11 +311,5 @@ def change_state(
     return changed
 
 
-@lru_cache(maxsize=256)
-def _read_own(data: bytes) -> Certificate:
-    """A certificate of the ledger; in one renewal the same two are read again and again."""
-    return read_certificate(data)
-
-
 def _entry(row: Row[tuple[object, ...]]) -> Entry:
-    return Entry(row.id, _read_own(row.der), row.holder, CertificateState(row.state), row.reason)
+    return Entry(row.id, read_own(row.der), row.holder, CertificateState(row.state), row.reason)

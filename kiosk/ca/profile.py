@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from ipaddress import IPv4Address
 
 from cryptography import x509
@@ -34,6 +35,12 @@ class Validity:
 
     not_before: datetime
     not_after: datetime
+
+
+@lru_cache(maxsize=256)
+def read_own(data: bytes) -> Certificate:
+    """A certificate of this CA; in one renewal the same two are read again and again."""
+    return read_certificate(data)
 
 
 def new_serial(random: RandomBytes) -> int:
@@ -131,7 +138,7 @@ def _certificate(
     )
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
-    return read_certificate(builder.sign(issuer.key, hashes.SHA256()).public_bytes(Encoding.DER))
+    return read_own(builder.sign(issuer.key, hashes.SHA256()).public_bytes(Encoding.DER))
 
 
 def _authority_information(status_url: str) -> x509.AuthorityInformationAccess:

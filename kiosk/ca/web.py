@@ -18,7 +18,7 @@ from kiosk.ca.paths import accepted_at
 from kiosk.ca.responder import Responder
 from kiosk.ca.status import StatusService
 from kiosk.ca.status_web import status_routes
-from kiosk.cmp.envelope import read_message
+from kiosk.cmp.envelope import read_body_type, read_message
 from kiosk.cmp.status import read_error
 from kiosk.cmp.vocabulary import CONTENT_TYPE, BodyType, Status
 
@@ -124,5 +124,6 @@ class _Desk:
 
 def _is_final_error(answer: bytes) -> bool:
     """Whether the connection should be closed after this answer (RFC 9811 §5 item 1)."""
-    message = read_message(answer)
-    return message.body_type == BodyType.ERROR and read_error(message.body).status != Status.WAITING
+    if read_body_type(answer) != BodyType.ERROR:
+        return False
+    return read_error(read_message(answer).body).status != Status.WAITING

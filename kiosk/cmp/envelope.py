@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Protocol
 
 from cryptography import x509
@@ -129,6 +130,15 @@ def read_message(data: bytes) -> Message:
     )
 
 
+def read_body_type(data: bytes) -> int:
+    """Of what type a message is, for less than it takes to read it.
+
+    Raises:
+        MalformedMessage: the bytes are no message.
+    """
+    return _body_type(der.decode(PkiMessage, data).body)
+
+
 async def write_protected(header: Header, body_type: int, body: bytes, protector: Protector) -> bytes:
     """Write a message and protect it (RFC 9483 §3.2).
 
@@ -178,8 +188,11 @@ def read_name(value: asn1.TLV) -> bytes | None:
     return canonical_name(bytes(value.data))
 
 
+@lru_cache(maxsize=128)
 def canonical_name(name: bytes) -> bytes:
     """A name in the encoding that `kiosk.certificates` gives subjects and issuers.
+
+    The messages of one transaction have the same few names several times each, which is why they are remembered.
 
     Raises:
         MalformedMessage: it cannot be read.
