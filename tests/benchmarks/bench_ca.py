@@ -6,8 +6,9 @@ Wall time is what a client waits: from the first byte it sends to the last it he
 making and checking of messages. It holds the transport, of which two empty exchanges are shown beside it; the
 difference is the server's own time. CPU time is what the kernel has counted for the server's process.
 
-Both servers check a P-256 signature and sign with P-256. OpenSSL's checks no ledger, keeps nothing and answers every
-request with one certificate made before; ours issues, and makes two durable commits.
+The servers take turns, one renewal each, so that whatever else this machine does falls on all of them alike. All
+sign with P-256. OpenSSL's checks no ledger, keeps nothing and answers every request with one certificate made before;
+ours issues, and makes two durable commits.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from kiosk.ca.authority import Authority, create_authority
@@ -55,27 +56,49 @@ _OPENSSL_PORT = 8318
 _PATIENCE = 20.0
 
 
-@dataclass(frozen=True)
-class Times:
-    """Milliseconds for one pair of messages on a connection that is there already."""
+@dataclass
+class Course:
+    """Renewals at one server; times are milliseconds for a pair of messages on a connection that is there already."""
 
     name: str
-    walls: Sequence[float]
-    cpu: float
-    bare: float | None
-    """Wall time of two exchanges in which the server has nothing to do."""
+    line: Line
+    holders: Sequence[Signer]
+    new_key: Callable[[], SoftwareKey]
+    has_bare: bool = True
+    walls: list[float] = field(default_factory=list)
+    cpus: list[float] = field(default_factory=list)
+    bares: list[float] = field(default_factory=list)
+    """Wall times of two exchanges in which the server has nothing to do."""
+
+    async def renew(self, number: int) -> None:
+        """The one of this number; the first ones are to warm up and do not count."""
+        holder, key = self.holders[number], self.new_key()
+        self.line.connect_anew()
+        before = _cpu(self.line.pid)
+        wall = await _renew(self.line, holder, key)
+        cpu = _cpu(self.line.pid) - before
+        bare = self.line.bare() if self.has_bare else 0.0
+        if number >= _WARM_UP:
+            self.walls.append(wall)
+            self.cpus.append(cpu)
+            self.bares.append(bare)
 
     @property
     def wall(self) -> float:
         return statistics.median(self.walls)
 
+    @property
+    def cpu(self) -> float:
+        return statistics.median(self.cpus)
+
     def __str__(self) -> str:
-        tenths = statistics.quantiles(self.walls, n=10)
-        spread = f"10-90 %: {tenths[0]:.2f}-{tenths[-1]:.2f}, least {min(self.walls):.2f}"
-        told = f"{self.name:18} wall {self.wall:6.2f} ms ({spread})"
-        if self.bare is not None:
-            told += f", of it transport {self.bare:5.2f}, server's own {self.wall - self.bare:6.2f}"
-        return f"{told}; CPU {self.cpu:5.2f} ms"
+        late = statistics.quantiles(self.walls, n=20)[-1]
+        told = f"{self.name:18} wall {self.wall:6.2f} ms (95 %: {late:6.2f}, least {min(self.walls):5.2f})"
+        if self.has_bare:
+            own = [wall - bare for wall, bare in zip(self.walls, self.bares, strict=True)]
+            late = statistics.quantiles(own, n=20)[-1]
+            told += f", server's own {statistics.median(own):6.2f} (95 %: {late:6.2f}, least {min(own):5.2f})"
+        return f"{told}; CPU {self.cpu:5.2f} ms (least {min(self.cpus):5.2f})"
 
 
 @dataclass
@@ -106,7 +129,7 @@ class Line:
 
     def bare(self) -> float:
         """Two exchanges as long as those of a renewal, refused for their type."""
-        return 2 * statistics.median(self.send(b"x" * 2000, "text/plain")[1] for _ in range(_WARM_UP))
+        return sum(self.send(b"x" * 2000, "text/plain")[1] for _ in range(2))
 
     def _connect(self) -> http.client.HTTPConnection:
         where = urlsplit(self.url)
@@ -120,18 +143,6 @@ class Line:
         line.connect()
         line.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return line
-
-
-async def measure(name: str, line: Line, holders: Sequence[Signer], *, has_bare: bool = True) -> Times:
-    """Renew each of these certificates."""
-    walls = []
-    for number, holder in enumerate(holders):
-        if number == _WARM_UP:
-            cpu = _cpu(line.pid)
-        line.connect_anew()
-        walls.append(await _renew(line, holder, _new_key()))
-    cpu = (_cpu(line.pid) - cpu) / (len(holders) - _WARM_UP)
-    return Times(name, walls[_WARM_UP:], cpu, line.bare() if has_bare else None)
 
 
 async def _renew(line: Line, holder: Signer, key: SoftwareKey) -> float:
@@ -174,15 +185,19 @@ def _cpu(pid: int) -> float:
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e6
 
 
-def _new_key() -> SoftwareKey:
+def _new_p256() -> SoftwareKey:
     return SoftwareKey(ec.generate_private_key(ec.SECP256R1()))
 
 
-def _enter_holders(authority: Authority, count: int) -> list[Signer]:
+def _new_rsa() -> SoftwareKey:
+    return SoftwareKey(rsa.generate_private_key(65537, 2048))
+
+
+def _enter_holders(authority: Authority, count: int, new_key: Callable[[], SoftwareKey]) -> list[Signer]:
     now, holders = system_clock(), []
     with Ledger.open(authority.directory) as book:
         for number in range(count):
-            key = _new_key()
+            key = new_key()
             certificate = enter_holder(
                 authority,
                 book,
@@ -190,7 +205,7 @@ def _enter_holders(authority: Authority, count: int) -> list[Signer]:
                 public_key=key.public_key,
                 not_before=now - timedelta(days=300),
                 not_after=now + timedelta(days=20),
-                holder_id=f"holder-{number}",
+                holder_id=secrets.token_hex(8),
                 kind="user",
             )
             holders.append(Signer(key, certificate, (authority.issuing,)))
@@ -247,27 +262,38 @@ def _wait_for(port: int) -> None:
 async def run(pairs: int, *, beside_openssl: bool) -> None:
     """Measure, and say."""
     count = pairs + _WARM_UP
-    with tempfile.TemporaryDirectory() as directory:
-        authority = create_authority(Path(directory) / "ca")
-        holders = _enter_holders(authority, 2 * count)
-        with _ours(authority, "--http") as (url, pid):
-            ours = await measure("kiosk ca", Line(url, pid), holders[:count])
-        print(ours)
-        with _ours(authority) as (url, pid):
-            line = Line(url, pid, tls_context(authority.tls_root))
-            print(await measure("kiosk ca, TLS", line, holders[count:]))
-        if not beside_openssl:
-            print("openssl cmp -port: not measured, for it would listen on every address of this machine")
-            return
-        # The mock server takes a `kur` only for the certificate that it will answer with.
-        holder = holders[0]
-        path = authority.directory / "fixed.pem"
-        path.write_bytes(holder.certificate.x509.public_bytes(Encoding.PEM))
-        with _openssl(authority, path) as (url, pid):
-            theirs = await measure("openssl cmp -port", Line(url, pid), [holder] * count, has_bare=False)
-        print(theirs)
-        wall, cpu = ours.wall / theirs.wall, ours.cpu / theirs.cpu
-        print(f"kiosk ca : openssl cmp -port = {wall:.2f} : 1 wall, {cpu:.2f} : 1 CPU")
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        plain, tls = (create_authority(directory / name) for name in ("plain", "tls"))
+        old_rsa = _new_rsa()  # for all of them: making RSA keys takes long
+        holders, by_rsa = _enter_holders(plain, count, _new_p256), _enter_holders(plain, count, lambda: old_rsa)
+        by_tls = _enter_holders(tls, count, _new_p256)
+        url, pid = stack.enter_context(_ours(plain, "--http"))
+        tls_url, tls_pid = stack.enter_context(_ours(tls))
+        ours = Course("kiosk ca", Line(url, pid), holders, _new_p256)
+        courses = [
+            ours,
+            Course("kiosk ca, RSA", Line(url, pid), by_rsa, _new_rsa),
+            Course("kiosk ca, TLS", Line(tls_url, tls_pid, tls_context(tls.tls_root)), by_tls, _new_p256),
+        ]
+        if beside_openssl:
+            # The mock server takes a `kur` only for the certificate that it will answer with.
+            path = plain.directory / "fixed.pem"
+            path.write_bytes(holders[0].certificate.x509.public_bytes(Encoding.PEM))
+            line = Line(*stack.enter_context(_openssl(plain, path)))
+            courses.append(Course("openssl cmp -port", line, [holders[0]] * count, _new_p256, has_bare=False))
+        for number in range(count):
+            for course in courses:
+                await course.renew(number)
+        for course in courses:
+            print(course)
+    if not beside_openssl:
+        print("openssl cmp -port: not measured, for it would listen on every address of this machine")
+        return
+    theirs = courses[-1]
+    for course in courses[:-1]:
+        wall, cpu = course.wall / theirs.wall, course.cpu / theirs.cpu
+        print(f"{course.name} : openssl cmp -port = {wall:.2f} : 1 wall, {cpu:.2f} : 1 CPU")
 
 
 if __name__ == "__main__":
