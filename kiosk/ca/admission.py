@@ -6,9 +6,11 @@ counted, and only then a MAC is computed.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -39,6 +41,9 @@ LONGEST_NONCE = 64
 """Bytes of a nonce or a transaction id; nobody needs more, and they are stored."""
 _LONGEST_REFERENCE = 64
 """Bytes of a reference; stored too, also where nobody has it."""
+
+_MOST_REMEMBERED = 512
+"""Certificates, of a few thousand bytes each."""
 
 _FOLLOWING = frozenset({BodyType.CERTCONF, BodyType.POLLREQ, BodyType.ERROR})
 """Messages that go on with a transaction; all others begin one."""
@@ -83,6 +88,9 @@ class Admission:
         self._policy = policy
         self._issuer_der = issuer_der
         self._decoy = random(32)
+        # Whoever confirms has asked a moment ago. What the ledger has of a certificate stays, but for its state, and
+        # that is looked up again by whoever decides.
+        self._remembered = lru_cache(maxsize=_MOST_REMEMBERED)(self._find)
 
     def admit(self, message: Message, now: datetime) -> Admitted:
         """Check that a holder's certificate, or a one-time code, of this ledger protected the message.
@@ -121,16 +129,29 @@ class Admission:
 
     def _signer(self, message: Message, transaction_id: bytes) -> Entry:
         """The first of extraCerts, if it is ours; without any, the signer of the transaction (RFC 9483 §3.3)."""
-        with self._book.read() as connection:
-            if message.extra_certificates:
-                # Found by its hash, so that nobody's certificate but our own is ever read.
-                entry = ledger.find(connection, hashlib.sha256(message.extra_certificates[0]).digest())
-            else:
+        if message.extra_certificates:
+            # Found by its hash, so that nobody's certificate but our own is ever read.
+            entry = self._known(hashlib.sha256(message.extra_certificates[0]).digest())
+        else:
+            with self._book.read() as connection:
                 number = transactions.signer_of(connection, transaction_id)
                 entry = None if number is None else ledger.get(connection, number)
         # What was issued elsewhere is in the ledger for notices and lists only.
         if entry is None or entry.certificate.issuer_der != self._issuer_der:
             raise Refusal(FailInfo.SIGNER_NOT_TRUSTED, "the signer's certificate is not one of this CA")
+        return entry
+
+    def _known(self, fingerprint: bytes) -> Entry | None:
+        with contextlib.suppress(LookupError):
+            return self._remembered(fingerprint)
+        return None
+
+    def _find(self, fingerprint: bytes) -> Entry:
+        """Raises LookupError where there is none, which is not remembered, since there may be one soon."""
+        with self._book.read() as connection:
+            entry = ledger.find(connection, fingerprint)
+        if entry is None:
+            raise LookupError
         return entry
 
     def _check_mac(self, message: Message, algorithm: Algorithm, now: datetime) -> Code:

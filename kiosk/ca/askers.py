@@ -67,7 +67,7 @@ def read_again(connection: Connection, speaker: Entry | Code) -> Entry | Code:
         Refusal: the code was used or replaced a moment ago.
     """
     if not isinstance(speaker, Code):
-        return ledger.get(connection, speaker.id)
+        return ledger.look_again(connection, speaker)
     if not codes.is_open(connection, speaker.id):
         raise Refusal(FailInfo.NOT_AUTHORIZED, "the one-time code is no longer good")
     return speaker
@@ -98,7 +98,9 @@ def check_goes_on(
     if isinstance(speaker, Code):
         standing.check_code(speaker, promise, now, closes=promise.id)
     elif promise.kind is PromiseKind.UPDATE:
-        updates = promises.updates_of(connection, speaker.id)
+        # What it has begun matters for one that has ended only.
+        ended = now > speaker.certificate.not_after
+        updates = promises.updates_of(connection, speaker.id) if ended else ()
         standing.check_speaker(speaker, updates, policy, now, closes=promise.id)
     else:
         standing.check_valid(speaker, now)

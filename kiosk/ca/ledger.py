@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -34,7 +34,8 @@ REVOKED_STATES = (CertificateState.REVOKED, CertificateState.SUPERSEDED)
 
 
 # Statements that every renewal needs are made once: making one costs as much as running it.
-_BY_FINGERPRINT = select(CERTIFICATES).where(CERTIFICATES.c.fingerprint == bindparam("wanted"))
+_ENTRY = select(*(CERTIFICATES.c[name] for name in ("id", "der", "holder", "state", "reason")))
+_BY_FINGERPRINT = _ENTRY.where(CERTIFICATES.c.fingerprint == bindparam("wanted"))
 _RECORD = insert(CERTIFICATES).returning(CERTIFICATES.c.id)
 _CHANGE = (
     CERTIFICATES.update()
@@ -45,7 +46,6 @@ _CHANGE = (
     .values(state=bindparam("to_state"), reason=bindparam("why"), changed_at=bindparam("now"))
 )
 _OUTDATE = CRLS.update().where(~CRLS.c.outdated).values(outdated=True)
-_WITH_KEY = select(CERTIFICATES.c.id).where(CERTIFICATES.c.key_hash == bindparam("wanted")).limit(1)
 _IN_DATE = (
     select(func.count())
     .select_from(CERTIFICATES)
@@ -55,7 +55,10 @@ _IN_DATE = (
         CERTIFICATES.c.not_after >= bindparam("now"),
     )
 )
-_BY_NUMBER = select(CERTIFICATES).where(CERTIFICATES.c.id == bindparam("wanted"))
+_BY_NUMBER = _ENTRY.where(CERTIFICATES.c.id == bindparam("wanted"))
+_STATE = select(CERTIFICATES.c.state, CERTIFICATES.c.reason).where(
+    CERTIFICATES.c.id == bindparam("wanted"), CERTIFICATES.c.fingerprint == bindparam("known_as")
+)
 _LOCK_HOLDER = select(HOLDERS.c.id).where(HOLDERS.c.id == bindparam("wanted")).with_for_update(key_share=True)
 _LOCK_CRL = select(CRLS.c.number).with_for_update()
 # Not now(), which is when the transaction began, and so may be long before it came by a lock.
@@ -227,11 +230,6 @@ def find(connection: Connection, fingerprint: bytes) -> Entry | None:
     return None if row is None else _entry(row)
 
 
-def is_certified(connection: Connection, wanted: bytes) -> bool:
-    """Whether a key with this hash is in any certificate of the ledger."""
-    return connection.execute(_WITH_KEY, {"wanted": wanted}).first() is not None
-
-
 def count_in_date(connection: Connection, issuer: bytes, holder: str, now: datetime) -> int:
     """How many certificates of `issuer` this holder was issued that have not ended, whatever became of them."""
     number: int = connection.execute(_IN_DATE, {"wanted": holder, "by": issuer, "now": now}).scalar_one()
@@ -241,7 +239,7 @@ def count_in_date(connection: Connection, issuer: bytes, holder: str, now: datet
 def find_serial(connection: Connection, issuer: bytes, serial: str) -> Entry | None:
     """The certificate of `issuer` with this serial number, written as `Certificate.serial` has it."""
     wanted = (CERTIFICATES.c.issuer == issuer, CERTIFICATES.c.serial == serial)
-    row = connection.execute(select(CERTIFICATES).where(*wanted)).one_or_none()
+    row = connection.execute(_ENTRY.where(*wanted)).one_or_none()
     return None if row is None else _entry(row)
 
 
@@ -254,6 +252,12 @@ def serial_text(number: int) -> str:
 def get(connection: Connection, number: int) -> Entry:
     """The certificate that other rows refer to by this number."""
     return _entry(connection.execute(_BY_NUMBER, {"wanted": number}).one())
+
+
+def look_again(connection: Connection, entry: Entry) -> Entry:
+    """The same certificate with its state as this transaction sees it; the rest never changes."""
+    row = connection.execute(_STATE, {"wanted": entry.id, "known_as": entry.certificate.fingerprint}).one()
+    return replace(entry, state=CertificateState(row.state), reason=row.reason)
 
 
 def record(

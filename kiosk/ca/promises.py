@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from cryptography import x509
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    Update,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    union_all,
+)
 
 from kiosk.ca.database import is_postgres
 from kiosk.ca.ledger import key_hash
@@ -20,7 +33,10 @@ PENDING = (PromiseState.WAITING, PromiseState.ISSUED)
 # Made once, as in `kiosk.ca.ledger`.
 _BY_NUMBER = select(PROMISES).where(PROMISES.c.id == bindparam("wanted"))
 _ENTER = insert(PROMISES).returning(PROMISES.c.id)
-_BY_KEY = select(PROMISES).where(PROMISES.c.key_hash == bindparam("wanted"))
+_WITH_KEY = union_all(
+    select(PROMISES.c.id).where(PROMISES.c.key_hash == bindparam("wanted")),
+    select(CERTIFICATES.c.id).where(CERTIFICATES.c.key_hash == bindparam("wanted")),
+).limit(1)
 _OF_CERTIFICATE = (
     select(PROMISES)
     .where(PROMISES.c.by_certificate == bindparam("certificate"), PROMISES.c.kind == bindparam("kind"))
@@ -123,10 +139,9 @@ def find(connection: Connection, number: int) -> Promise | None:
     return None if row is None else read_promise(row)
 
 
-def find_by_key(connection: Connection, wanted: bytes) -> Promise | None:
-    """The one promise for the key with this hash, whoever has asked with it."""
-    row = connection.execute(_BY_KEY, {"wanted": wanted}).one_or_none()
-    return None if row is None else read_promise(row)
+def is_known(connection: Connection, wanted: bytes) -> bool:
+    """Whether anybody has brought the key with this hash before, or it is in any certificate of the ledger."""
+    return connection.execute(_WITH_KEY, {"wanted": wanted}).first() is not None
 
 
 def updates_of(connection: Connection, old: int) -> tuple[Promise, ...]:
@@ -211,13 +226,20 @@ def move(connection: Connection, promise: Promise, state: PromiseState, now: dat
 
     The one place where a state changes: one UPDATE, so that of two who want different things one finds nothing.
     """
+    still = {"number": promise.id, "was": promise.state, "had": promise.new}
+    becomes = {"state": state, "changed_at": now, **values}
+    change = connection.execute(_move(frozenset(becomes)), still | {f"to_{name}": becomes[name] for name in becomes})
+    return change.rowcount == 1
+
+
+@cache
+def _move(columns: frozenset[str]) -> Update:
     still = (
-        PROMISES.c.id == promise.id,
-        PROMISES.c.state == promise.state,
-        PROMISES.c.new.is_not_distinct_from(promise.new),
+        PROMISES.c.id == bindparam("number"),
+        PROMISES.c.state == bindparam("was"),
+        PROMISES.c.new.is_not_distinct_from(bindparam("had", type_=Integer)),
     )
-    change = PROMISES.update().where(*still).values(state=state, changed_at=now, **values)
-    return connection.execute(change).rowcount == 1
+    return PROMISES.update().where(*still).values({name: bindparam(f"to_{name}") for name in sorted(columns)})
 
 
 def _of_certificate(connection: Connection, number: int, kind: PromiseKind) -> tuple[Promise, ...]:

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from kiosk.ca import audit, codes, promises
-from kiosk.ca.ledger import REVOKED_STATES, change_state, get, is_certified, key_hash, lock_holder, record
+from kiosk.ca.ledger import REVOKED_STATES, change_state, get, key_hash, lock_holder, record
 from kiosk.ca.policy import Policy
 from kiosk.ca.promises import Asker, Promise
 from kiosk.ca.refusals import Refusal
@@ -146,7 +146,7 @@ def withdraw_code(connection: Connection, code: int, now: datetime) -> None:
 def _check_new_key(
     connection: Connection, asker: Asker, wanted: bytes, others: Sequence[Promise], policy: Policy
 ) -> None:
-    if promises.find_by_key(connection, wanted) is not None or is_certified(connection, wanted):
+    if promises.is_known(connection, wanted):
         raise Refusal(FailInfo.DUPLICATE_CERT_REQ, "this key has been brought before")
     if asker.kind is PromiseKind.CODE and others:
         raise Refusal(FailInfo.NOT_AUTHORIZED, "the one-time code is bound to another key")

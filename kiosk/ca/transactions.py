@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, delete, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, delete, insert, or_, select, union_all
 
 from kiosk.ca.policy import Policy
 from kiosk.ca.promises import PENDING
@@ -22,7 +22,14 @@ _GO_ON = (
     .values(nonce=bindparam("last_nonce"), certificate=bindparam("issued"))
 )
 _CLOSE = TRANSACTIONS.update().where(TRANSACTIONS.c.id == bindparam("wanted")).values(closed=True)
-_ENDED = select(ENDED_TRANSACTIONS.c.id).where(ENDED_TRANSACTIONS.c.id == bindparam("wanted"))
+_USED = union_all(
+    select(ENDED_TRANSACTIONS.c.id).where(ENDED_TRANSACTIONS.c.id == bindparam("wanted")),
+    select(TRANSACTIONS.c.id).where(TRANSACTIONS.c.id == bindparam("wanted")),
+)
+_END = insert(ENDED_TRANSACTIONS)
+_SIGNER_OF = select(PROMISES.c.by_certificate).where(
+    TRANSACTIONS.c.id == bindparam("wanted"), TRANSACTIONS.c.promise == PROMISES.c.id
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +67,7 @@ def check_unused(connection: Connection, transaction_id: bytes) -> None:
     Raises:
         Refusal: it is in use, or was.
     """
-    ended = connection.execute(_ENDED, {"wanted": transaction_id}).one_or_none()
-    if ended is not None or find(connection, transaction_id) is not None:
+    if connection.execute(_USED, {"wanted": transaction_id}).first() is not None:
         raise Refusal(FailInfo.TRANSACTION_ID_IN_USE, "the transaction id has been used")
 
 
@@ -88,7 +94,7 @@ def go_on(connection: Connection, transaction_id: bytes, nonce: bytes, certifica
 
 def remember_ended(connection: Connection, transaction_id: bytes, now: datetime) -> None:
     """Remember the id of a request that has had its last answer: a recording of it must not succeed on a better day."""
-    connection.execute(insert(ENDED_TRANSACTIONS).values(id=transaction_id, ended_at=now))
+    connection.execute(_END, {"id": transaction_id, "ended_at": now})
 
 
 def forget(connection: Connection, policy: Policy, now: datetime) -> None:
@@ -112,9 +118,7 @@ def find(connection: Connection, transaction_id: bytes) -> Transaction | None:
 
 def signer_of(connection: Connection, transaction_id: bytes) -> int | None:
     """The certificate that began a transaction, if one did."""
-    both = TRANSACTIONS.c.promise == PROMISES.c.id
-    wanted = select(PROMISES.c.by_certificate).where(TRANSACTIONS.c.id == transaction_id, both)
-    number: int | None = connection.execute(wanted).scalar_one_or_none()
+    number: int | None = connection.execute(_SIGNER_OF, {"wanted": transaction_id}).scalar_one_or_none()
     return number
 
 

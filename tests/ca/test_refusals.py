@@ -12,9 +12,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import kiosk.ca
-from kiosk.ca import succession
+from kiosk.ca import ledger, succession
 from kiosk.ca.policy import KNOWN_KEY_KINDS, Policy, key_kind
-from kiosk.ca.schema import CERTIFICATES
+from kiosk.ca.schema import CERTIFICATES, CertificateState
 from kiosk.cmp import der
 from kiosk.cmp.algorithms import NULL
 from kiosk.cmp.envelope import Header, Message, read_message
@@ -257,6 +257,14 @@ async def test_what_anybody_sends_is_not_returned_at_any_length(bank: Bank, leng
     assert answer.body_type == BodyType.ERROR
     assert len(answer.header.transaction_id or b"") == NONCE_LENGTH
     assert answer.header.recipient_nonce is None
+
+
+async def test_who_is_not_known_yet_is_taken_once_he_is(bank: Bank) -> None:
+    stranger = unknown(bank, bank.holder())
+    assert refusal(await bank.ask(stranger, BodyType.GENM, QUESTION)) == (BodyType.ERROR, {FailInfo.SIGNER_NOT_TRUSTED})
+    with bank.book.begin() as connection:
+        ledger.record(connection, stranger.certificate, holder="holder-1", state=CertificateState.VALID, now=bank.now)
+    assert (await bank.ask(stranger, BodyType.GENM, QUESTION)).body_type == BodyType.GENP
 
 
 async def test_who_is_not_known_is_told_so_while_another_writes(bank: Bank) -> None:
