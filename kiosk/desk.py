@@ -214,6 +214,8 @@ class OffReason(Enum):
     """The database has a password."""
     IN_USE = "in-use"
     """Another program is writing to the database."""
+    READ_ONLY = "read-only"
+    """The database cannot be written to."""
     UNUSABLE = "unusable"
     NO_USB = "no-usb"
     """No token is in."""

@@ -65,6 +65,7 @@ class Code(StrEnum):
     PC_NO_CERTIFICATE = "K-18"
     PC_AS_ROOT = "K-19"
     PC_CERTIFICATE_EXPIRED = "K-20"
+    PC_READ_ONLY = "K-21"
 
     NOT_RENEWABLE_YET = "P-01"
     EXPIRED = "P-02"

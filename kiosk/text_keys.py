@@ -448,6 +448,7 @@ TextKey = Literal[
     "renewal-start.note-software-strong",
     "renewal-start.notes",
     "renewal-start.pc",
+    "renewal-start.read-only",
     "renewal-start.root",
     "renewal-start.software-missing",
     "renewal-start.unusable",

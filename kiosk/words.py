@@ -37,6 +37,7 @@ WHY_OFF: Mapping[OffReason, TextKey] = {
     OffReason.NO_DATABASE: "renewal-start.no-database",
     OffReason.LOCKED: "renewal-start.locked",
     OffReason.IN_USE: "renewal-start.in-use",
+    OffReason.READ_ONLY: "renewal-start.read-only",
     OffReason.UNUSABLE: "renewal-start.unusable",
     OffReason.NO_USB: "renewal-start.no-usb",
     OffReason.BEGUN_ON_PC: "renewal-start.begun-on-pc",

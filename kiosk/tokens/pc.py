@@ -77,8 +77,10 @@ class PcFault(Enum):
     """The database has a password."""
     IN_USE = "in-use"
     """Another program is writing to it, and does not end."""
+    READ_ONLY = "read-only"
+    """Its files or their folder cannot be written to."""
     UNUSABLE = "unusable"
-    """It is damaged, write-protected, or the module fails."""
+    """It is damaged, or the module fails."""
     UNPROTECTED = "unprotected"
     """It has no password, and policy lets nobody log in with what anybody could use."""
 
@@ -240,6 +242,8 @@ def _create(folder: Path) -> None:
 
 def _look_whether_free(file: Path) -> None:
     """Take the file's write lock and give it back at once; softoken would wait half a minute, and then not say why."""
+    if not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)):
+        raise PcUnusable(PcFault.READ_ONLY, file.name)  # SQLite writes a journal beside the file
     try:
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=_BUSY_SECONDS)) as database:
             database.isolation_level = None

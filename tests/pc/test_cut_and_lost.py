@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from kiosk.cmp.client import CmpClient
 from kiosk.cmp.errors import TransferError, TransferFailure
 from kiosk.cmp.issued import Issued
+from kiosk.cmp.peer import Resume
 from kiosk.cmp.signing import Signer, SigningKey
+from kiosk.demo_bank import DemoBank
 from kiosk.desk import (
     Destination,
     DestinationQuestion,
@@ -17,7 +21,7 @@ from kiosk.desk import (
     SavingStep,
 )
 from kiosk.errors import Changed, Code
-from kiosk.tokens.wire import ObjectKind
+from kiosk.tokens.wire import KeyKind, ObjectKind
 from tests.bank import Bank
 from tests.flows.test_conversation import Counterfeit, Cut, Unacknowledged, cut_at
 from tests.pc.customer import pc_desk
@@ -114,3 +118,20 @@ async def test_a_database_that_fails_on_the_way_is_not_called_a_token(bank: Bank
     assert outcome.problem.code in (Code.PC_STORE_FAILED, Code.PC_CREDENTIAL_NOT_PROVEN)
     assert outcome.problem.changed is Changed.UNFINISHED_ON_PC
     await bank.credential()
+
+
+async def test_a_ca_that_promises_nothing_is_asked_for_another_key_of_another_kind(bank: Bank) -> None:
+    """What an earlier visit made goes from the database; the PC has one credential, and no key without certificate."""
+    ca = msgspec.structs.replace(bank.settings.ca, resume=Resume.NEW_KEY)
+    forgetful = Bank(DemoBank(bank.directory, msgspec.structs.replace(bank.settings, ca=ca)))
+    with pytest.raises(ExceptionGroup):
+        await forgetful.with_policy(key_kinds=(KeyKind.RSA_2048,)).visit(pc_desk(at_step=cut_at(SavingStep.WRITE)))
+    (left,) = (each for each in (await bank.pc_inventory()).objects if each.kind is ObjectKind.PRIVATE_KEY)
+    outcome = await forgetful.with_policy(key_kinds=(KeyKind.EC_P256,)).visit(pc_desk())
+    assert outcome.completion is not None
+    assert isinstance(outcome.completion.certificate.public_key, EllipticCurvePublicKey)
+    new = await bank.pc_credential()
+    assert new.certificate == outcome.completion.certificate
+    assert new.key_id == left.key_id
+    assert sorted(each.kind for each in (await bank.pc_inventory()).objects) == sorted(ObjectKind)
+    assert sorted(bank.states().values()) == ["revoked", "superseded", "valid"]
