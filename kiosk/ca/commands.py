@@ -51,8 +51,9 @@ def init(as_json: bool, directory: Path) -> None:
 
 
 @ca.command()
+@JSON
 @DIRECTORY
-def migrate(directory: Path) -> None:
+def migrate(as_json: bool, directory: Path) -> None:
     """Bring the ledger of an older version up to date, while no CA process runs; first make a backup of it.
 
     One in SQLite also does without: its next server does the same.
@@ -61,7 +62,10 @@ def migrate(directory: Path) -> None:
         before = upgrade(load_authority(directory.absolute(), passphrase_file=passphrase_file()).directory)
     except (*office.FAULTS, LedgerInUse) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"from revision {before} to {NEWEST}" if before else f"revision {NEWEST}, which is the newest")
+    if as_json:
+        show([{"from": before or NEWEST, "to": NEWEST}], as_json=True)
+    else:
+        click.echo(f"from revision {before} to {NEWEST}" if before else f"revision {NEWEST}, which is the newest")
 
 
 @ca.command()

@@ -77,14 +77,17 @@ class Issuing:
     def issue(self, connection: Connection, code: Code, wanted: CertificateRequest, now: datetime) -> Certificate:
         """What `p10cr` by this code would bring, confirmed at once: for a teller who has the request in a file.
 
+        The policy must let no request by a code wait: the teller is here.
+
         Raises:
-            Refusal: there can be none, or it waits for a teller; the transaction has to be undone.
+            Refusal: there can be none; the transaction has to be undone.
+            TypeError: the policy lets it wait.
         """
         request = askers.request_of(connection, code, BodyType.P10CR)
         key = self._check_template(connection, the_one((wanted,), BodyType.P10CR), request)
         outcome = self._grant(connection, request, key, now)
         if isinstance(outcome, Waits):
-            raise Refusal(FailInfo.NOT_AUTHORIZED, "a teller has to approve the request")
+            raise TypeError("a request from a file cannot wait for a teller")
         succession.confirm(connection, promises.get(connection, outcome.promise), outcome.certificate_id, now)
         return outcome.certificate
 

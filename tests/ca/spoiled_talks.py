@@ -234,6 +234,7 @@ class Racing(Ledger):
     """A ledger to which something happens just before the answer's own transaction in the database."""
 
     def __init__(self, book: Ledger, number: int, happen: Callable[[], object]) -> None:
+        self.__dict__.update(vars(book))
         self._book = book
         self._before = number
         self._happen = happen

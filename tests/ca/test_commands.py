@@ -87,6 +87,7 @@ def talk(directory: Path) -> Iterator[Sequence[str]]:
     """Every command once or more, in an order in which they work."""
     file = files(directory)
     yield ("init",)
+    yield ("migrate",)
     yield "holder", "add", "FIRST", "--kind", "user", "--name", "見本太郎"
     yield "holder", "change", "FIRST", "--email", "first@example.jp"
     yield "holder", "import", file["holders.csv"]
