@@ -56,14 +56,14 @@ def init(as_json: bool, directory: Path) -> None:
 def migrate(as_json: bool, directory: Path) -> None:
     """Bring the ledger of an older version up to date, while no CA process runs; first make a backup of it.
 
-    One in SQLite also does without: its next server does the same.
+    One in SQLite also does without: its next server does the same. An empty PostgreSQL gets a copy of it.
     """
     try:
         before = upgrade(load_authority(directory.absolute(), passphrase_file=passphrase_file()).directory)
     except (*office.FAULTS, LedgerInUse) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
-        show([{"from": before or NEWEST, "to": NEWEST}], as_json=True)
+        show([{"before": before or NEWEST, "now": NEWEST}], as_json=True)
     else:
         click.echo(f"from revision {before} to {NEWEST}" if before else f"revision {NEWEST}, which is the newest")
 

@@ -92,7 +92,8 @@ def open_postgres(url: URL, directory: Path) -> Engine:
 def upgrade(directory: Path) -> str | None:
     """Bring the ledger of a CA's directory up to date, while nobody uses it; answers with its revision before.
 
-    None where it was up to date.
+    None where it was up to date. A PostgreSQL that is empty gets what is in SQLite in the directory, where there is
+    that; it stays there as it was.
 
     Raises:
         LedgerInUse: CA processes have it open.
@@ -102,22 +103,22 @@ def upgrade(directory: Path) -> str | None:
     """
     url = database.configured_url(directory)
     if url is not None:
-        return _upgrade_postgres(url)
-    lock, path = take_lock(directory / LOCK_FILE), directory / SQLITE_FILE
-    try:
+        return _upgrade_postgres(url, directory)
+    path = directory / SQLITE_FILE
+    with _served_by_nobody(directory):
         older = _look_into_sqlite(path)
         if older is not None:
             _upgrade_sqlite(path, older)
         return older
-    finally:
-        os.close(lock)
 
 
-def _upgrade_postgres(url: URL) -> str | None:
+def _upgrade_postgres(url: URL, directory: Path) -> str | None:
     engine, place = database.postgres_engine(url), database.shown(url)
     with _closed(engine), _usable(place), engine.begin() as connection:
         connection.execute(_NO_LIMITS)
         connection.execute(_ALONE)
+        if migrations.revision_of(connection) is None and (directory / SQLITE_FILE).exists():
+            return _take_over(connection, directory)
         older = _make_or_look(connection, place)
         if older is None:
             return None
@@ -126,6 +127,19 @@ def _upgrade_postgres(url: URL) -> str | None:
             raise LedgerInUse(f"CA processes have {others} connections to {place} open: stop them first")
         migrations.upgrade(connection)
         return older
+
+
+def _take_over(connection: Connection, directory: Path) -> str | None:
+    """Copy a ledger in SQLite, brought up to date, into an empty PostgreSQL."""
+    path = directory / SQLITE_FILE
+    with _served_by_nobody(directory):
+        older = _look_into_sqlite(path)
+        if older is not None:
+            _upgrade_sqlite(path, older)
+        source = database.sqlite_engine(path)
+        with _closed(source), database.reading(source).begin() as reading:
+            migrations.copy(reading, connection)
+    return older
 
 
 def _upgrade_sqlite(path: Path, older: str) -> None:
@@ -148,6 +162,15 @@ def _copy(source: Path, target: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _served_by_nobody(directory: Path) -> Iterator[None]:
+    lock = take_lock(directory / LOCK_FILE)
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 @contextmanager
@@ -183,7 +206,10 @@ def _check_none_is_forgotten(path: Path, place: str) -> None:
         LedgerDamaged: there is one.
     """
     if path.exists():
-        raise LedgerDamaged(f"{place} is empty, but there is a ledger in {path}: move that away if it is not wanted")
+        raise LedgerDamaged(
+            f"{place} is empty, but there is a ledger in {path}: kiosk ca migrate copies it; where it is not wanted, "
+            "move it away"
+        )
 
 
 def _look_into_sqlite(path: Path) -> str | None:

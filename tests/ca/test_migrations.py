@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -186,8 +187,7 @@ def test_an_older_ledger_in_sqlite_is_kept_beside_the_new_one(tmp_path: Path) ->
 
 def test_no_older_ledger_is_changed_while_somebody_serves_it(tmp_path: Path) -> None:
     before = make(tmp_path, "0001")
-    lock = opening.take_lock(tmp_path / opening.LOCK_FILE)
-    with closing_descriptor(lock):
+    with opened_by_a_server(tmp_path):
         with pytest.raises(LedgerOutdated, match="restart it first"):
             Ledger.open_beside(tmp_path)
         with pytest.raises(LedgerInUse):
@@ -197,9 +197,12 @@ def test_no_older_ledger_is_changed_while_somebody_serves_it(tmp_path: Path) -> 
 
 
 @contextmanager
-def closing_descriptor(descriptor: int) -> Iterator[None]:
-    with open(descriptor, "rb"):
+def opened_by_a_server(directory: Path) -> Iterator[None]:
+    lock = opening.take_lock(directory / opening.LOCK_FILE)
+    try:
         yield
+    finally:
+        os.close(lock)
 
 
 def test_a_ledger_that_contradicts_itself_is_left_as_it_is(tmp_path: Path) -> None:
@@ -225,6 +228,27 @@ def test_an_older_ledger_in_postgres_is_upgraded_by_command_only(postgres: Postg
         assert opening.upgrade(tmp_path) == "0002"
         assert opening.upgrade(tmp_path) is None
         Ledger.open(tmp_path).close()
+
+
+@pytest.mark.parametrize("revision", EARLIER)
+def test_a_ledger_in_sqlite_is_copied_into_an_empty_database(postgres: Postgres, tmp_path: Path, revision: str) -> None:
+    with postgres.database() as url:
+        before = make(tmp_path, revision)
+        settle(tmp_path, url)
+        with opened_by_a_server(tmp_path), pytest.raises(LedgerInUse):
+            opening.upgrade(tmp_path)
+        assert opening.upgrade(tmp_path) == revision
+        with inside(tmp_path) as connection:
+            check_rows(before, rows_of(connection))
+        with Ledger.open(tmp_path) as book, book.begin() as connection:
+            numbers = connection.execute(select(CERTIFICATES.c.id)).scalars().all()
+            values = connection.execute(select(CERTIFICATES).limit(1)).mappings().one()
+            another = {**values, "fingerprint": b"another", "serial": "another"}
+            del another["id"]
+            connection.execute(CERTIFICATES.insert(), another)
+            (new,) = set(connection.execute(select(CERTIFICATES.c.id)).scalars()) - set(numbers)
+            assert new == max(numbers) + 1
+        assert opening.upgrade(tmp_path) is None
 
 
 def test_no_ledger_in_postgres_is_changed_while_somebody_is_connected(postgres: Postgres, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, delete, insert, inspect, select
+from sqlalchemy import Column, Connection, MetaData, String, Table, delete, func, insert, inspect, select
 
 from kiosk.ca.database import is_postgres
 from kiosk.ca.schema import METADATA, fill
@@ -31,6 +31,7 @@ REVISION = Table("ledger_revision", MetaData(), Column("number", String(32), pri
 _BY_USER_VERSION = {2: "0001", 3: "0002"}
 """What ledgers were marked by before there was that table, in SQLite only."""
 _UNKNOWN = "unknown"
+_ROWS_AT_ONCE = 1000
 
 
 def revision_of(connection: Connection) -> str | None:
@@ -60,6 +61,20 @@ def make(connection: Connection) -> None:
     METADATA.create_all(connection)
     fill(connection)
     _mark(connection, NEWEST)
+
+
+def copy(source: Connection, target: Connection) -> None:
+    """Everything in a ledger with the newest tables, into an empty PostgreSQL."""
+    METADATA.create_all(target)
+    for table in METADATA.sorted_tables:
+        for rows in source.execute(select(table)).mappings().partitions(_ROWS_AT_ONCE):
+            target.execute(insert(table), [dict(row) for row in rows])
+        number = table.autoincrement_column
+        if number is not None:
+            newest = func.max(number)
+            sequence = func.pg_get_serial_sequence(table.name, number.name)
+            target.execute(select(func.setval(sequence, newest)).having(newest > 0))
+    _mark(target, NEWEST)
 
 
 def upgrade(connection: Connection, until: str = NEWEST) -> None:
