@@ -64,8 +64,8 @@ def migrate(as_json: bool, directory: Path) -> None:
         raise click.ClickException(str(error)) from error
     if as_json:
         show([{"before": before or NEWEST, "now": NEWEST}], as_json=True)
-    else:
-        click.echo(f"from revision {before} to {NEWEST}" if before else f"revision {NEWEST}, which is the newest")
+        return
+    click.echo(f"from revision {before} to {NEWEST}" if before else f"revision {NEWEST}, which is the newest")
 
 
 @ca.command()

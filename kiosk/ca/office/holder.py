@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from kiosk.ca import audit, holders
+from kiosk.ca import audit, holders, ledger
 from kiosk.ca.holders import DEFAULT_LANGUAGE, Holder, HolderRefused
 from kiosk.ca.office import csv_files
 from kiosk.ca.office.files import BOM, DRY_RUN, ENCODING, FILE, OUT, UPDATE, show_planned, write_out
@@ -79,6 +79,7 @@ def change_holder(
     given = {"kind": kind and HolderKind(kind), "name": holder_name, "email": email, "language": language}
     changes = {key: value or None for key, value in given.items() if value is not None}
     with opened(directory) as office, office.begin() as connection:
+        ledger.lock_holder(connection, holder_id)
         known = _known(holders.find(connection, holder_id), holder_id)
         wanted = replace(known, **changes)  # type: ignore[arg-type]
         after = Described(office.authority, office.policy).changed(known, wanted)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from sqlalchemy import Connection
 
-from kiosk.ca import audit, codes, holders, succession
+from kiosk.ca import audit, codes, holders, ledger, succession
 from kiosk.ca.codes import Code
 from kiosk.ca.holders import Holder, HolderRefused
 from kiosk.ca.issuing import Issuing
@@ -45,8 +45,9 @@ def issue(csr: Path, holder_id: str | None, out: Path | None, as_json: bool, dir
     with opened(directory) as office:
         try:
             with office.begin() as connection:
-                succession.lapse(connection, office.now)
                 holder = _holder(connection, request, holder_id)
+                ledger.lock_holder(connection, holder.id)
+                succession.lapse(connection, office.now)
                 code, replaced = _code(connection, office, holder)
                 at_once = msgspec.structs.replace(office.policy, approval=frozenset())
                 certificate = Issuing(office.authority, office.book, at_once).issue(
