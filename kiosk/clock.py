@@ -6,6 +6,7 @@ everything that decides something about it.
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -35,12 +36,16 @@ def renewable_from(last_second: datetime, window_days: int, zone: ZoneInfo = JAP
     return datetime(first_day.year, first_day.month, first_day.day, tzinfo=zone)
 
 
+def months_after(moment: datetime, months: int) -> datetime:
+    """The same second so many calendar months later; a day that the month does not have becomes its last."""
+    years, month = divmod(moment.month - 1 + months, 12)
+    year, month = moment.year + years, month + 1
+    return moment.replace(year=year, month=month, day=min(moment.day, monthrange(year, month)[1]))
+
+
 def one_year_after(moment: datetime) -> datetime:
     """The same second one calendar year later; 29 February becomes 28 February."""
-    try:
-        return moment.replace(year=moment.year + 1)
-    except ValueError:
-        return moment.replace(year=moment.year + 1, day=28)
+    return months_after(moment, 12)
 
 
 def one_year_before(moment: datetime) -> datetime:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiosk.clock import JAPAN, days_left, one_year_after, one_year_before, renewable_from
+from kiosk.clock import JAPAN, days_left, months_after, one_year_after, one_year_before, renewable_from
 
 
 def japan(*parts: int) -> datetime:
@@ -31,6 +31,21 @@ def japan(*parts: int) -> datetime:
 )
 def test_days_left_are_calendar_days_in_japan(last_second: datetime, now: datetime, days: int) -> None:
     assert days_left(last_second, now) == days
+
+
+@pytest.mark.parametrize(
+    ("months", "later"),
+    [
+        (1, japan(2026, 2, 28, 1, 2, 3)),
+        (2, japan(2026, 3, 31, 1, 2, 3)),
+        (3, japan(2026, 4, 30, 1, 2, 3)),
+        (11, japan(2026, 12, 31, 1, 2, 3)),
+        (12, japan(2027, 1, 31, 1, 2, 3)),
+        (25, japan(2028, 2, 29, 1, 2, 3)),
+    ],
+)
+def test_a_month_ends_in_the_same_second(months: int, later: datetime) -> None:
+    assert months_after(japan(2026, 1, 31, 1, 2, 3), months) == later
 
 
 @pytest.mark.parametrize(

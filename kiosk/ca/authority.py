@@ -20,11 +20,11 @@ from cryptography.x509.oid import NameOID
 from kiosk.ca import files, key_files, profile, vault
 from kiosk.ca.key_files import KeyUnusable
 from kiosk.ca.passphrase import PASSPHRASE_FILE, Passphrase, PassphraseUnusable, ensure_passphrase, read_passphrase
-from kiosk.ca.policy import load_policy
-from kiosk.ca.profile import Issuer, Validity
+from kiosk.ca.policy import Policy, load_policy
+from kiosk.ca.profile import HolderProfile, Issuer, Validity
 from kiosk.ca.vault import Vault
 from kiosk.certificates import Certificate, PublicKey, UnreadableCertificate, read_certificate
-from kiosk.clock import Clock, one_year_after, system_clock
+from kiosk.clock import Clock, months_after, system_clock
 from kiosk.cmp.randomness import RandomBytes
 from kiosk.cmp.signing import Signer, SoftwareKey
 
@@ -99,18 +99,28 @@ class Authority:
         """PEM of the root that clients are to trust for TLS, and for nothing else."""
         return self.directory / "tls-root.pem"
 
-    def issue(self, subject: x509.Name, key: PublicKey, not_before: datetime, not_after: datetime) -> Certificate:
+    def issue(
+        self,
+        subject: x509.Name,
+        key: PublicKey,
+        not_before: datetime,
+        not_after: datetime,
+        bank_profile: HolderProfile | None = None,
+    ) -> Certificate:
         """A holder's certificate with a new serial, for exactly this subject; it never outlives the CA's own."""
         validity = Validity(not_before, not_after)
         serial = profile.new_serial(self.random)
         issuer = Issuer(self.issuing_key, self.issuing)
-        return profile.holder_certificate(issuer, subject, key, validity, serial, self.status_url)
+        return profile.holder_certificate(
+            issuer, subject, key, validity, serial, bank_profile, status_url=self.status_url
+        )
 
-    def issue_for_a_year(
-        self, subject: x509.Name, key: PublicKey, now: datetime, back_dating: timedelta
+    def issue_by(
+        self, policy: Policy, subject: x509.Name, key: PublicKey, now: datetime, email: str | None = None
     ) -> Certificate:
-        """`issue`, from a little before `now` until the same second a year later."""
-        return self.issue(subject, key, now - back_dating, one_year_after(now))
+        """`issue` as the policy has it, from a little before `now`; `email` is for where it wants the holder's."""
+        end = months_after(now, policy.validity_months)
+        return self.issue(subject, key, now - policy.back_dating, end, policy.profile(email))
 
 
 def create_authority(

@@ -200,7 +200,8 @@ class Issuing:
                 raise Refusal(FailInfo.BAD_REQUEST, "too many certificates have been issued to this holder")
             if now > self._authority.issuing.not_after:
                 raise Refusal(FailInfo.SYSTEM_UNAVAIL, "the CA's own certificate has expired")
-            certificate = self._authority.issue_for_a_year(asker.subject, key, now, self._policy.back_dating)
+            email = holders.get(connection, asker.holder).email if self._policy.email_in_certificate else None
+            certificate = self._authority.issue_by(self._policy, asker.subject, key, now, email)
             is_cut = certificate.not_after >= self._authority.issuing.not_after
             if is_cut and asker.last_second is not None and certificate.not_after <= asker.last_second:
                 raise Refusal(FailInfo.SYSTEM_UNAVAIL, "the CA's own certificate ends too soon")

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from msgspec import Meta
 
+from kiosk.ca.profile import HolderProfile, Purpose
 from kiosk.ca.schema import PromiseKind
 from kiosk.certificates import PublicKey
 from kiosk.cmp.algorithms import Family
@@ -26,6 +28,8 @@ KNOWN_KEY_KINDS = frozenset({"rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-
 
 _Count = Annotated[int, Meta(ge=1)]
 _Label = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]{1,64}$")]
+_Oid = Annotated[str, Meta(pattern=r"^[0-9.]{3,100}\Z")]
+_Uri = Annotated[str, Meta(pattern=r"^(https?://[!-~]+)?\Z", max_length=200)]
 _Unit = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
@@ -87,6 +91,18 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     By http: whoever must ask whether the certificate of an https server is revoked would have to trust it to be told
     (RFC 5280 §8). What is answered is signed.
     """
+    validity_months: Annotated[int, Meta(ge=1, le=120)] = 12
+    """How many calendar months after its issue a certificate ends, in the same second."""
+    purposes: frozenset[Purpose] = frozenset({Purpose.CLIENT_AUTH})
+    """What certificates are for; logging in always is."""
+    content_commitment: bool = False
+    """Whether they also sign what their holders stand by (nonRepudiation)."""
+    email_in_certificate: bool = False
+    """Whether the holder's address, where one is known, is the alternative name of his certificates."""
+    certificate_policies: tuple[_Oid, ...] = ()
+    """OIDs of the policies that certificates are issued under (RFC 5280 §4.2.1.4)."""
+    practice_statement: _Uri = ""
+    """The URI of the certification practice statement that goes with them."""
     user_units: tuple[_Unit, ...] = ("USER/PE - 2", "CERT/SUEDNUM - 3")
     """Organizational units that a new user's subject has after the CA's own."""
     administrator_units: tuple[_Unit, ...] = ("ADMIN/PE - 2", "CERT/SUEDNUM - 3")
@@ -100,6 +116,16 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     back_dating: timedelta = timedelta(minutes=5)
     """How long before its issue a certificate begins to be valid, for clocks that are slow."""
 
+    def profile(self, email: str | None = None) -> HolderProfile:
+        """What certificates look like; `email` is the holder's, if one is known."""
+        return HolderProfile(
+            purposes=self.purposes,
+            content_commitment=self.content_commitment,
+            policies=self.certificate_policies,
+            statement=self.practice_statement,
+            email=email if self.email_in_certificate else None,
+        )
+
     def needs_approval(self, kind: PromiseKind) -> bool:
         """Whether such a request waits for a teller: an additional certificate too where a renewal does.
 
@@ -111,6 +137,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Raise ValueError for a rule that no request could meet, or that no template could tell."""
         if not self.key_kinds or not self.key_kinds <= KNOWN_KEY_KINDS:
             raise ValueError(f"key_kinds must be some of {', '.join(sorted(KNOWN_KEY_KINDS))}")
+        if Purpose.CLIENT_AUTH not in self.purposes:
+            raise ValueError(f"purposes must have {Purpose.CLIENT_AUTH} among them")
+        for each in self.certificate_policies:
+            _check_oid(each)
+        if self.practice_statement and not self.certificate_policies:
+            raise ValueError("practice_statement goes with certificate_policies")
         if not self.protections:
             raise ValueError(f"protections must be some of {', '.join(sorted(Family))}")
         for name in self.__struct_fields__:
@@ -120,6 +152,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name in ("crl_life", "status_life"):
             if getattr(self, name) < timedelta(minutes=1):
                 raise ValueError(f"{name} must be a minute at least")
+
+
+def _check_oid(text: str) -> None:
+    try:
+        x509.ObjectIdentifier(text)
+    except ValueError as error:
+        raise ValueError(f"certificate_policies: {text} is no OID") from error
 
 
 def load_policy(directory: Path) -> Policy:

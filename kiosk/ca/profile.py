@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv4Address
 
@@ -19,6 +20,7 @@ from kiosk.cmp.randomness import RandomBytes
 from kiosk.cmp.vocabulary import CMC_CA
 
 _SERIAL_LENGTH = 16
+_DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +50,78 @@ def new_serial(random: RandomBytes) -> int:
     return int.from_bytes(random(_SERIAL_LENGTH), "big") | 1 << (_SERIAL_LENGTH * 8 - 1)
 
 
+class Purpose(StrEnum):
+    """What a holder's certificate can be for (RFC 5280 §4.2.1.12): never what makes a signer for the CA."""
+
+    CLIENT_AUTH = "clientAuth"
+    EMAIL_PROTECTION = "emailProtection"
+    DOCUMENT_SIGNING = "documentSigning"
+    """RFC 9336."""
+    SMARTCARD_LOGON = "smartcardLogon"
+    """[MS-WCCE]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderProfile:
+    """What differs between banks in holders' certificates."""
+
+    purposes: frozenset[Purpose] = frozenset({Purpose.CLIENT_AUTH})
+    content_commitment: bool = False
+    """Whether it signs what its holder stands by (nonRepudiation, RFC 5280 §4.2.1.3)."""
+    policies: tuple[str, ...] = ()
+    """OIDs of what it was issued under (RFC 5280 §4.2.1.4)."""
+    statement: str = ""
+    """The URI of the certification practice statement, said with each of them; empty for none."""
+    email: str | None = None
+    """The holder's address, as its alternative name."""
+
+
 def holder_certificate(
-    issuer: Issuer, subject: x509.Name, key: PublicKey, validity: Validity, serial: int, status_url: str = ""
+    issuer: Issuer,
+    subject: x509.Name,
+    key: PublicKey,
+    validity: Validity,
+    serial: int,
+    profile: HolderProfile | None = None,
+    *,
+    status_url: str = "",
 ) -> Certificate:
     """A customer's certificate: signs, and says who is at the other end of TLS.
 
     `status_url` is where anybody can ask whether it is revoked; empty for nowhere.
     """
+    profile = profile or HolderProfile()
+    usage = _key_usage(
+        digital_signature=True,
+        content_commitment=profile.content_commitment,
+        key_encipherment=isinstance(key, rsa.RSAPublicKey),
+    )
     extensions: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=False, path_length=None), True),
-        (_key_usage(digital_signature=True, key_encipherment=isinstance(key, rsa.RSAPublicKey)), True),
-        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False),
+        (usage, True),
+        (x509.ExtendedKeyUsage([_PURPOSES[each] for each in sorted(profile.purposes)]), False),
     ]
+    if profile.policies:
+        extensions.append((_certificate_policies(profile), False))
+    if profile.email is not None:
+        extensions.append((x509.SubjectAlternativeName([x509.RFC822Name(profile.email)]), False))
     if status_url:
         extensions += [(_authority_information(status_url), False), (_crl_points(status_url), False)]
     return _certificate(issuer, subject, key, validity, serial, extensions)
+
+
+_PURPOSES = {
+    Purpose.CLIENT_AUTH: ExtendedKeyUsageOID.CLIENT_AUTH,
+    Purpose.EMAIL_PROTECTION: ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    Purpose.DOCUMENT_SIGNING: _DOCUMENT_SIGNING,
+    Purpose.SMARTCARD_LOGON: ExtendedKeyUsageOID.SMARTCARD_LOGON,
+}
+
+
+def _certificate_policies(profile: HolderProfile) -> x509.CertificatePolicies:
+    qualifiers: list[str | x509.UserNotice] | None = [profile.statement] if profile.statement else None
+    oids = [x509.ObjectIdentifier(each) for each in profile.policies]
+    return x509.CertificatePolicies([x509.PolicyInformation(each, qualifiers) for each in oids])
 
 
 def authority_certificate(
@@ -168,13 +227,14 @@ def _authority_key_identifier(issuer: Issuer) -> x509.AuthorityKeyIdentifier:
 def _key_usage(
     *,
     digital_signature: bool = False,
+    content_commitment: bool = False,
     key_encipherment: bool = False,
     key_cert_sign: bool = False,
     crl_sign: bool = False,
 ) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=digital_signature,
-        content_commitment=False,
+        content_commitment=content_commitment,
         key_encipherment=key_encipherment,
         data_encipherment=False,
         key_agreement=False,

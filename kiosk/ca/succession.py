@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -286,8 +286,12 @@ def _issued(promise: Promise) -> int:
 
 
 def _deadline(asker: Asker, policy: Policy, now: datetime) -> datetime:
-    """The policy's time, at most to the old one's end, yet long enough for a renewal begun in the last second."""
+    """The policy's time, at most to the old one's end, yet long enough for a renewal begun in the last second.
+
+    Where that end is past, the rule for what has expired tells how long the old one may still speak.
+    """
     latest = now + policy.confirmation
     if asker.last_second is not None:
-        latest = min(latest, asker.last_second)
+        is_past = now > asker.last_second
+        latest = min(latest, asker.last_second + (policy.expiry_grace if is_past else timedelta()))
     return max(latest, now + policy.shortest_confirmation)

@@ -13,8 +13,10 @@ from cryptography.x509.oid import NameOID
 
 from kiosk.ca.authority import Authority, AuthorityDamaged, create_authority, load_authority
 from kiosk.ca.passphrase import PASSPHRASE_FILE
+from kiosk.ca.policy import Policy
+from kiosk.ca.profile import Purpose
 from kiosk.certificates import Certificate, check_path, read_certificate_file
-from kiosk.clock import one_year_after
+from kiosk.clock import months_after, one_year_after
 from kiosk.cmp.signing import PrivateKey
 from kiosk.cmp.vocabulary import CLIENT_AUTH, CMC_CA
 from tests.ca.bank import START, new_key, subject
@@ -109,7 +111,7 @@ def test_old_certificates_lie_within_the_ca(authority: Authority) -> None:
 def test_no_certificate_outlives_the_ca(authority: Authority) -> None:
     late = authority.issuing.not_after - timedelta(days=10)
     old = authority.issue(subject(), new_key().public_key, START, late)
-    renewed = authority.issue_for_a_year(old.x509.subject, new_key().public_key, late, timedelta())
+    renewed = authority.issue_by(Policy(back_dating=timedelta()), old.x509.subject, new_key().public_key, late)
     assert renewed.not_after == authority.issuing.not_after < one_year_after(late)
 
 
@@ -125,7 +127,7 @@ def test_the_subject_is_kept_attribute_by_attribute_and_in_its_string_types(auth
     )
     end = START + timedelta(days=9)
     old = authority.issue(name, new_key().public_key, START, end)
-    renewed = authority.issue_for_a_year(old.x509.subject, new_key().public_key, START, timedelta())
+    renewed = authority.issue_by(Policy(back_dating=timedelta()), old.x509.subject, new_key().public_key, START)
     assert name.public_bytes() in renewed.x509.tbs_certificate_bytes
     assert renewed.subject_der == old.subject_der == name.public_bytes()
 
@@ -140,6 +142,32 @@ def test_the_profile_of_a_holder(authority: Authority) -> None:
     issuer = extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
     assert issuer == authority.issuing.subject_key_identifier
     assert certificate.subject_key_identifier is not None
+
+
+def test_the_profile_of_a_bank(authority: Authority) -> None:
+    policy = Policy(
+        validity_months=6,
+        purposes=frozenset(Purpose),
+        content_commitment=True,
+        email_in_certificate=True,
+        certificate_policies=("1.2.392.200091.1", "2.5.29.32.0"),
+        practice_statement="https://example.jp/cps",
+    )
+    certificate = authority.issue_by(policy, subject(), new_key().public_key, START, "taro@example.jp")
+    extensions = certificate.x509.extensions
+    assert certificate.not_after == months_after(START, 6)
+    assert extensions.get_extension_for_class(x509.KeyUsage).value.content_commitment
+    assert certificate.purposes == {
+        *("1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.4", "1.3.6.1.5.5.7.3.36", "1.3.6.1.4.1.311.20.2.2")
+    }
+    policies = list(extensions.get_extension_for_class(x509.CertificatePolicies).value)
+    assert [each.policy_identifier.dotted_string for each in policies] == ["1.2.392.200091.1", "2.5.29.32.0"]
+    assert [each.policy_qualifiers for each in policies] == [["https://example.jp/cps"]] * 2
+    names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.RFC822Name) == ["taro@example.jp"]
+    unknown = authority.issue_by(policy, subject(), new_key().public_key, START).x509.extensions
+    with pytest.raises(x509.ExtensionNotFound):
+        unknown.get_extension_for_class(x509.SubjectAlternativeName)
 
 
 def test_a_link_leads_to_where_it_is_made(tmp_path: Path) -> None:

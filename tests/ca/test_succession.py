@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from cryptography import x509
 from sqlalchemy import select
 
+from kiosk.ca import holders
+from kiosk.ca.policy import Policy
 from kiosk.ca.schema import ENDED_TRANSACTIONS, TRANSACTIONS, CertificateState
-from kiosk.clock import one_year_after, renewable_from
+from kiosk.clock import months_after, one_year_after, renewable_from
 from kiosk.cmp.envelope import read_message
 from kiosk.cmp.errors import Refused
 from kiosk.cmp.issued import Issued
@@ -201,6 +205,35 @@ async def test_expired_without_a_row_is_too_late(bank: Bank) -> None:
         with pytest.raises(Refused) as caught:
             await attempt
         assert caught.value.fail_info == {"signerNotTrusted"}
+
+
+async def test_a_policy_may_let_who_comes_too_late_renew_for_a_while(bank: Bank) -> None:
+    bank.obey(Policy(expiry_grace=30 * DAY))
+    first, second = bank.holder(days_left=0), bank.holder(days_left=0)
+    bank.now = first.certificate.not_after + 20 * DAY
+    issued = await bank.client.update(first, new_key())
+    assert issued.confirm_before == first.certificate.not_after + 30 * DAY
+    bank.now += 9 * DAY
+    await bank.client.confirm(issued)
+    assert (bank.state(issued.certificate), bank.state(first.certificate)) == (VALID, SUPERSEDED)
+    bank.now = second.certificate.not_after + 30 * DAY + timedelta(seconds=1)
+    with pytest.raises(Refused) as caught:
+        await bank.client.update(second, new_key())
+    assert caught.value.fail_info == {"signerNotTrusted"}
+
+
+async def test_what_the_policy_says_of_certificates_is_in_a_successor(bank: Bank) -> None:
+    bank.obey(Policy(validity_months=24, email_in_certificate=True, certificate_policies=("1.2.392.200091.1",)))
+    old = bank.holder()
+    holder_id = bank.entry(old.certificate).holder
+    with bank.book.begin() as connection:
+        owner = holders.get(connection, holder_id)
+        holders.change_all(connection, [replace(owner, email="taro@example.jp")])
+    issued = (await bank.client.update(old, new_key())).certificate
+    assert issued.not_after == months_after(START, 24)
+    names = issued.x509.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.RFC822Name) == ["taro@example.jp"]
+    assert issued.x509.extensions.get_extension_for_class(x509.CertificatePolicies)
 
 
 async def test_a_successor_speaks_only_once_confirmed(bank: Bank) -> None:

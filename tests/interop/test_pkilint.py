@@ -14,9 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from pkilint.bin import lint_crl, lint_ocsp_response, lint_pkix_cert, lint_pkix_signer_signee_cert_chain
 
+from kiosk.ca import holders
 from kiosk.ca.authority import create_authority
 from kiosk.ca.crl import up_to_date
 from kiosk.ca.ledger import Ledger
+from kiosk.ca.policy import Policy
+from kiosk.ca.profile import Purpose
 from kiosk.ca.revoking import REASONS, put_on_crl
 from kiosk.certificates import Certificate, read_certificate
 from kiosk.cmp.signing import SoftwareKey
@@ -97,6 +100,23 @@ async def test_nothing_is_found_where_a_certificate_says_who_tells_its_status(ba
     assert b"http://pki.example.jp/ocsp" in issued.certificate.der
     assert linter.certificate(issued.certificate) == set()
     assert linter.link(bank.authority.issuing, issued.certificate) == set()
+
+
+async def test_nothing_is_found_in_what_another_bank_wants_in_it(bank: Bank, linter: Linter) -> None:
+    bank.obey(
+        Policy(
+            purposes=frozenset({Purpose.CLIENT_AUTH, Purpose.EMAIL_PROTECTION}),
+            content_commitment=True,
+            email_in_certificate=True,
+            certificate_policies=("1.2.392.200091.1",),
+        )
+    )
+    old = bank.holder()
+    holder_id = bank.entry(old.certificate).holder
+    with bank.book.begin() as connection:
+        owner = holders.get(connection, holder_id)
+        holders.change_all(connection, [replace(owner, email="taro@example.jp")])
+    assert linter.certificate((await bank.client.update(old, new_key())).certificate) == set()
 
 
 def test_nothing_is_found_in_a_crl(bank: Bank, linter: Linter) -> None:
