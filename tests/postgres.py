@@ -79,6 +79,17 @@ class Postgres:
             # Also where a server that the test has started is still connected.
             self.administer("DROP DATABASE {} WITH (FORCE)", name)
 
+    @contextmanager
+    def users(self, *names: str) -> Iterator[None]:
+        """More names for whoever may do everything, so that sessions can be told apart."""
+        for name in names:
+            self.administer("CREATE ROLE {} SUPERUSER LOGIN", name)
+        try:
+            yield
+        finally:
+            for name in names:
+                self.administer("DROP ROLE {}", name)
+
     def url(self, database: str) -> str:
         """As SQLAlchemy wants it."""
         where = {"host": str(self.directory)}

@@ -1,0 +1,19 @@
+"""Design decision 7, cell by cell, where one process has made what has been and another one is asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from kiosk.cmp.vocabulary import BodyType
+from tests.ca import certificate_cells, code_cells
+from tests.processes.offices import SharedBank
+
+
+@pytest.mark.parametrize(("row", "kind", "same_key"), certificate_cells.CELLS)
+async def test_every_cell_by_a_certificate(bank: SharedBank, row: str, kind: BodyType, same_key: bool) -> None:
+    await certificate_cells.check_cell(bank, row, kind, same_key=same_key)
+
+
+@pytest.mark.parametrize(("row", "same_key"), code_cells.CELLS)
+async def test_every_cell_by_a_code(bank: SharedBank, row: str, same_key: bool) -> None:
+    await code_cells.check_cell(bank, row, same_key=same_key)
