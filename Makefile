@@ -35,9 +35,9 @@ test: system-test $(READY)
 snapshots: $(READY)
 	@$(BIN)/python -m pytest -n 0 -q tests/screens/test_snapshots.py --snapshot-update
 
-# the tests that try things at random, for as long as it takes; KIOSK_SOAK is the number of tries of each kind
+# the tests that try things at random or everywhere, for as long as it takes; KIOSK_SOAK is the number of tries of each kind
 soak: system-test $(READY)
-	@KIOSK_SOAK=$${KIOSK_SOAK:-5000} $(BIN)/python -m pytest tests/ca/test_mutation.py $(ARGS)
+	@KIOSK_SOAK=$${KIOSK_SOAK:-5000} $(BIN)/python -m pytest tests/ca/test_mutation.py tests/processes/test_races.py $(ARGS)
 
 # BENCH=bench_standby runs one of them alone
 bench: system-test $(READY)
