@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from tests.interop.dying_ca import die_at
+from tests.processes.dying import die_at
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["kiosk.ca.commands"])
@@ -48,7 +48,7 @@ def running_ready_ca(directory: Path, log: Path) -> Iterator[str]:
 def ready_ca(directory: Path, log: Path, *options: str, dies: tuple[str, int] | None = None) -> Iterator[ReadyCa]:
     """`kiosk ca serve` with these options, for the CA in this directory; at the end it is killed.
 
-    Where `dies` says so it kills itself earlier, as in `tests.interop.dying_ca`.
+    Where `dies` says so it kills itself earlier, as in `tests.processes.dying`.
     """
     told, tells = _FORKS.Pipe(duplex=False)
     held, holds = _FORKS.Pipe(duplex=False)

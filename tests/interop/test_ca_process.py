@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import signal
 import socket
@@ -18,14 +17,9 @@ from typing import IO
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import select
 
 from kiosk.ca.authority import Authority, create_authority
 from kiosk.ca.enrolment import enrol
-from kiosk.ca.ledger import Ledger
-from kiosk.ca.schema import CERTIFICATES
-from kiosk.ca.schema import CertificateState as State
-from kiosk.certificates import Certificate
 from kiosk.clock import system_clock
 from kiosk.cmp.answers import Trust
 from kiosk.cmp.client import CmpClient
@@ -33,7 +27,6 @@ from kiosk.cmp.errors import Refused, TransferError, TransferFailure
 from kiosk.cmp.signing import PrivateKey, Signer, SoftwareKey
 from kiosk.cmp.transfer import open_http_client
 from tests.ca.bank import new_key, subject
-from tests.interop.dying_ca import WHENS
 
 
 @dataclass
@@ -62,9 +55,9 @@ class Office:
 
 @contextmanager
 def serving(
-    directory: Path, *options: str, errors: IO[str] | None = None, program: tuple[str, ...] = ("kiosk.ca",)
+    directory: Path, *options: str, errors: IO[str] | None = None
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    command = [sys.executable, "-m", *program, "serve", "--directory", str(directory), "--until-stdin-closes"]
+    command = [sys.executable, "-m", "kiosk.ca", "serve", "--directory", str(directory), "--until-stdin-closes"]
     pipe = subprocess.PIPE
     with subprocess.Popen([*command, *options], stdin=pipe, stdout=pipe, stderr=errors, text=True) as process:
         assert process.stdin is not None
@@ -115,39 +108,6 @@ async def test_what_was_issued_survives_kill_9(office: Office) -> None:
             await client.confirm(issued)
             with pytest.raises(Refused):
                 await client.update(holder, new_key())
-
-
-@pytest.mark.parametrize("when", WHENS)
-async def test_killed_at_any_commit_of_a_renewal_it_lets_the_same_key_finish(office: Office, when: str) -> None:
-    directory = office.authority.directory
-    for number in itertools.count(1):
-        holder, key = office.enrol(ec.generate_private_key(ec.SECP256R1()), f"killed {when} {number}"), new_key()
-        dying = ("tests.interop.dying_ca", when, str(number))
-        with serving(directory, "--http", program=dying) as (url, process):
-            is_dead = await renew(office, url, holder, key) is None
-        assert is_dead == (process.returncode == -signal.SIGKILL)
-        if not is_dead:
-            break
-        with serving(directory, "--http") as (url, _):
-            certificate = await renew(office, url, holder, key)
-        with Ledger.open(directory) as book, book.read() as connection:
-            rows = connection.execute(select(CERTIFICATES).where(CERTIFICATES.c.holder == f"killed {when} {number}"))
-            states = {row.der: row.state for row in rows}
-        assert certificate is not None
-        assert states == {holder.certificate.der: State.SUPERSEDED, certificate.der: State.VALID}
-    assert number > 2, "the request and the confirmation have their commits"
-
-
-async def renew(office: Office, url: str, holder: Signer, key: SoftwareKey) -> Certificate | None:
-    """Ask and confirm; None where the CA is gone before it has answered."""
-    async with open_http_client(None) as http:
-        client = office.client(http, url)
-        try:
-            issued = await client.update(holder, key)
-            await client.confirm(issued)
-        except TransferError:
-            return None
-    return issued.certificate
 
 
 async def test_tls_trusts_its_own_root_and_no_other(office: Office) -> None:

@@ -1,17 +1,14 @@
-"""`kiosk ca`, killed by signal 9 at one of its commits: `python -m tests.interop.dying_ca WHEN NUMBER serve …`."""
+"""A process that kills itself by signal 9 at one of its commits."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import signal
-import sys
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
-
-from kiosk.ca.commands import ca
 
 WHENS = ("before", "after")
 
@@ -48,9 +45,3 @@ def die_at(when: str, number: int) -> None:
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    when, number, *arguments = sys.argv[1:]
-    die_at(when, int(number))
-    ca(arguments)
