@@ -43,11 +43,13 @@ _HASHES = (hashes.SHA1(), hashes.SHA256())  # noqa: S303 - it names, it proves n
 
 @dataclass(frozen=True, slots=True)
 class OcspAnswer:
-    """An OCSPResponse; the times of one that is the same for everybody who asks, and may be kept until the second."""
+    """An OCSPResponse, and the times of one that is the same for everybody who asks."""
 
     der: bytes
     this_update: datetime | None = None
     next_update: datetime | None = None
+    seconds: int = 0
+    """For how long it may be kept: until its end; not at all where it is for whoever asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class OcspResponder:
         self._own = {each.serial for each in (authority.signer.certificate, authority.ocsp)}
         self._names = {each.name: _hashes_of(authority, each) for each in _HASHES}
 
-    def answer(self, request: bytes, now: datetime) -> OcspAnswer:
+    def answer(self, request: bytes) -> OcspAnswer:
         """Answer one request.
 
         What is no request gets `malformedRequest`. One about another CA's certificate, or about several at once, gets
@@ -91,7 +93,7 @@ class OcspResponder:
             asked, nonce = self._read(request)
         except _Unanswerable as error:
             return OcspAnswer(OCSPResponseBuilder.build_unsuccessful(error.status).public_bytes(Encoding.DER))
-        status = self._status(asked.serial_number)
+        now, status = self._status(asked.serial_number)
         this_update = now.replace(microsecond=0)
         next_update = this_update + self._life
         response = self._sign(asked, status, nonce, this_update, next_update)
@@ -99,7 +101,7 @@ class OcspResponder:
         # Nor is "unknown" kept by anybody: the certificate may be issued the next moment.
         if nonce is not None or status is _UNKNOWN:
             return OcspAnswer(der)
-        return OcspAnswer(der, this_update, next_update)
+        return OcspAnswer(der, this_update, next_update, int((next_update - now).total_seconds()))
 
     def _read(self, request: bytes) -> tuple[OCSPRequest, bytes | None]:
         try:
@@ -114,21 +116,18 @@ class OcspResponder:
             raise _Unanswerable(OCSPResponseStatus.UNAUTHORIZED)
         return asked, nonce
 
-    def _status(self, number: int) -> _Status:
-        if number <= 0:
-            return _UNKNOWN
-        serial = ledger.serial_text(number)
-        if serial in self._own:
-            return _GOOD
+    def _status(self, number: int) -> tuple[datetime, _Status]:
+        serial = ledger.serial_text(number) if number > 0 else ""
         with self._book.read() as connection:
             found = connection.execute(_STANDING, {"wanted": serial, "by": self._issuer_hash}).one_or_none()
+            now = self._book.now(connection)
         if found is None:
-            return _UNKNOWN
+            return now, _GOOD if serial in self._own else _UNKNOWN
         if found.state not in REVOKED_STATES:
-            return _GOOD
+            return now, _GOOD
         # A reason that says nothing is left out, as on the CRL.
         reason = None if found.reason in (None, "unspecified") else x509.ReasonFlags(found.reason)
-        return _Status(OCSPCertStatus.REVOKED, found.changed_at.replace(microsecond=0), reason)
+        return now, _Status(OCSPCertStatus.REVOKED, found.changed_at.replace(microsecond=0), reason)
 
     def _sign(
         self, asked: OCSPRequest, status: _Status, nonce: bytes | None, this_update: datetime, next_update: datetime

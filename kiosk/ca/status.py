@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from dataclasses import dataclass
 
 from kiosk.ca import crl, promises, succession
 from kiosk.ca.authority import Authority
@@ -20,20 +20,28 @@ _LOOK_EVERY = 5.0
 _LOG = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class TellableCrl:
+    """A CRL, and for how many seconds a cache may keep it."""
+
+    crl: Crl
+    seconds: int
+
+
 class StatusService:
     """Of one authority, out of one ledger. Whatever it tells is signed, so anybody may carry it."""
 
     def __init__(self, authority: Authority, book: Ledger, policy: Policy) -> None:
         self.authority = authority
-        self.policy = policy
+        self._policy = policy
         self._book = book
         self._responder = OcspResponder(authority, book, policy)
 
     async def ocsp(self, request: bytes) -> OcspAnswer:
         """Answer an OCSPRequest, or whatever came in its place."""
-        return await asyncio.to_thread(lambda: self._responder.answer(request, self._book.now()))
+        return await asyncio.to_thread(self._responder.answer, request)
 
-    async def crl(self) -> Crl:
+    async def crl(self) -> TellableCrl:
         """The newest CRL: made anew if a revocation is not on it, whoever has entered that."""
         return await asyncio.to_thread(self._crl)
 
@@ -50,17 +58,17 @@ class StatusService:
                 _LOG.exception("the CRL could not be kept up to date")
             await sleep(_LOOK_EVERY)
 
-    async def now(self) -> datetime:
-        """The CA's time."""
-        return await asyncio.to_thread(self._book.now)
-
-    def _crl(self) -> Crl:
-        return crl.up_to_date(self._book, self.authority, self.policy, self._book.now())
+    def _crl(self) -> TellableCrl:
+        now = self._book.now()
+        newest = crl.up_to_date(self._book, self.authority, self._policy, now)
+        kept = min(newest.next_update - now, self._policy.status_life)
+        return TellableCrl(newest, max(0, int(kept.total_seconds())))
 
     def _look(self) -> None:
         with self._book.read() as connection:
-            overdue = promises.is_any_overdue(connection, self._book.now(connection))
+            now = self._book.now(connection)
+            overdue = promises.overdue(connection, now)
         if overdue:
             with self._book.begin() as connection:
-                succession.lapse(connection, self._book.now(connection))
-        self._crl()
+                succession.lapse(connection, now)
+        crl.up_to_date(self._book, self.authority, self._policy, now)

@@ -70,9 +70,7 @@ class _StatusDesk:
         except Exception:
             _LOG.exception("the CRL cannot be told")
             return Response(status_code=503, headers=bodies.COME_AGAIN)
-        left = int((newest.next_update - now).total_seconds())
-        kept = max(0, min(left, int(self._service.policy.status_life.total_seconds())))
-        return _kept(request, newest.der, CRL, newest.this_update, kept)
+        return _kept(request, newest.crl.der, CRL, newest.crl.this_update, newest.seconds)
 
     async def issuing(self, request: Request) -> Response:
         """The certificate of whoever signs certificates and CRL."""
@@ -92,7 +90,19 @@ class _StatusDesk:
             answer, headers = OcspAnswer(_TRY_LATER), _NOT_KEPT
         finally:
             self._under_way -= 1
-        return Response(answer.der, media_type=OCSP_RESPONSE, headers=headers)
+        return Response(answer.der, media_type=OCSP_RESPONSE, headers=_caching(answer))
+
+
+def _caching(answer: OcspAnswer) -> dict[str, str]:
+    """How long a cache may keep it (RFC 5019 §6.2): until the answer itself ends, not longer."""
+    if answer.this_update is None or answer.next_update is None:
+        return _NOT_KEPT
+    return {
+        "Cache-Control": f"max-age={answer.seconds}, public, no-transform, must-revalidate",
+        "Last-Modified": _http_date(answer.this_update),
+        "Expires": _http_date(answer.next_update),
+        "ETag": _tag(answer.der),
+    }
 
 
 _TRY_LATER = OCSPResponseBuilder.build_unsuccessful(OCSPResponseStatus.TRY_LATER).public_bytes(Encoding.DER)

@@ -26,7 +26,7 @@ class BankingServer:
         authority = load_authority(bank.directory / "ca")
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_3
-        self._tls.load_cert_chain(authority.tls_certificate, authority.tls_key)
+        self._tls.load_cert_chain(authority.tls_certificate, authority.tls_key, authority.passphrase.secret)
         self._tls.load_verify_locations(bank.directory / "chain.pem")
         self._tls.verify_mode = ssl.CERT_REQUIRED
         (certificate, *_) = read_certificate_file(authority.tls_certificate)
