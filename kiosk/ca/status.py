@@ -67,7 +67,7 @@ class StatusService:
     def _look(self) -> None:
         with self._book.read() as connection:
             now = self._book.now(connection)
-            overdue = promises.overdue(connection, now)
+            overdue = promises.is_any_overdue(connection, now)
         if overdue:
             with self._book.begin() as connection:
                 succession.lapse(connection, now)
