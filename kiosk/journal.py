@@ -76,6 +76,8 @@ WHERE number < coalesce(
 ORDER BY number DESC LIMIT 1
 """
 
+SQLITE_FAULTS = (sqlite3.Error, UnicodeDecodeError)
+"""What a database raises: Python reads SQLite's own words as UTF-8, and a damaged file has it say others."""
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _COMPANIONS = ("", "-wal", "-shm")
 """The files of a database in WAL mode."""
@@ -173,12 +175,12 @@ class Journal:
             with _alone_in(path.parent):
                 try:
                     self._database = _opened(path)
-                except sqlite3.DatabaseError as error:
+                except SQLITE_FAULTS as error:
                     if not is_damage(error):
                         raise
                     set_aside = _set_aside(path, clock())
                     self._database = _opened(path)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, *SQLITE_FAULTS) as error:
             raise KioskError(Code.JOURNAL_NOT_WRITABLE, type(error).__name__) from error
         if set_aside:
             self.append("", Event.DAMAGED_SET_ASIDE, "", "", "", "", set_aside.name)
@@ -207,10 +209,10 @@ class Journal:
             KioskError: K-02, it cannot be written.
         """
         with self._writing():
-            proven = self._database.execute(_NEWEST_PROVEN, (Event.PREPROCESSED,)).fetchone()
+            proven = self._newest_proven()
             if proven is None:
                 return 0
-            now = min(self._clock(), datetime.fromisoformat(proven[0]) + timedelta(days=_UNPROVEN_DAYS))
+            now = min(self._clock() - timedelta(days=_UNPROVEN_DAYS), proven) + timedelta(days=_UNPROVEN_DAYS)
             first_day = now.astimezone(zone).date() - timedelta(days=days)
             kept_from = _written(datetime.combine(first_day, time(), zone))
             found = self._database.execute(_NEWEST_BEFORE, (kept_from,)).fetchone()
@@ -223,6 +225,11 @@ class Journal:
             detail = f"{count} lines through {through}, {last_at}"
             self._insert("", Event.OLD_LINES_REMOVED, "", "", "", "", detail)
         return count
+
+    def _newest_proven(self) -> datetime | None:
+        """The last time that the kiosk's clock agreed with the CA's."""
+        found = self._database.execute(_NEWEST_PROVEN, (Event.PREPROCESSED,)).fetchone()
+        return None if found is None else read_moment(found[0])
 
     def close(self) -> None:
         """Close the file."""
@@ -259,12 +266,14 @@ class Journal:
         try:
             with self._turn, _transaction(self._database):
                 yield
-        except sqlite3.Error as error:
+        except SQLITE_FAULTS as error:
             raise KioskError(Code.JOURNAL_NOT_WRITABLE, type(error).__name__) from error
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: Exception) -> bool:
     """Whether it says that the file is no whole database, rather than that it cannot be had now."""
+    if isinstance(error, UnicodeDecodeError):
+        return True
     return getattr(error, "sqlite_errorname", "").startswith(_DAMAGED)
 
 
@@ -294,6 +303,7 @@ def _alone_in(directory: Path) -> Iterator[None]:
 def _opened(path: Path) -> sqlite3.Connection:
     path.touch(mode=0o600)
     database = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+    database.text_factory = readable
     try:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
@@ -351,6 +361,20 @@ def _chain_through(database: sqlite3.Connection, last: int) -> str:
     ):
         chain = link(chain, number, fields)
     return chain
+
+
+def read_moment(at: str) -> datetime | None:
+    """What `Entry.at` says; None where somebody has written something else there."""
+    try:
+        moment = datetime.fromisoformat(at)
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def readable(data: bytes) -> str:
+    """Text as it is in the file, also where somebody has written something else than UTF-8 there."""
+    return data.decode("utf-8", "backslashreplace")
 
 
 def _written(moment: datetime) -> str:

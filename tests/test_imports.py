@@ -22,6 +22,8 @@ def loaded_by(module: str) -> set[str]:
         ("kiosk.visit", {"textual", "pkcs11", "sqlalchemy"}),
         ("kiosk.plain", {"textual", "pkcs11"}),
         ("kiosk.terminal", {"pkcs11", "sqlalchemy", "uvicorn"}),
+        ("kiosk.audit.commands", {"textual", "pkcs11", "sqlalchemy"}),
+        ("kiosk.doctor.command", {"textual", "pkcs11", "sqlalchemy"}),
         ("kiosk.tokens.worker", {"textual", "httpx", "cryptography", "asyncio"}),
         ("kiosk.cli", {"textual", "httpx", "cryptography", "sqlalchemy"}),
     ],

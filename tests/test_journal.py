@@ -209,6 +209,24 @@ async def test_a_clock_that_is_years_ahead_does_not_cost_the_journal(tmp_path: P
         assert len(journal.entries()) == 4
 
 
+@pytest.mark.parametrize("at", ["never", "2026-11-23", "9999-12-31T23:59:59.999+00:00", "0001-01-01T00:00:00+14:00"])
+async def test_a_time_that_somebody_has_forged_is_no_fault(tmp_path: Path, at: str) -> None:
+    path, calendar = tmp_path / "journal.sqlite", Calendar()
+    with Journal(path, calendar) as journal:
+        calendar.now = NOW - timedelta(days=5)
+        await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+        calendar.now = NOW
+        with closing(sqlite3.connect(path)) as database:
+            database.execute(
+                "INSERT INTO journal (at, visit, event, detail) VALUES (?, 'v', 'preprocessed', CAST(x'ff' AS TEXT))",
+                (at,),
+            )
+            database.commit()
+        assert journal.remove_older_than(30) == 0
+        await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+        assert len(journal.entries()) == 3
+
+
 async def test_without_any_proof_of_the_time_nothing_is_removed(tmp_path: Path) -> None:
     path, calendar = tmp_path / "journal.sqlite", Calendar()
     with Journal(path, calendar) as journal:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kiosk.journal import FIELDS, Entry, Event, is_damage
+from kiosk.journal import FIELDS, SQLITE_FAULTS, Entry, Event, is_damage, readable
 
 _BUSY_SECONDS = 10.0
 
@@ -76,7 +76,7 @@ class JournalReader:
         with _told():
             query = f"SELECT number, {self._link} AS chain, {FIELDS} FROM journal{where} ORDER BY number"  # noqa: S608
             for number, chain, *fields in self._database.execute(query, values):
-                yield Line(number, Entry(*fields), chain)
+                yield Line(number, Entry(*map(_text, fields)), _text(chain))
 
     def newest_removal(self) -> Removed | None:
         """Up to where policy has had lines removed; None where it never did.
@@ -137,8 +137,7 @@ def opened(path: Path) -> Iterator[JournalReader]:
     with _told():
         address = f"{path.absolute().as_uri()}?mode=ro"
         database = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
-    # Whatever somebody has written into the file, it can be shown.
-    database.text_factory = lambda data: data.decode("utf-8", "backslashreplace")
+    database.text_factory = readable
     try:
         with _told():
             database.execute("SELECT number FROM journal LIMIT 1").fetchone()
@@ -147,11 +146,16 @@ def opened(path: Path) -> Iterator[JournalReader]:
         database.close()
 
 
+def _text(value: object) -> str:
+    """A table that no kiosk has made may hold anything."""
+    return value if isinstance(value, str) else repr(value)
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except SQLITE_FAULTS as error:
         if is_damage(error):
             raise JournalUnreadable("the journal's file is damaged", damaged=True) from error
         name = getattr(error, "sqlite_errorname", type(error).__name__)

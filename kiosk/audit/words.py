@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from typing import cast
 
 from kiosk.audit.reading import Line
 from kiosk.clock import JAPAN
 from kiosk.errors import Code, Problem
-from kiosk.journal import Entry, Event
+from kiosk.journal import Entry, Event, read_moment
 from kiosk.literal import literal
 from kiosk.moments import date_words, second_words
 from kiosk.text_keys import TextKey
@@ -22,8 +21,8 @@ def told(lines: Iterable[Line], texts: Texts) -> Iterator[str]:
     """A heading for each day and each visit, and a sentence for each line."""
     day, visit = "", ""
     for line in lines:
-        moment = _moment(line.entry)
-        this_day = line.entry.at if moment is None else moment.date().isoformat()
+        moment = read_moment(line.entry.at)
+        this_day = line.entry.at if moment is None else moment.astimezone(JAPAN).date().isoformat()
         if this_day != day:
             yield from ([""] if day else [])
             yield literal(this_day) if moment is None else date_words(moment, texts)
@@ -62,12 +61,3 @@ def _visit(entry: Entry, texts: Texts) -> str:
     if not entry.token:
         return texts("journal.occurrence", visit=visit)
     return texts("journal.visit", visit=visit, token=literal(entry.token))
-
-
-def _moment(entry: Entry) -> datetime | None:
-    """None where somebody has written something else there."""
-    try:
-        moment = datetime.fromisoformat(entry.at)
-        return moment.astimezone(JAPAN) if moment.tzinfo else None
-    except (ValueError, OverflowError):
-        return None

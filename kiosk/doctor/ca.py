@@ -74,7 +74,7 @@ _CLOCK_NOTED = warning("doctor.clock.noted")
 _CLOCK_REFUSED = bad("doctor.clock.refused")
 _NO_TIME = not_applicable("doctor.clock.no-time")
 
-_TRANSFER = {
+TRANSFER = {
     TransferFailure.UNREACHABLE: _UNREACHABLE,
     TransferFailure.BROKEN_OFF: _UNREACHABLE,
     TransferFailure.TLS: _UNTRUSTED,
@@ -153,7 +153,7 @@ async def _knocked(site: Site) -> _Knocked | None:
         try:
             date = await knock(http, ca.url, _limits(ca))
         except TransferError as error:
-            return _Knocked(_TRANSFER[error.kind](address=_address(ca), detail=error))
+            return _Knocked(TRANSFER[error.kind](address=_address(ca), detail=error))
         answered = site.clock()
     offset = None if date is None else date - (asked + (answered - asked) / 2)
     return _Knocked(_REACHED(address=_address(ca)), offset)
@@ -261,7 +261,7 @@ def _of_failure(error: CmpError, ca: CaSettings) -> Finding:
         case UntrustedAnswer():
             return _SIGNER_UNTRUSTED(detail=error.reason.value)
         case TransferError():
-            saying = _TRANSFER[error.kind]
+            saying = TRANSFER[error.kind]
             return (saying if saying in (_SLOW, _UNREACHABLE) else _NO_CMP)(address=_address(ca), detail=error)
         case _:
             return _NO_CMP(address=_address(ca), detail=type(error).__name__)

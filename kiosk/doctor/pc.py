@@ -14,7 +14,7 @@ from kiosk.tokens.pc import PcFault, PcStore, PcUnusable
 _NOT_OFFERED = not_applicable("doctor.pc.not-offered")
 _GOOD = good("doctor.pc.good")
 _WILL_BE_MADE = good("doctor.pc.will-be-made")
-_FAULTS = {
+FAULTS = {
     PcFault.ROOT: bad("doctor.pc.root"),
     PcFault.SOFTWARE_MISSING: bad("doctor.pc.software-missing"),
     PcFault.NO_DATABASE: bad("doctor.pc.no-database"),
@@ -36,14 +36,14 @@ async def _look(site: Site) -> Iterable[Finding]:
     except PcUnusable as unusable:
         if unusable.fault is PcFault.NO_DATABASE and settings.create and not settings.folder.exists():
             return [_would_be_made(site)]
-        return [_FAULTS[unusable.fault](folder=settings.folder, detail=unusable.detail)]
+        return [FAULTS[unusable.fault](folder=settings.folder, detail=unusable.detail)]
 
 
 def _would_be_made(site: Site) -> Finding:
     folder = site.known.pc.folder
     if shutil.which("certutil", path=site.environment.get("PATH")) is None:
-        return _FAULTS[PcFault.SOFTWARE_MISSING](folder=folder, detail="certutil")
+        return FAULTS[PcFault.SOFTWARE_MISSING](folder=folder, detail="certutil")
     return _WILL_BE_MADE(folder=folder)
 
 
-CHECKS = (Check("doctor.check.pc", _look, (_GOOD, _WILL_BE_MADE, *_FAULTS.values(), _NOT_OFFERED)),)
+CHECKS = (Check("doctor.check.pc", _look, (_GOOD, _WILL_BE_MADE, *FAULTS.values(), _NOT_OFFERED)),)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from kiosk.doctor import module
+from kiosk.cmp.errors import TransferFailure
+from kiosk.doctor import ca, module, pc
 from kiosk.doctor.examination import CHECKS, FAILED, TOO_LONG, examine
 from kiosk.doctor.findings import Check, Saying, Verdict
 from kiosk.text_keys import TextKey
 from kiosk.texts import Texts, catalogue, languages
+from kiosk.tokens.pc import PcFault
 from tests.doctor import ca_cases, machine_cases, module_cases, screen_cases
 from tests.doctor.cases import CASES, House
 
@@ -61,6 +63,11 @@ def test_no_words_without_a_line() -> None:
     known = {*SAYINGS, *(saying.remedy for saying in SAYINGS.values()), *(check.name for check in CHECKS)}
     known |= {"doctor.do", "doctor.summary"}
     assert {key for key in catalogue("ja") if key.startswith("doctor.")} == known - {None}
+
+
+def test_nothing_that_can_happen_is_without_a_line() -> None:
+    assert pc.FAULTS.keys() == set(PcFault)
+    assert ca.TRANSFER.keys() == set(TransferFailure)
 
 
 def test_no_two_lines_are_called_alike() -> None:
