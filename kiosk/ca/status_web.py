@@ -66,7 +66,7 @@ class _StatusDesk:
     async def crl(self, request: Request) -> Response:
         """The newest CRL."""
         try:
-            newest, now = await self._service.crl(), await self._service.now()
+            newest = await self._service.crl()
         except Exception:
             _LOG.exception("the CRL cannot be told")
             return Response(status_code=503, headers=bodies.COME_AGAIN)
@@ -83,11 +83,10 @@ class _StatusDesk:
         self._under_way += 1
         try:
             answer = await self._service.ocsp(asked)
-            headers = _caching(answer, await self._service.now())
         # A full disk, a ledger that is gone: this is not the certificate's fault, and must not look like an answer.
         except Exception:
             _LOG.exception("an OCSP request could not be answered")
-            answer, headers = OcspAnswer(_TRY_LATER), _NOT_KEPT
+            answer = OcspAnswer(_TRY_LATER)
         finally:
             self._under_way -= 1
         return Response(answer.der, media_type=OCSP_RESPONSE, headers=_caching(answer))
@@ -106,19 +105,6 @@ def _caching(answer: OcspAnswer) -> dict[str, str]:
 
 
 _TRY_LATER = OCSPResponseBuilder.build_unsuccessful(OCSPResponseStatus.TRY_LATER).public_bytes(Encoding.DER)
-
-
-def _caching(answer: OcspAnswer, now: datetime) -> dict[str, str]:
-    """How long a cache may keep it (RFC 5019 §6.2): until the answer itself ends, not longer."""
-    if answer.this_update is None or answer.next_update is None:
-        return _NOT_KEPT
-    left = int((answer.next_update - now).total_seconds())
-    return {
-        "Cache-Control": f"max-age={max(0, left)}, public, no-transform, must-revalidate",
-        "Last-Modified": _http_date(answer.this_update),
-        "Expires": _http_date(answer.next_update),
-        "ETag": _tag(answer.der),
-    }
 
 
 def _kept(request: Request, content: bytes, kind: str, modified: datetime, seconds: int) -> Response:
