@@ -172,6 +172,8 @@ TextKey = Literal[
     "doctor.pc.no-database",
     "doctor.pc.no-database.do",
     "doctor.pc.not-offered",
+    "doctor.pc.read-only",
+    "doctor.pc.read-only.do",
     "doctor.pc.root",
     "doctor.pc.root.do",
     "doctor.pc.software-missing",

@@ -19,7 +19,7 @@ from tests.doctor.cases import CASES, House
 
 assert ca_cases, (machine_cases, module_cases, screen_cases)
 
-ELSEWHERE = {"doctor.pc.locked": "tests/pc/test_doctor.py"}
+ELSEWHERE = dict.fromkeys(("doctor.pc.locked", "doctor.pc.read-only"), "tests/pc/test_doctor.py")
 """What only an ordinary user can provoke."""
 SAYINGS = {saying.text: saying for check in CHECKS for saying in check.sayings} | {
     saying.text: saying for saying in (FAILED, TOO_LONG)
@@ -66,7 +66,7 @@ def test_no_words_without_a_line() -> None:
 
 
 def test_nothing_that_can_happen_is_without_a_line() -> None:
-    assert pc.FAULTS.keys() == set(PcFault)
+    assert pc.FAULTS.keys() == set(PcFault) - {PcFault.UNPROTECTED}
     assert ca.TRANSFER.keys() == set(TransferFailure)
 
 

@@ -30,6 +30,13 @@ async def test_one_with_a_password(bank: Bank, tmp_path: Path) -> None:
     assert await said(bank, tmp_path / "doctor") == ["doctor.pc.locked"]
 
 
+async def test_one_that_cannot_be_written(bank: Bank, tmp_path: Path) -> None:
+    make_database(bank, "--empty-password")
+    bank.database.chmod(0o500)
+    assert await said(bank, tmp_path / "doctor") == ["doctor.pc.read-only"]
+    bank.database.chmod(0o700)
+
+
 async def test_nothing_is_made_by_looking(bank: Bank, tmp_path: Path) -> None:
     assert await said(bank, tmp_path / "doctor") == ["doctor.pc.will-be-made"]
     assert not bank.database.exists()
