@@ -30,11 +30,6 @@ def behind(bank: Bank, token: PulledToken) -> Bank:
     return Bank(DemoBank(bank.directory, settings))
 
 
-async def test_a_renewal_behind_p11_kit(bank: Bank, pulled: PulledToken) -> None:
-    assert (await behind(bank, pulled).visit(ScriptedDesk())).completion is not None
-    await bank.credential()
-
-
 async def test_a_token_pulled_while_the_pin_is_checked(bank: Bank, pulled: PulledToken) -> None:
     class Desk(ScriptedDesk):
         async def ask_pin(self, question: PinQuestion) -> Pin | None:
