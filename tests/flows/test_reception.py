@@ -169,3 +169,30 @@ async def test_no_token_at_all_is_explained(bank: Bank, tmp_path: Path) -> None:
         await front_desk.serve(desk)
     assert desk.problem is not None
     assert desk.problem.code in (Code.TOKEN_TAKEN_OUT, Code.MODULE_UNUSABLE)
+
+
+async def test_a_module_that_fails_for_a_moment_has_not_seen_the_token_go(bank: Bank) -> None:
+    """Every look has a process of its own while it fails; the third one shows that the first fault was not believed."""
+    configuration, tokens = bank.directory / "softhsm2.conf", bank.directory / "tokens"
+
+    class Desk(ScriptedDesk):
+        believed_too_soon = True
+
+        async def ask_take_out(self, *, removable: bool) -> None:
+            await super().ask_take_out(removable=removable)
+            configuration.rename(configuration.with_suffix(".aside"))
+            seen = children = child_processes()
+            while len(seen) < len(children) + 3:
+                await asyncio.sleep(0.01)
+                seen = seen | child_processes()
+            configuration.with_suffix(".aside").rename(configuration)
+            self.believed_too_soon = False
+            tokens.rename(bank.directory / "tokens.out")
+            tokens.mkdir()
+            await asyncio.Event().wait()
+
+    desk = Desk(pins=[None])
+    async with front_desk_of(bank.settings) as front_desk:
+        await asyncio.wait_for(front_desk.serve(desk), 60)
+    assert not desk.believed_too_soon
+    assert desk.asked == ["pin", "take-out"]
