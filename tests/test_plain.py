@@ -8,6 +8,7 @@ import re
 import sys
 import termios
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -112,6 +113,25 @@ async def test_the_old_credential_goes_only_by_a_yes(certificate: Certificate, t
     plain, shown = desk(*typed)
     assert await plain.confirm_retirement(RetirementQuestion(certificate, 30)) is removed
     assert any(certificate.serial in line for line in shown)
+
+
+async def test_the_question_says_in_which_store_the_old_one_is(certificate: Certificate) -> None:
+    plain, shown = desk("2")
+    await plain.confirm_retirement(RetirementQuestion(certificate, 30, StoreKind.PC))
+    assert shown[0] == "パソコンの古い電子証明書"
+
+
+async def test_a_password_of_this_pc_is_not_changed_here(certificate: Certificate) -> None:
+    credential = Credential(certificate, b"1", HolderRule().holder_of(certificate))
+    plain, shown = desk("3")
+    menu = MainMenu(credential, 20, None, changes_pin=False)
+    assert await plain.choose_from_menu(menu) is MenuChoice.LEAVE
+    assert not any("暗証番号変更" in line for line in shown)
+
+
+async def test_yes_gives_the_pin_of_the_token_to_nothing_else() -> None:
+    yes = YesDesk(Texts("ja"), lambda _: None, lambda: Pin(bytearray(b"1234")))
+    assert await yes.ask_pin(replace(QUESTION, store=StoreKind.PC)) is None
 
 
 async def test_yes_saves_where_it_is_told_or_leaves(certificate: Certificate) -> None:
