@@ -72,6 +72,23 @@ class CodeState(StrEnum):
     """By a newer code of the same holder."""
 
 
+class NoticeState(StrEnum):
+    """What became of one notice."""
+
+    SENDING = "sending"
+    """Somebody is at it, until the end of his lease; where he has died the mail may have gone out."""
+    SENT = "sent"
+    """The mail server has taken it."""
+    DEFERRED = "deferred"
+    """The mail server did not take it this time."""
+    REFUSED = "refused"
+    """The mail server will never take it for this address."""
+    UNREACHABLE = "unreachable"
+    """The holder has no address."""
+    SKIPPED = "skipped"
+    """A later notice day had come before it went out."""
+
+
 class Act(StrEnum):
     """What the audit tells of."""
 
@@ -286,6 +303,27 @@ AUDIT = Table(
 
 `act` is an `Act`. Neither it nor `holder` is checked against anything, so that what was written stays whatever comes.
 """
+
+NOTICES = Table(
+    "notices",
+    METADATA,
+    Column("certificate", ForeignKey("certificates.id"), primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("message_id", String(320), nullable=False),
+    Column("address", String(254)),
+    Column("days_left", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("lease", Moment),
+    Column("error", String(200)),
+    Column("made_at", Moment, nullable=False),
+    Column("changed_at", Moment, nullable=False, index=True),
+    _one_of("state", NoticeState),
+)
+"""The mails about a certificate's end, one for each notice day; `days_left` and `address` are those of the last try."""
+
+_UNDER_WAY = text("state = 'sending'")
+Index("notices_under_way", NOTICES.c.lease, sqlite_where=_UNDER_WAY, postgresql_where=_UNDER_WAY)
 
 
 def fill(connection: Connection) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from kiosk.clock import JAPAN
@@ -36,3 +36,13 @@ def notice(language: str = "ja", **changes: object) -> Notice:
 def days_before(days: int) -> datetime:
     """Noon in Japan, so many days before the end."""
     return datetime(2026, 12, 13, 12, tzinfo=JAPAN) - timedelta(days=days)
+
+
+@dataclass
+class Clock:
+    """A moment that tests turn on."""
+
+    now: datetime
+
+    def __call__(self) -> datetime:
+        return self.now

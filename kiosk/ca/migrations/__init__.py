@@ -22,7 +22,7 @@ from sqlalchemy import Column, Connection, MetaData, String, Table, delete, func
 from kiosk.ca.database import is_postgres
 from kiosk.ca.schema import METADATA, fill
 
-NEWEST = "0003"
+NEWEST = "0004"
 """The revision that `kiosk.ca.schema` is."""
 
 REVISION = Table("ledger_revision", MetaData(), Column("number", String(32), primary_key=True))

@@ -1,0 +1,124 @@
+"""What the ledger knows of each notice: who is at it, and what became of it.
+
+A notice is claimed durably before a byte of it is sent, and marked durably afterwards. Whoever dies in between leaves
+a claim behind; once that has run out the notice goes out again, with the same Message-ID.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, and_, or_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from kiosk.ca.database import is_postgres
+from kiosk.ca.schema import NOTICES, NoticeState
+from kiosk.notices.due import Due, find_due
+from kiosk.notices.message import literal, message_id
+
+_LONGEST_ERROR = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to send one notice, until `lease`."""
+
+    due: Due
+    at: datetime
+    """When it was claimed, which is also when the mail says that it was written."""
+    lease: datetime
+
+
+def claim(
+    connection: Connection, number: int, days: Iterable[int], domain: str, now: datetime, span: timedelta
+) -> Claim | None:
+    """Take the notice that is due for the certificate with this number; None where there is nothing to send any more.
+
+    Notices of earlier days that never went out are recorded as skipped. One that cannot go out for want of an address
+    is recorded so.
+    """
+    days = frozenset(days)
+    due = find_due(connection, number, days, now)
+    if due is None:
+        return None
+    lease = now + span
+    state = NoticeState.SENDING if due.notice.email else NoticeState.UNREACHABLE
+    if not _enter(connection, due, due.notice.day, domain, state, now, lease if due.notice.email else None):
+        return None
+    for day in sorted(day for day in days if day > due.notice.day):
+        _enter(connection, due, day, domain, NoticeState.SKIPPED, now)
+    return Claim(due, now, lease) if due.notice.email else None
+
+
+def mark_sent(connection: Connection, claimed: Claim, now: datetime) -> None:
+    """The mail server has taken it, whoever else has claimed it meanwhile."""
+    connection.execute(
+        update(NOTICES)
+        .where(*_row_of(claimed))
+        .values(state=NoticeState.SENT, error=None, lease=None, changed_at=now, days_left=claimed.due.days_left)
+    )
+
+
+def mark_failed(connection: Connection, claimed: Claim, state: NoticeState, error: str, now: datetime) -> None:
+    """It was not taken, now (`DEFERRED`) or ever (`REFUSED`); counts only as long as the claim is ours."""
+    connection.execute(
+        update(NOTICES)
+        .where(*_row_of(claimed), NOTICES.c.state == NoticeState.SENDING, NOTICES.c.lease == claimed.lease)
+        .values(state=state, error=literal(error)[:_LONGEST_ERROR], lease=None, changed_at=now)
+    )
+
+
+def end_claims(connection: Connection, now: datetime) -> int:
+    """Take back every claim, where nobody else can be at it; answers with how many there were."""
+    ended = connection.execute(
+        update(NOTICES)
+        .where(NOTICES.c.state == NoticeState.SENDING)
+        .values(state=NoticeState.DEFERRED, lease=None, error="the run that was at it was cut", changed_at=now)
+    )
+    return ended.rowcount
+
+
+def _row_of(claimed: Claim) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return NOTICES.c.certificate == claimed.due.id, NOTICES.c.day == claimed.due.notice.day
+
+
+def _enter(
+    connection: Connection,
+    due: Due,
+    day: int,
+    domain: str,
+    state: NoticeState,
+    now: datetime,
+    lease: datetime | None = None,
+) -> bool:
+    """Write one row, or over one that is not at an end and nobody is at; answers whether there was none such."""
+    told = {
+        "state": state,
+        "address": due.notice.email or None,
+        "days_left": due.days_left,
+        "lease": lease,
+        "error": None,
+        "changed_at": now,
+    }
+    sends = int(state is NoticeState.SENDING)
+    insert = postgresql.insert if is_postgres(connection) else sqlite.insert
+    statement = insert(NOTICES).values(
+        certificate=due.id,
+        day=day,
+        message_id=message_id(due.notice.certificate, day, domain),
+        tries=sends,
+        made_at=now,
+        **told,
+    )
+    entered = statement.on_conflict_do_update(
+        index_elements=[NOTICES.c.certificate, NOTICES.c.day],
+        set_={**told, "tries": NOTICES.c.tries + sends},
+        where=or_(
+            NOTICES.c.state.in_([NoticeState.DEFERRED, NoticeState.UNREACHABLE]),
+            and_(NOTICES.c.state == NoticeState.SENDING, NOTICES.c.lease < now),
+            and_(NOTICES.c.state == NoticeState.REFUSED, NOTICES.c.address != statement.excluded.address),
+        ),
+    )
+    return connection.execute(entered.returning(NOTICES.c.tries)).first() is not None
