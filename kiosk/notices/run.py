@@ -1,0 +1,169 @@
+"""One run: everybody who is due is told, at most once.
+
+A run goes through all that is due, and after a wait through what has failed for the moment, a few times. What is still
+left then is left to the next run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from kiosk.ca.ledger import Ledger
+from kiosk.ca.schema import NoticeState
+from kiosk.notices import records
+from kiosk.notices.due import Due, every_due
+from kiosk.notices.message import NoAddress, compose
+from kiosk.notices.post import ConnectionLost, MailServerTrouble, MailServerUnusable, NotTaken, Post, TakenNever
+from kiosk.notices.records import Claim
+from kiosk.notices.settings import NoticeSettings
+
+Sleep = Callable[[float], Awaitable[None]]
+"""Waits so many seconds."""
+Tell = Callable[[Due, NoticeState, str], None]
+"""Hears what became of each notice, and why."""
+
+_LONGER = 4
+"""Each wait is so many times the one before."""
+_MOST_LOST = 3
+"""After so many lost connections in a row the server is taken to be out of order."""
+_LEASE = 3
+"""A claim holds for so many times the time limit of a mail, so that nobody else takes what is still on its way."""
+
+
+@dataclass
+class Summary:
+    """What a run has come to."""
+
+    counts: Counter[NoticeState] = field(default_factory=Counter)
+    """How many notices of each kind, by what became of them last."""
+    trouble: str = ""
+    """Why the run ended before its end."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing was left for the next run."""
+        return not self.trouble and not self.counts[NoticeState.DEFERRED]
+
+
+class Pace:
+    """No more than so many mails a minute."""
+
+    def __init__(self, per_minute: int, monotonic: Callable[[], float], sleep: Sleep) -> None:
+        self._gap = 60 / per_minute
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._next = 0.0
+
+    async def wait(self) -> None:
+        """Wait until the next one may go."""
+        now = self._monotonic()
+        if self._next > now:
+            await self._sleep(self._next - now)
+        self._next = max(self._next, now) + self._gap
+
+
+@dataclass
+class Run:
+    """A run over one ledger through one mail server."""
+
+    book: Ledger
+    settings: NoticeSettings
+    post: Post
+    tell: Tell
+    monotonic: Callable[[], float]
+    sleep: Sleep = asyncio.sleep
+
+    def __post_init__(self) -> None:
+        self.summary = Summary()
+        self._pace = Pace(self.settings.smtp.per_minute, self.monotonic, self.sleep)
+        self._lost = 0
+
+    async def run(self) -> Summary:
+        """Tell everybody who is due.
+
+        Raises:
+            NoticeSettingsError: a file that the settings name cannot be used.
+            LedgerDamaged: the ledger cannot be used, or not at present; everything sent until then is recorded.
+        """
+        wait = self.settings.smtp.first_wait
+        for number in range(self.settings.smtp.tries):
+            if number:
+                await self.sleep(wait)
+                wait *= _LONGER
+            self.summary.counts[NoticeState.DEFERRED] = 0
+            try:
+                self.summary.trouble = ""
+                await self._pass()
+            except MailServerTrouble as error:
+                self.summary.trouble = str(error)
+                if isinstance(error, MailServerUnusable):
+                    break
+            if self.summary.is_done:
+                break
+        return self.summary
+
+    async def _pass(self) -> None:
+        """Everything that is due, once."""
+        self._lost = 0
+        now = await asyncio.to_thread(self.book.now)
+        pages = every_due(self.book, self.settings.days, now)
+        while page := await asyncio.to_thread(next, pages, None):
+            for due in page:
+                await self._deal_with(due)
+
+    async def _deal_with(self, due: Due) -> None:
+        if due.notice.email:
+            await self._pace.wait()
+            await self.post.connect()
+        claimed = await asyncio.to_thread(self._claim, due)
+        if claimed is not None:
+            await self._send(claimed)
+        elif not due.notice.email:
+            self._count(due, NoticeState.UNREACHABLE, "the holder has no address")
+
+    def _claim(self, due: Due) -> Claim | None:
+        span = timedelta(seconds=_LEASE * self.settings.smtp.time_limit)
+        with self.book.begin() as connection:
+            now = self.book.now(connection)
+            return records.claim(connection, due.id, self.settings.days, self.settings.mailbox.domain, now, span)
+
+    async def _send(self, claimed: Claim) -> None:
+        try:
+            await self.post.send(compose(claimed.due.notice, self.settings, claimed.at))
+        except (NoAddress, TakenNever) as error:
+            await self._failed(claimed, NoticeState.REFUSED, str(error))
+        except ConnectionLost as error:
+            await self._failed(claimed, NoticeState.DEFERRED, str(error))
+            self._lost += 1
+            if self._lost >= _MOST_LOST:
+                raise MailServerTrouble(str(error)) from error
+            return
+        except NotTaken as error:
+            await self._failed(claimed, NoticeState.DEFERRED, str(error))
+        except MailServerUnusable as error:
+            await self._failed(claimed, NoticeState.DEFERRED, str(error))
+            raise
+        else:
+            await asyncio.to_thread(self._mark_sent, claimed)
+            self._count(claimed.due, NoticeState.SENT, "")
+        self._lost = 0
+
+    def _mark_sent(self, claimed: Claim) -> None:
+        with self.book.begin() as connection:
+            records.mark_sent(connection, claimed, self.book.now(connection))
+
+    async def _failed(self, claimed: Claim, state: NoticeState, error: str) -> None:
+        def mark() -> None:
+            with self.book.begin() as connection:
+                records.mark_failed(connection, claimed, state, error, self.book.now(connection))
+
+        await asyncio.to_thread(mark)
+        self._count(claimed.due, state, error)
+
+    def _count(self, due: Due, state: NoticeState, why: str) -> None:
+        self.summary.counts[state] += 1
+        self.tell(due, state, why)
