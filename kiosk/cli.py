@@ -17,8 +17,11 @@ class _Commands(click.Group):
         "ca": "kiosk.ca.commands",
         "doctor": "kiosk.doctor.command",
         "journal": "kiosk.audit.commands",
+        "notify": "kiosk.notices.commands",
     }
     """Each in a module that calls it by the same name."""
+    _WITH_CA: ClassVar = {"ca", "notify"}
+    """What only `kiosk[ca]` brings along."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *self._ELSEWHERE})
@@ -29,7 +32,7 @@ class _Commands(click.Group):
         try:
             command = getattr(import_module(self._ELSEWHERE[cmd_name]), cmd_name)
         except ModuleNotFoundError as error:
-            if cmd_name != "ca":
+            if cmd_name not in self._WITH_CA:
                 raise
             raise click.ClickException(
                 f"the CA is not installed ({error.name} is missing): install kiosk[ca]"

@@ -1,0 +1,32 @@
+"""`kiosk notify` in a process of its own, which can be killed at any of its steps."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from datetime import datetime
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["kiosk.ca.commands", "kiosk.notices.commands"])
+
+
+def start(directory: Path, now: datetime, *, when: str = "", number: int = 0, log: Path | None = None) -> BaseProcess:
+    """Begin a run at the moment `now`; with `when` and `number` it kills itself before or after that commit."""
+    process = _FORKS.Process(target=_run, args=(directory, now, when, number, log or directory / "log"))
+    process.start()
+    return process
+
+
+def _run(directory: Path, now: datetime, when: str, number: int, log: Path) -> None:
+    from kiosk.notices.commands import notify
+    from tests.interop.dying_ca import die_at
+    from tests.notices.samples import Clock
+
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    if when:
+        die_at(when, number)
+    notify.main(["--directory", str(directory)], obj=Clock(now))

@@ -1,0 +1,96 @@
+"""The one function that counts days, as customers and tellers meet it: screen, menu, the CA's window, mail and report.
+
+The table goes over midnight, the ends of months and years and leap days, in Japan time and in UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kiosk.ca.ledger import Ledger
+from kiosk.clock import JAPAN, days_left, renewable_from
+from kiosk.moments import days_words
+from kiosk.notices.due import every_due
+from kiosk.notices.message import compose
+from kiosk.notices.report import Part, make_report
+from kiosk.texts import Texts
+from tests.notices.ledgers import enter
+from tests.notices.samples import SETTINGS, notice
+
+WINDOW = 30
+
+
+def japan(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=JAPAN)  # type: ignore[arg-type,misc]
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type,misc]
+
+
+TABLE = [
+    # last valid second, now, days left
+    # midnight in Japan, from both sides, in either zone
+    (japan(2026, 12, 13, 23, 59, 59), japan(2026, 11, 13, 0, 0, 0), 30),
+    (japan(2026, 12, 13, 23, 59, 59), japan(2026, 11, 12, 23, 59, 59), 31),
+    (japan(2026, 12, 13, 23, 59, 59), utc(2026, 11, 12, 15, 0, 0), 30),
+    (japan(2026, 12, 13, 23, 59, 59), utc(2026, 11, 12, 14, 59, 59), 31),
+    # midnight in UTC is nothing
+    (japan(2026, 12, 13, 23, 59, 59), utc(2026, 11, 12, 23, 59, 59), 30),
+    (japan(2026, 12, 13, 23, 59, 59), utc(2026, 11, 13, 0, 0, 0), 30),
+    # an end at midnight in UTC is one in the morning in Japan
+    (utc(2026, 12, 12, 23, 59, 59), japan(2026, 12, 13, 0, 0, 0), 0),
+    (utc(2026, 12, 12, 23, 59, 59), japan(2026, 12, 12, 23, 59, 59), 1),
+    (utc(2026, 12, 12, 23, 59, 59), utc(2026, 12, 12, 14, 59, 59), 1),
+    (utc(2026, 12, 12, 23, 59, 59), utc(2026, 12, 12, 15, 0, 0), 0),
+    # an end in the first second of a day
+    (japan(2026, 12, 13, 0, 0, 0), japan(2026, 12, 12, 23, 59, 59), 1),
+    (japan(2026, 12, 13, 0, 0, 0), japan(2026, 12, 13, 0, 0, 0), 0),
+    # months of 31, 30, 28 and 29 days
+    (japan(2026, 12, 31, 12, 0, 0), japan(2026, 12, 1, 12, 0, 0), 30),
+    (japan(2026, 12, 1, 12, 0, 0), japan(2026, 11, 1, 12, 0, 0), 30),
+    (japan(2027, 3, 1, 12, 0, 0), japan(2027, 2, 1, 12, 0, 0), 28),
+    (japan(2028, 3, 1, 12, 0, 0), japan(2028, 2, 1, 12, 0, 0), 29),
+    (japan(2027, 3, 1, 0, 0, 0), japan(2027, 2, 28, 23, 59, 59), 1),
+    (japan(2028, 3, 1, 0, 0, 0), japan(2028, 2, 28, 23, 59, 59), 2),
+    (japan(2028, 2, 29, 23, 59, 59), japan(2028, 2, 29, 0, 0, 0), 0),
+    (japan(2028, 2, 29, 23, 59, 59), japan(2028, 1, 30, 0, 0, 0), 30),
+    (japan(2028, 3, 30, 23, 59, 59), japan(2028, 2, 29, 8, 59, 59), 30),
+    (japan(2027, 3, 30, 23, 59, 59), japan(2027, 2, 28, 8, 59, 59), 30),
+    # the turn of the year
+    (japan(2027, 1, 1, 0, 0, 0), japan(2026, 12, 31, 23, 59, 59), 1),
+    (utc(2026, 12, 31, 15, 0, 0), utc(2026, 12, 31, 14, 59, 59), 1),
+    (japan(2027, 1, 10, 23, 59, 59), japan(2026, 12, 31, 12, 0, 0), 10),
+    # the last second
+    (japan(2026, 12, 13, 23, 59, 59), japan(2026, 12, 13, 23, 59, 59), 0),
+]
+
+
+@pytest.mark.parametrize(("end", "now", "days"), TABLE)
+def test_screen_menu_window_mail_and_report_agree(book: Ledger, end: datetime, now: datetime, days: int) -> None:
+    assert days_left(end, now) == days, "the function itself"
+    is_open = days <= WINDOW
+    assert (now >= renewable_from(end, WINDOW)) == is_open, "the CA's window, and the menu's"
+    told = {"ja": "本日まで" if days == 0 else f"あと{days}日", "en": _english(days)}
+    assert days_words(days_left(end, now), Texts("ja")) == told["ja"], "the screen"
+    for language, words in told.items():
+        mail = compose(notice(language, last_second=end), SETTINGS, now)
+        assert words in str(mail["Subject"]), "the mail"
+    enter(book, "A", end)
+    due = [each.days_left for page in every_due(book, [WINDOW], now) for each in page]
+    assert due == ([days] if is_open else []), "who gets a mail"
+    with book.read() as connection:
+        listed = [record["days_left"] for record in make_report(connection, now).of(Part.DUE)]
+    assert listed == [days], "the teller's report"
+
+
+@pytest.mark.parametrize("end", sorted({end for end, _, _ in TABLE}))
+def test_each_day_before_an_end_is_counted_once(end: datetime) -> None:
+    noons = [end.astimezone(JAPAN).replace(hour=12, minute=0, second=0) - timedelta(days=n) for n in range(60)]
+    assert [days_left(end, noon) for noon in noons] == list(range(60))
+
+
+def _english(days: int) -> str:
+    return "today" if days == 0 else "in 1 day" if days == 1 else f"in {days} days"
