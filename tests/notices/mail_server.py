@@ -23,6 +23,8 @@ from kiosk.ca.profile import Issuer, Validity, authority_certificate, loopback_c
 from kiosk.clock import system_clock
 from tests.cmp.pki import name
 
+PATIENCE = 60.0
+"""Seconds after which a test gives up."""
 USER, PASSWORD = "kiosk", "correct horse"
 
 Step = Callable[[str], None]
@@ -40,6 +42,8 @@ class MailServer:
     always: dict[str, str] = field(default_factory=dict)
     """By recipient: what is said each time."""
     step: Step = lambda _: None
+    together: int = 0
+    """So many clients have to be at a mail before the first of them goes on."""
     port: int = 0
     connections: int = 0
     commands: Counter[str] = field(default_factory=Counter)
@@ -47,6 +51,13 @@ class MailServer:
     """Recipient and mail, whether or not the client heard of it."""
     logins: list[bool] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._all_here = asyncio.Event()
+
+    def connected(self) -> None:
+        self.connections += 1
+        self._reached("connected")
 
     @property
     def recipients(self) -> list[str]:
@@ -64,6 +75,9 @@ class MailServer:
         del session, options
         assert server.transport is not None
         self._reached("MAIL")
+        if self.commands["MAIL"] >= self.together:
+            self._all_here.set()
+        await asyncio.wait_for(self._all_here.wait(), PATIENCE)
         self.encrypted.append(server.transport.get_extra_info("ssl_object") is not None)
         answer = self.at_sender.pop(0) if self.at_sender else "250 OK"
         if answer.startswith("250"):
@@ -123,8 +137,7 @@ class _Protocol(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self.transport is None:
-            self._told.connections += 1
-            self._told._reached("connected")
+            self._told.connected()
         super().connection_made(transport)
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
