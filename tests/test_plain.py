@@ -48,6 +48,7 @@ from kiosk.one_time_code import make, read
 from kiosk.pin import Pin
 from kiosk.plain import PlainDesk, YesDesk, echo_kept
 from kiosk.texts import Texts
+from kiosk.tokens.wire import StoreKind
 from tests.screens.gallery import IDS, REMINDER, TOKENS
 
 NOW = system_clock()

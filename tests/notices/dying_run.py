@@ -21,8 +21,8 @@ def start(directory: Path, now: datetime, *, when: str = "", number: int = 0, lo
 
 def _run(directory: Path, now: datetime, when: str, number: int, log: Path) -> None:
     from kiosk.notices.commands import notify
-    from tests.interop.dying_ca import die_at
     from tests.notices.samples import Clock
+    from tests.processes.dying import die_at
 
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(output, 1)

@@ -20,12 +20,12 @@ import pytest
 
 from kiosk.ca.ledger import Ledger
 from kiosk.ca.schema import NoticeState
-from tests.interop.dying_ca import WHENS
 from tests.notices import dying_run
 from tests.notices.ledgers import enter, states
 from tests.notices.mail_server import MailServer, serving
 from tests.notices.samples import END, days_before
 from tests.notices.test_commands import write_settings
+from tests.processes.dying import WHENS
 
 NOW = days_before(27)
 HOLDERS = ("A", "B")
