@@ -737,6 +737,11 @@ NOT_REFUSED = (
     NotRefused(
         "added protection, requests for others", "5.2, 5.3", "no RA stands before this CA: holders ask themselves"
     ),
+    NotRefused("a client's error in its own transaction", "3.6.1", "RFC 9810 §5.3.21 has it answered by a pkiconf"),
+    NotRefused(
+        "a transaction that nobody goes on with", "6", "it ends with confirmWaitTime; who comes later is told how"
+    ),
+    NotRefused("another media type", "6", "HTTP says 415 before anything is read"),
     NotRefused("a message that is too large", "RFC 9811 §3.3", "HTTP says 413 before anything is read"),
 )
 

@@ -107,6 +107,7 @@ _GENERIC = (
     ),
     _check("3.5", "under a signature the sender is the subject", r.NOT_THE_SUBJECT, bits=(F.BAD_MESSAGE_CHECK,)),
     _check("3.5", "the messageTime is close to ours", r.TIME, bits=(F.BAD_TIME,)),
+    _cannot_fail("3.6.1", "an error is sent by no client", "a client's error in its own transaction"),
     _check("3.6.4", "a system behind is there", r.CA_EXPIRED, r.CA_ENDS, bits=(F.SYSTEM_UNAVAIL,)),
     _check("3.6.4", "a system behind works", r.FAULT, bits=(F.SYSTEM_FAILURE,)),
 )
@@ -208,6 +209,8 @@ _OTHERS = (
     _check("4.4", "what was waited for is refused in the answer to the request", r.TELLER_REFUSED, r.UNDECIDED),
     _cannot_fail("5.2.2", "a nested message is by an RA", "a nested message"),
     _cannot_fail("5.3", "requests for others are by an RA", "added protection, requests for others"),
+    _cannot_fail("6", "a transaction that nobody goes on with is closed", "a transaction that nobody goes on with"),
+    _cannot_fail("6", "the media type is application/pkixcmp", "another media type"),
     _check("6.1", "the label of the path is that of the operation", r.MISPLACED),
 )
 
