@@ -62,6 +62,7 @@ def refusal(bank: Bank, asked: bytes) -> OCSPResponseStatus:
     return ocsp.load_der_ocsp_response(told.der).response_status
 
 
+@pytest.mark.on_both
 async def test_each_state_and_what_is_said_of_it(bank: Bank) -> None:
     valid, compromised, plain, old = (bank.holder(name=f"H{number}") for number in range(4))
     bank.revoke(compromised.certificate)

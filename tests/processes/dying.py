@@ -11,10 +11,12 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, Pool
 
 WHENS = ("before", "after")
+KEEPERS = {"crls", "audit"}
+"""The tables in which the CRL's keeper enters what it has made."""
 
 
 def die_at(when: str, number: int) -> None:
-    """Before or after the commit with this number, counted from 1, of those that have written anything but a CRL.
+    """Before or after the commit with this number, counted from 1, of those that have written more than a CRL.
 
     The CRL's keeper writes when its time comes, whatever is asked of the CA meanwhile.
     """
@@ -22,8 +24,8 @@ def die_at(when: str, number: int) -> None:
     reached = False
 
     def write(connection: Connection, _: object, statement: str, *__: object) -> None:
-        verb, _, rest = statement.partition(" ")
-        if verb in {"INSERT", "UPDATE", "DELETE"} and " crls " not in f" {rest} ":
+        words = statement.split()
+        if words[0] in {"INSERT", "UPDATE", "DELETE"} and not KEEPERS & set(words):
             connection.info["has written"] = True
 
     def begin(connection: Connection) -> None:
