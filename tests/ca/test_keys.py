@@ -104,6 +104,14 @@ def test_a_wrong_passphrase_is_one_clear_line(directory: Path, content: str) -> 
     assert contents(directory) == before
 
 
+def test_the_root_key_may_be_taken_away(directory: Path) -> None:
+    (directory / "root.key").unlink()
+    for command in ("list", "init", "list"):
+        done = teller(command, "--directory", directory)
+        assert done.exit_code == 0, done.output
+    assert not (directory / "root.key").exists()
+
+
 def test_a_vault_under_another_passphrase_is_told(directory: Path, tmp_path: Path) -> None:
     other = create_authority(tmp_path / "other", clock=lambda: START).directory
     shutil.copy(other / VAULT_FILE, directory)

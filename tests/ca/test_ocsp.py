@@ -20,7 +20,7 @@ from kiosk.ca.authority import Authority, create_authority
 from kiosk.ca.ocsp import OcspAnswer, OcspResponder
 from kiosk.ca.policy import Policy
 from kiosk.certificates import Certificate
-from tests.ca.bank import START, Bank, new_key
+from tests.ca.bank import START, Bank, new_key, on_both
 
 GOOD, REVOKED, UNKNOWN = OCSPCertStatus.GOOD, OCSPCertStatus.REVOKED, OCSPCertStatus.UNKNOWN
 MALFORMED, UNAUTHORIZED = OCSPResponseStatus.MALFORMED_REQUEST, OCSPResponseStatus.UNAUTHORIZED
@@ -62,7 +62,7 @@ def refusal(bank: Bank, asked: bytes) -> OCSPResponseStatus:
     return ocsp.load_der_ocsp_response(told.der).response_status
 
 
-@pytest.mark.on_both
+@on_both
 async def test_each_state_and_what_is_said_of_it(bank: Bank) -> None:
     valid, compromised, plain, old = (bank.holder(name=f"H{number}") for number in range(4))
     bank.revoke(compromised.certificate)

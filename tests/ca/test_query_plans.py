@@ -14,6 +14,7 @@ from kiosk.cmp.requests import write_update
 from kiosk.cmp.revocations import RevocationRequest, write_revocations
 from kiosk.cmp.vocabulary import BodyType, Status
 from tests.ca.bank import Bank, Talk, new_key, status_of
+from tests.ca.test_ocsp import request
 
 BOUNDED = {
     "crls": "the newest one is all that is kept",
@@ -79,7 +80,14 @@ async def wait_in_vain(bank: Bank) -> None:
     await renew(bank)
 
 
-@pytest.mark.parametrize("act", [renew, enrol, revoke, wait_in_vain])
+async def tell_of_all(bank: Bank) -> None:
+    """By OCSP, and by a CRL that is due."""
+    await revoke(bank)
+    await bank.status.ocsp(request(bank.holder().certificate, bank.authority.issuing))
+    await bank.status.crl()
+
+
+@pytest.mark.parametrize("act", [renew, enrol, revoke, wait_in_vain, tell_of_all])
 async def test_no_statement_reads_a_whole_table(bank: Bank, act: Callable[[Bank], Awaitable[None]]) -> None:
     with hearing() as heard:
         await act(bank)
