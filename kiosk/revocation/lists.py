@@ -28,7 +28,7 @@ def look_up(der: bytes, certificate: Certificate, issuer: Certificate, now: date
         _check(found, issuer, now)
         entry = found.get_revoked_certificate_by_serial_number(certificate.serial_number)
         return Status(Standing.GOOD, SOURCE) if entry is None else _revoked(entry)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension) as error:
         raise StatusNotTrusted(SOURCE, StatusFault.UNREADABLE) from error
 
 
