@@ -55,7 +55,7 @@ _UNREACHABLE = bad("doctor.ca.unreachable")
 _SLOW = bad("doctor.ca.slow")
 _UNTRUSTED = bad("doctor.ca.untrusted")
 _OUT_OF_ORDER = bad("doctor.ca.out-of-order")
-_NO_ROOTS = not_applicable("doctor.ca.no-roots")
+NO_ROOTS = not_applicable("doctor.ca.no-roots")
 
 _TLS_GOOD = good("doctor.tls.good")
 _TLS_EXPIRES = warning("doctor.tls.expires")
@@ -117,7 +117,7 @@ def _of_validity(site: Site, name: str, certificate: Certificate) -> Iterable[Fi
 
 
 @asynccontextmanager
-async def _http(ca: CaSettings) -> AsyncIterator[httpx.AsyncClient | None]:
+async def http_for(ca: CaSettings) -> AsyncIterator[httpx.AsyncClient | None]:
     """None where the TLS roots cannot be read; then nobody is asked."""
     try:
         http = open_http_client(Path(ca.tls_roots), _limits(ca))
@@ -146,23 +146,23 @@ async def _knocked(site: Site) -> _Knocked | None:
     ca = site.known.ca
     if ca is None:
         return None
-    async with _http(ca) as http:
+    async with http_for(ca) as http:
         if http is None:
-            return _Knocked(_NO_ROOTS())
+            return _Knocked(NO_ROOTS())
         asked = site.clock()
         try:
             date = await knock(http, ca.url, _limits(ca))
         except TransferError as error:
-            return _Knocked(TRANSFER[error.kind](address=_address(ca), detail=error))
+            return _Knocked(TRANSFER[error.kind](address=address_of(ca.url), detail=error))
         answered = site.clock()
     offset = None if date is None else date - (asked + (answered - asked) / 2)
-    return _Knocked(_REACHED(address=_address(ca)), offset)
+    return _Knocked(_REACHED(address=address_of(ca.url)), offset)
 
 
-def _address(ca: CaSettings) -> str:
+def address_of(address: str) -> str:
     """Scheme, host and port: what else an address may carry is nobody's business here."""
     try:
-        url = httpx.URL(ca.url)
+        url = httpx.URL(address)
         return str(httpx.URL(scheme=url.scheme, host=url.host, port=url.port))
     except (httpx.InvalidURL, TypeError, UnicodeError):
         return "?"
@@ -214,7 +214,7 @@ def _root_of(certificate: Certificate, roots: Sequence[Certificate]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """What came of a question by a stranger."""
 
     finding: Finding
@@ -222,7 +222,7 @@ class _Asked:
     """The CA's clock, where that is proven to be the CA's, less this machine's."""
 
 
-async def _asked(site: Site) -> _Asked | None:
+async def asked_as_stranger(site: Site) -> Asked | None:
     """None where nobody can be asked."""
     ca, knocked = site.known.ca, await site.once(_knocked)
     if ca is None or knocked is None or knocked.finding.saying != _REACHED:
@@ -230,28 +230,28 @@ async def _asked(site: Site) -> _Asked | None:
     try:
         trust = trust_of(ca, read_anchors(Path(ca.roots)))
     except SettingsError:
-        return _Asked(_NO_ROOTS())
+        return Asked(NO_ROOTS())
     if not ca.peer.answers_general:
-        return _Asked(_NOT_ASKED())
-    async with _http(ca) as http:
+        return Asked(_NOT_ASKED())
+    async with http_for(ca) as http:
         if http is None:
-            return _Asked(_NO_ROOTS())
+            return Asked(NO_ROOTS())
         client = CmpClient(http, ca.url, trust, peer=ca.peer, clock=site.clock, limits=_limits(ca))
         asked = site.clock()
         try:
-            answer = await client.general(_stranger(asked))
+            answer = await client.general(stranger(asked))
         except Refused as refused:
             return _of_refusal(refused, asked, site.clock())
         except CmpError as error:
-            return _Asked(_of_failure(error, ca))
-    return _Asked(_SIGNER_GOOD(), answer.offset)
+            return Asked(_of_failure(error, ca))
+    return Asked(_SIGNER_GOOD(), answer.offset)
 
 
-def _of_refusal(refused: Refused, asked: datetime, answered: datetime) -> _Asked:
+def _of_refusal(refused: Refused, asked: datetime, answered: datetime) -> Asked:
     if not refused.proven:
-        return _Asked(_UNSIGNED(detail=refused))
+        return Asked(_UNSIGNED(detail=refused))
     moment = refused.message_time
-    return _Asked(_SIGNER_GOOD(), None if moment is None else moment - (asked + (answered - asked) / 2))
+    return Asked(_SIGNER_GOOD(), None if moment is None else moment - (asked + (answered - asked) / 2))
 
 
 def _of_failure(error: CmpError, ca: CaSettings) -> Finding:
@@ -262,12 +262,12 @@ def _of_failure(error: CmpError, ca: CaSettings) -> Finding:
             return _SIGNER_UNTRUSTED(detail=error.reason.value)
         case TransferError():
             saying = TRANSFER[error.kind]
-            return (saying if saying in (_SLOW, _UNREACHABLE) else _NO_CMP)(address=_address(ca), detail=error)
+            return (saying if saying in (_SLOW, _UNREACHABLE) else _NO_CMP)(address=address_of(ca.url), detail=error)
         case _:
-            return _NO_CMP(address=_address(ca), detail=type(error).__name__)
+            return _NO_CMP(address=address_of(ca.url), detail=type(error).__name__)
 
 
-def _stranger(now: datetime) -> Signer:
+def stranger(now: datetime) -> Signer:
     """Somebody whom no CA knows: a key of this moment, and a certificate that says so itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kiosk doctor")])
@@ -287,14 +287,14 @@ def _stranger(now: datetime) -> Signer:
 async def _look_at_signer(site: Site) -> Iterable[Finding]:
     if site.known.ca is None:
         return [NOT_TOLD()]
-    asked = await site.once(_asked)
+    asked = await site.once(asked_as_stranger)
     return [_NOT_REACHED() if asked is None else asked.finding]
 
 
 async def _look_at_clock(site: Site) -> Iterable[Finding]:
     if site.known.ca is None:
         return [NOT_TOLD()]
-    asked, knocked = await site.once(_asked), await site.once(_knocked)
+    asked, knocked = await site.once(asked_as_stranger), await site.once(_knocked)
     offset = asked.offset if asked and asked.offset is not None else knocked.offset if knocked else None
     if offset is None:
         return [_NO_TIME()]
@@ -312,7 +312,7 @@ CHECKS = (
     Check(
         "doctor.check.ca",
         _look_at_ca,
-        (_REACHED, _UNREACHABLE, _SLOW, _UNTRUSTED, _OUT_OF_ORDER, _NO_ROOTS, NOT_TOLD),
+        (_REACHED, _UNREACHABLE, _SLOW, _UNTRUSTED, _OUT_OF_ORDER, NO_ROOTS, NOT_TOLD),
     ),
     Check("doctor.check.tls", _look_at_tls, (_TLS_GOOD, _TLS_EXPIRES, _NO_TLS, _NOT_REACHED, NOT_TOLD)),
     Check(
@@ -327,7 +327,7 @@ CHECKS = (
             _SLOW,
             _UNREACHABLE,
             _NOT_ASKED,
-            _NO_ROOTS,
+            NO_ROOTS,
             _NOT_REACHED,
             NOT_TOLD,
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
-from kiosk.doctor import ca, configuration, languages, module, pc, screen, storage
+from kiosk.doctor import ca, configuration, languages, module, pc, revocation, screen, storage
 from kiosk.doctor.findings import Check, Finding, bad
 from kiosk.doctor.site import Site
 
@@ -14,6 +14,7 @@ CHECKS: tuple[Check, ...] = (
     *module.CHECKS,
     *pc.CHECKS,
     *ca.CHECKS,
+    *revocation.CHECKS,
     *screen.CHECKS,
     *languages.CHECKS,
     *storage.CHECKS,

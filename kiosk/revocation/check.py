@@ -81,11 +81,16 @@ class RevocationCheck:
 
     def _ways(self, certificate: Certificate) -> Iterator[tuple[_Way, str]]:
         for url in _first(self.ocsp_url, certificate.ocsp_urls):
-            yield self._by_ocsp, url
+            yield self.by_ocsp, url
         for url in _first(self.crl_url, certificate.crl_urls):
-            yield self._by_crl, url
+            yield self.by_crl, url
 
-    async def _by_ocsp(self, url: str, certificate: Certificate, issuer: Certificate, now: datetime) -> Status:
+    async def by_ocsp(self, url: str, certificate: Certificate, issuer: Certificate, now: datetime) -> Status:
+        """What OCSP at `url` tells of a certificate of `issuer`.
+
+        Raises:
+            StatusNotTold, StatusNotTrusted: as `ask`.
+        """
         question = ocsp.Question(certificate, issuer, self.random(ocsp.NONCE_LENGTH))
         try:
             answer = await fetch(
@@ -95,7 +100,12 @@ class RevocationCheck:
             raise StatusNotTold(f"{ocsp.SOURCE}: {error}") from error
         return question.read(answer, now)
 
-    async def _by_crl(self, url: str, certificate: Certificate, issuer: Certificate, now: datetime) -> Status:
+    async def by_crl(self, url: str, certificate: Certificate, issuer: Certificate, now: datetime) -> Status:
+        """What the CRL at `url` tells of a certificate of `issuer`.
+
+        Raises:
+            StatusNotTold, StatusNotTrusted: as `ask`.
+        """
         try:
             der = await fetch(self.http, url, _CRL_LIMITS, kind=CRL)
         except TransferError as error:

@@ -20,6 +20,7 @@ from tests.cmp.spoiled_answers import on_wire, strip_protection
 from tests.cmp.test_tls import Presented
 from tests.doctor.cases import House, case
 from tests.doctor.small_server import serving, silent
+from tests.revocation.teller import CrlTeller
 
 
 def pem(file: Path, *certificates: Certificate) -> Path:
@@ -141,3 +142,24 @@ async def clock_noted(house: House) -> AsyncIterator[Site]:
 async def clock_refused(house: House) -> AsyncIterator[Site]:
     async with serving(FakeCa(house.pki, body=refusing).answer) as url:
         yield with_ca(house, url, now=lambda: NOW - timedelta(minutes=6))
+
+
+async def crl_of(house: House) -> bytes:
+    return CrlTeller(pki=house.pki).crl()
+
+
+@case("doctor.revocation.silent")
+async def nobody_tells(house: House) -> AsyncIterator[Site]:
+    yield with_ca(house, "http://127.0.0.1:1/", crl_url="http://127.0.0.1:1/")
+
+
+@case("doctor.revocation.one-silent")
+async def one_way_is_silent(house: House) -> AsyncIterator[Site]:
+    async with serving(get=lambda: crl_of(house), kind="application/pkix-crl") as url:
+        yield with_ca(house, "http://127.0.0.1:1/", crl_url=url, ocsp_url="http://127.0.0.1:1/")
+
+
+@case("doctor.revocation.not-trusted")
+async def of_somebody_else(house: House) -> AsyncIterator[Site]:
+    async with serving(get=lambda: crl_of(house), kind="application/pkix-crl") as url:
+        yield with_ca(house, "http://127.0.0.1:1/", crl_url=url, roots=house.foreign)

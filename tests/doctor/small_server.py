@@ -15,9 +15,14 @@ Answer = Callable[[bytes], Awaitable[bytes]]
 
 @asynccontextmanager
 async def serving(
-    answer: Answer | None = None, *, status: int = 200, kind: str = CONTENT_TYPE, context: ssl.SSLContext | None = None
+    answer: Answer | None = None,
+    *,
+    get: Callable[[], Awaitable[bytes]] | None = None,
+    status: int = 200,
+    kind: str = CONTENT_TYPE,
+    context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[str]:
-    """Answers a POST like this, by status 404 where there is no answer, and a HEAD by 405; gives its address."""
+    """Answers a POST like this and a GET by `get`, by 404 where there is nothing; gives its address."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -26,6 +31,8 @@ async def serving(
             body = await reader.readexactly(int(lines.get(b"content-length", b"0")))
             if head.startswith(b"HEAD"):
                 code, said = (status if status >= 500 else 405), b""
+            elif head.startswith(b"GET"):
+                code, said = (404, b"") if get is None else (status, await get())
             else:
                 code, said = (404, b"") if answer is None else (status, await answer(body))
             writer.write(
