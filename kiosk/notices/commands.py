@@ -21,7 +21,7 @@ from kiosk.ca.office.showing import Record, show, write_json
 from kiosk.ca.schema import NoticeState
 from kiosk.clock import JAPAN, Clock
 from kiosk.notices import records, report
-from kiosk.notices.due import Due, every_due
+from kiosk.notices.due import Due, Look, every_due
 from kiosk.notices.post import Post
 from kiosk.notices.run import Run, Summary
 from kiosk.notices.settings import NoticeSettings, NoticeSettingsError, load_notice_settings
@@ -135,17 +135,16 @@ def _tell_summary(summary: Summary) -> None:
 
 
 def _expected(book: Ledger, settings: NoticeSettings, now: datetime) -> Iterator[Record]:
-    for page in every_due(book, settings.days, now):
-        for due in page:
-            yield {
-                "holder": due.notice.holder.id,
-                "serial": due.serial,
-                "ends": due.notice.last_second,
-                "days_left": due.days_left,
-                "notice": due.notice.day,
-                "language": due.notice.language,
-                "address": due.notice.email or None,
-            }
+    for due in every_due(book, Look(settings.days, now)):
+        yield {
+            "holder": due.notice.holder.id,
+            "serial": due.serial,
+            "ends": due.notice.last_second,
+            "days_left": due.days_left,
+            "notice": due.notice.day,
+            "language": due.notice.language,
+            "address": due.notice.email or None,
+        }
 
 
 def _moment(now: datetime, day: date | None) -> datetime:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, case, exists, func, literal, or_, select
 
 from kiosk.ca.ledger import Ledger
 from kiosk.ca.schema import CERTIFICATES, HOLDERS, NOTICES, CertificateState, Moment, NoticeState
@@ -17,19 +18,25 @@ from kiosk.clock import days_left, renewable_from
 from kiosk.credentials import Holder, HolderKind
 from kiosk.notices.message import Notice
 
-PAGE = 500
+PAGE = 1000
 """So many certificates are read at a time."""
 
 _REACHABLE_AT = func.nullif(HOLDERS.c.email, "")
 _NEWER = CERTIFICATES.alias("newer")
 _NONE_NEWER = ~exists().where(
     _NEWER.c.holder == CERTIFICATES.c.holder,
-    _NEWER.c.state == CertificateState.VALID,
+    # No index is wanted for the state: a SQLite that has counted nothing would look through all that are valid.
+    func.coalesce(_NEWER.c.state, "") == CertificateState.VALID,
     or_(
         _NEWER.c.not_after > CERTIFICATES.c.not_after,
         and_(_NEWER.c.not_after == CERTIFICATES.c.not_after, _NEWER.c.id > CERTIFICATES.c.id),
     ),
 )
+_BEHIND = and_(
+    CERTIFICATES.c.not_after >= bindparam("end", type_=Moment),
+    or_(CERTIFICATES.c.not_after > bindparam("end", type_=Moment), CERTIFICATES.c.id > bindparam("number")),
+)
+_Columns = TypeVar("_Columns", bound=tuple[object, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,49 +58,44 @@ def reached(left: int, days: Iterable[int]) -> int | None:
     return min((day for day in days if left <= day), default=None) if left >= 0 else None
 
 
-def every_due(book: Ledger, days: Iterable[int], now: datetime, page: int = PAGE) -> Iterator[Sequence[Due]]:
-    """All of them by their ends, in pages; each page is one short look into the ledger."""
-    days, place = frozenset(days), None
-    while True:
-        with book.read() as connection:
-            statement = due_certificates(days, now, after=place).limit(page)
-            rows = connection.execute(statement).all()
-        if found := [due for row in rows if (due := _due(row, days, now)) is not None]:
-            yield found
-        if len(rows) < page:
-            return
-        place = (rows[-1].not_after, rows[-1].id)
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is chosen by: which notice days there are, and the moment."""
+
+    days: frozenset[int]
+    now: datetime
 
 
-def find_due(connection: Connection, number: int, days: Iterable[int], now: datetime) -> Due | None:
-    """The certificate with this number, if its holder is still to be told."""
-    days = frozenset(days)
-    row = connection.execute(due_certificates(days, now).where(CERTIFICATES.c.id == number)).one_or_none()
-    return None if row is None else _due(row, days, now)
+def every_number(book: Ledger, look: Look, page: int = PAGE) -> Iterator[Sequence[Row[tuple[int, datetime, bool]]]]:
+    """All who are due, by their ends: the certificate's number, its end, and whether there is an address.
 
-
-def due_certificates(
-    days: Iterable[int], now: datetime, *, after: tuple[datetime, int] | None = None
-) -> Select[tuple[object, ...]]:
-    """The query: valid, in date, the holder's newest, and not dealt with for the notice day that counts.
-
-    Args:
-        days: The notice days.
-        now: The moment.
-        after: End and number of the certificate behind which to go on.
+    Each page is one short look into the ledger, so that a run of hours holds up nobody. What else there is to know of
+    a certificate is looked up when its turn comes (`find_due`), because much may have happened until then.
     """
-    ordered = sorted(days)
+    return _pages(book, due_numbers(look), page)
+
+
+def every_due(book: Ledger, look: Look, page: int = PAGE) -> Iterator[Due]:
+    """All who are due, by their ends, with everything about them: for those who only look."""
+    for rows in _pages(book, due_certificates(look), page):
+        yield from filter(None, (_due(row, look) for row in rows))
+
+
+def find_due(connection: Connection, number: int, look: Look) -> Due | None:
+    """The certificate with this number, if its holder is still to be told."""
+    row = connection.execute(due_certificates(look).where(CERTIFICATES.c.id == number)).one_or_none()
+    return None if row is None else _due(row, look)
+
+
+def due_certificates(look: Look) -> Select[tuple[object, ...]]:
+    """The query: valid, in date, the holder's newest, and not dealt with for the notice day that counts."""
+    ordered, now = sorted(look.days), look.now
     day = case(*((CERTIFICATES.c.not_after < literal(_end_of(each, now), Moment), each) for each in ordered))
-    statement = (
+    return (
         ending(ordered[-1], now)
         .outerjoin(NOTICES, and_(NOTICES.c.certificate == CERTIFICATES.c.id, NOTICES.c.day == day))
         .where(or_(NOTICES.c.state.is_(None), _open(now)))
     )
-    if after is None:
-        return statement
-    end, number = after
-    later = or_(CERTIFICATES.c.not_after > end, CERTIFICATES.c.id > number)
-    return statement.where(CERTIFICATES.c.not_after >= end, later)
 
 
 def ending(within: int, now: datetime) -> Select[tuple[object, ...]]:
@@ -121,6 +123,27 @@ def ending(within: int, now: datetime) -> Select[tuple[object, ...]]:
     )
 
 
+def due_numbers(look: Look) -> Select[tuple[int, datetime, bool]]:
+    """The same query for what a run begins with."""
+    return due_certificates(look).with_only_columns(
+        CERTIFICATES.c.id, CERTIFICATES.c.not_after, _REACHABLE_AT.is_not(None).label("is_reachable")
+    )
+
+
+def _pages(book: Ledger, statement: Select[_Columns], page: int) -> Iterator[Sequence[Row[_Columns]]]:
+    """The rows of a query for certificates by their ends, so many at a time."""
+    limited, rest = statement.limit(page), statement.limit(page).where(_BEHIND)
+    place: dict[str, object] = {}
+    while True:
+        with book.read() as connection:
+            rows = connection.execute(rest if place else limited, place).all()
+        if rows:
+            yield rows
+        if len(rows) < page:
+            return
+        place = {"end": rows[-1].not_after, "number": rows[-1].id}
+
+
 def _open(now: datetime) -> ColumnElement[bool]:
     """What has been begun and not brought to an end; a refused address counts only until another one is entered."""
     reachable = _REACHABLE_AT.is_not(None)
@@ -137,9 +160,9 @@ def _end_of(day: int, now: datetime) -> datetime:
     return renewable_from(now, -day - 1)
 
 
-def _due(row: Row[tuple[object, ...]], days: frozenset[int], now: datetime) -> Due | None:
-    left = days_left(row.not_after, now)
-    day = reached(left, days)
+def _due(row: Row[tuple[object, ...]], look: Look) -> Due | None:
+    left = days_left(row.not_after, look.now)
+    day = reached(left, look.days)
     if day is None:
         return None
     notice = Notice(

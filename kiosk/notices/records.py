@@ -6,7 +6,6 @@ a claim behind; once that has run out the notice goes out again, with the same M
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from kiosk.ca.database import is_postgres
 from kiosk.ca.schema import NOTICES, NoticeState
-from kiosk.notices.due import Due, find_due
+from kiosk.notices.due import Due, Look, find_due
 from kiosk.notices.message import literal, message_id
 
 _LONGEST_ERROR = 200
@@ -23,33 +22,38 @@ _LONGEST_ERROR = 200
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to send one notice, until `lease`."""
+    """The right to send one notice."""
 
     due: Due
     at: datetime
     """When it was claimed, which is also when the mail says that it was written."""
-    lease: datetime
+    lease: datetime | None
+    """None where there is nothing to send, because the holder has no address."""
 
 
-def claim(
-    connection: Connection, number: int, days: Iterable[int], domain: str, now: datetime, span: timedelta
-) -> Claim | None:
-    """Take the notice that is due for the certificate with this number; None where there is nothing to send any more.
+def claim(connection: Connection, number: int, domain: str, look: Look, span: timedelta) -> Claim | None:
+    """Take the notice that is due for the certificate with this number; None where none is, or somebody else has it.
 
     Notices of earlier days that never went out are recorded as skipped. One that cannot go out for want of an address
     is recorded so.
+
+    Args:
+        connection: A transaction.
+        number: Of the certificate, in the ledger.
+        domain: Of the Message-ID.
+        look: The notice days, and the moment.
+        span: How long the claim holds.
     """
-    days = frozenset(days)
-    due = find_due(connection, number, days, now)
+    due = find_due(connection, number, look)
     if due is None:
         return None
-    lease = now + span
+    lease = look.now + span if due.notice.email else None
     state = NoticeState.SENDING if due.notice.email else NoticeState.UNREACHABLE
-    if not _enter(connection, due, due.notice.day, domain, state, now, lease if due.notice.email else None):
+    if not _enter(connection, due, due.notice.day, domain, state, look.now, lease):
         return None
-    for day in sorted(day for day in days if day > due.notice.day):
-        _enter(connection, due, day, domain, NoticeState.SKIPPED, now)
-    return Claim(due, now, lease) if due.notice.email else None
+    for day in sorted(day for day in look.days if day > due.notice.day):
+        _enter(connection, due, day, domain, NoticeState.SKIPPED, look.now)
+    return Claim(due, look.now, lease)
 
 
 def mark_sent(connection: Connection, claimed: Claim, now: datetime) -> None:

@@ -15,7 +15,7 @@ from datetime import timedelta
 from kiosk.ca.ledger import Ledger
 from kiosk.ca.schema import NoticeState
 from kiosk.notices import records
-from kiosk.notices.due import Due, every_due
+from kiosk.notices.due import Due, Look, every_number
 from kiosk.notices.message import NoAddress, compose
 from kiosk.notices.post import ConnectionLost, MailServerTrouble, MailServerUnusable, NotTaken, Post, TakenNever
 from kiosk.notices.records import Claim
@@ -110,26 +110,28 @@ class Run:
         """Everything that is due, once."""
         self._lost = 0
         now = await asyncio.to_thread(self.book.now)
-        pages = every_due(self.book, self.settings.days, now)
+        pages = every_number(self.book, Look(self.settings.days, now))
         while page := await asyncio.to_thread(next, pages, None):
-            for due in page:
-                await self._deal_with(due)
+            for row in page:
+                await self._deal_with(row.id, is_reachable=row.is_reachable)
 
-    async def _deal_with(self, due: Due) -> None:
-        if due.notice.email:
+    async def _deal_with(self, number: int, *, is_reachable: bool) -> None:
+        if is_reachable:
             await self._pace.wait()
             await self.post.connect()
-        claimed = await asyncio.to_thread(self._claim, due)
-        if claimed is not None:
+        claimed = await asyncio.to_thread(self._claim, number)
+        if claimed is None:
+            return
+        if claimed.lease is None:
+            self._count(claimed.due, NoticeState.UNREACHABLE, "the holder has no address")
+        else:
             await self._send(claimed)
-        elif not due.notice.email:
-            self._count(due, NoticeState.UNREACHABLE, "the holder has no address")
 
-    def _claim(self, due: Due) -> Claim | None:
+    def _claim(self, number: int) -> Claim | None:
         span = timedelta(seconds=_LEASE * self.settings.smtp.time_limit)
         with self.book.begin() as connection:
-            now = self.book.now(connection)
-            return records.claim(connection, due.id, self.settings.days, self.settings.mailbox.domain, now, span)
+            look = Look(self.settings.days, self.book.now(connection))
+            return records.claim(connection, number, self.settings.mailbox.domain, look, span)
 
     async def _send(self, claimed: Claim) -> None:
         try:

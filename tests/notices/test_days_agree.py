@@ -12,7 +12,7 @@ import pytest
 from kiosk.ca.ledger import Ledger
 from kiosk.clock import JAPAN, days_left, renewable_from
 from kiosk.moments import days_words
-from kiosk.notices.due import every_due
+from kiosk.notices.due import Look, every_due
 from kiosk.notices.message import compose
 from kiosk.notices.report import Part, make_report
 from kiosk.texts import Texts
@@ -79,7 +79,7 @@ def test_screen_menu_window_mail_and_report_agree(book: Ledger, end: datetime, n
         mail = compose(notice(language, last_second=end), SETTINGS, now)
         assert words in str(mail["Subject"]), "the mail"
     enter(book, "A", end)
-    due = [each.days_left for page in every_due(book, [WINDOW], now) for each in page]
+    due = [each.days_left for each in every_due(book, Look(frozenset({WINDOW}), now))]
     assert due == ([days] if is_open else []), "who gets a mail"
     with book.read() as connection:
         listed = [record["days_left"] for record in make_report(connection, now).of(Part.DUE)]

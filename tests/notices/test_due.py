@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kiosk.ca.ledger import Ledger
 from kiosk.ca.schema import CertificateState
 from kiosk.clock import JAPAN, days_left
-from kiosk.notices.due import every_due, find_due, reached
+from kiosk.notices.due import Look, every_due, every_number, find_due, reached
 from tests.ca.bank import on_both
 from tests.notices.ledgers import ANOTHERS, enter, enter_certificate, enter_holder
 from tests.notices.samples import END, days_before
@@ -24,9 +24,7 @@ YEAR = timedelta(days=365)
 
 def told(book: Ledger, now: datetime) -> list[tuple[str, int, int]]:
     """Whom, about which day, with how many days left."""
-    return [
-        (due.notice.holder.id, due.notice.day, due.days_left) for page in every_due(book, DAYS, now) for due in page
-    ]
+    return [(due.notice.holder.id, due.notice.day, due.days_left) for due in every_due(book, Look(DAYS, now))]
 
 
 @pytest.mark.parametrize(
@@ -115,18 +113,20 @@ def test_pages_miss_nobody_and_tell_nobody_twice(book: Ledger) -> None:
     # Many end in the same second, so that a page ends in the midst of them.
     for number in range(23):
         enter(book, f"H{number:02}", END + timedelta(days=number % 3))
-    whole = told(book, days_before(20))
+    look = Look(DAYS, days_before(20))
+    whole = [due.id for due in every_due(book, look)]
     for page in (1, 2, 7, 23, 24):
-        pages = list(every_due(book, DAYS, days_before(20), page))
-        assert [(due.notice.holder.id, due.notice.day, due.days_left) for each in pages for due in each] == whole
+        assert [due.id for due in every_due(book, look, page)] == whole
+        pages = list(every_number(book, look, page))
+        assert [row.id for each in pages for row in each] == whole
         assert max(map(len, pages)) <= page
-    assert len(whole) == 23
+    assert len(set(whole)) == 23
 
 
 def test_what_is_told_of_a_holder(book: Ledger) -> None:
     number = enter(book, "TKYM1408054", END, kind="administrator", language="en", name=None)
     with book.read() as connection:
-        due = find_due(connection, number, DAYS, days_before(20))
+        due = find_due(connection, number, Look(DAYS, days_before(20)))
     assert due is not None
     assert (due.notice.holder.kind.value, due.notice.language, due.notice.name) == ("administrator", "en", "")
     assert (due.notice.email, due.notice.last_second) == ("TKYM1408054@example.co.jp", END)
@@ -150,7 +150,7 @@ def test_the_query_and_the_one_function_agree(
             enter_holder(connection, f"H{at}")
             numbers[enter_certificate(connection, f"H{at}", end)] = end
         for number, end in numbers.items():
-            due = find_due(connection, number, days, now)
+            due = find_due(connection, number, Look(days, now))
             day = reached(days_left(end, now), days) if end >= now else None
             assert (due.notice.day if due else None) == day
         connection.rollback()
