@@ -15,7 +15,7 @@ RUN_NEEDS := /usr/lib/softhsm/libsofthsm2.so:softhsm2 certutil:libnss3-tools p11
 TEST_NEEDS := $(RUN_NEEDS) pkcs11-tool:opensc openssl:openssl setpriv:util-linux chromium:chromium \
 	/usr/libexec/p11-kit/p11-kit-server:p11-kit-modules /usr/lib/postgresql/*/bin/postgres:postgresql
 
-PICTURE_NEEDS := Xvfb:xvfb weston:weston foot:foot import:imagemagick xdotool:xdotool \
+PICTURE_NEEDS := Xvfb:xvfb weston:weston foot:foot import:imagemagick xdotool:xdotool chromium:chromium \
 	/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
 
 BENCH ?= $(basename $(notdir $(wildcard tests/benchmarks/bench_*.py)))
@@ -44,9 +44,10 @@ soak: system-test $(READY)
 bench: system-test $(READY)
 	@for each in $(BENCH); do $(BIN)/python -m tests.benchmarks.$$each $(ARGS); done
 
-# what every screen looks like on a real terminal, for docs/screens.md
+# what every screen looks like on a real terminal, for docs/screens.md, and the mails in a browser, for docs/notices.md
 pictures: system-pictures $(READY)
 	@$(BIN)/python -m tests.screens.pictures
+	@$(BIN)/python -m tests.notices.pictures
 
 check: $(READY)
 	@$(BIN)/ruff check .

@@ -22,7 +22,8 @@ AHEAD = 40
 BACK = 40
 """Days for which notices are shown."""
 
-_COLUMNS = ("list", "holder", "kind", "serial", "ends", "days_left", "notice", "state", "at", "address", "reason")
+COLUMNS = ("list", "holder", "kind", "serial", "ends", "days_left", "notice", "state", "at", "address", "reason")
+"""Of a record, whatever its list."""
 _SHORT: Mapping[str, Sequence[str]] = {
     "told": ("holder", "serial", "notice", "at", "address"),
     "unreached": ("holder", "notice", "state", "address", "reason"),
@@ -72,8 +73,8 @@ def write_csv(report: Report) -> str:
     """For a spreadsheet: UTF-8, a line for every record, nothing that one would calculate with."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\r\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows([_cell(record[name]) for name in _COLUMNS] for record in report.records)
+    writer.writerow(COLUMNS)
+    writer.writerows([_cell(record[name]) for name in COLUMNS] for record in report.records)
     return file.getvalue()
 
 
@@ -159,7 +160,7 @@ def _record(
         address,
         reason,
     )
-    return dict(zip(_COLUMNS, values, strict=True))
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 def _cell(value: Value) -> str:
