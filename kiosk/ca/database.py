@@ -114,7 +114,13 @@ def sqlite_engine(path: Path, *, enforcing: bool = True) -> Engine:
         for setting in ("journal_mode=WAL", "synchronous=FULL", f"foreign_keys={int(enforcing)}"):
             connection.execute(f"PRAGMA {setting}")
 
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": _BUSY_SECONDS},
+        hide_parameters=True,
+        # The connection used last still has its pages in mind; taken in turn, each would read anew what another wrote.
+        pool_use_lifo=True,
+    )
     event.listen(engine, "connect", configure)
     event.listen(engine, "begin", _begin_in_sqlite)
     return engine
