@@ -10,8 +10,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Collection
-from datetime import datetime
+from collections.abc import Collection, Coroutine
 
 from kiosk.ca import replies
 from kiosk.ca.admission import LONGEST_NONCE, Admission, Admitted
@@ -67,9 +66,7 @@ class Responder:
         Raises:
             LedgerAway: nothing can be answered now, and the client should ask again.
         """
-        nonce = self._random(NONCE_LENGTH)
-        reply, asked, protector, now = await asyncio.to_thread(self._answer, request, accepted, nonce)
-        return await self._write(reply, asked, nonce, protector, now)
+        return await asyncio.to_thread(self._answer, request, accepted)
 
     async def is_able(self) -> bool:
         """Whether the ledger answers, and soon."""
@@ -82,21 +79,20 @@ class Responder:
             return False
         return True
 
-    def _answer(
-        self, request: bytes, accepted: Collection[int] | None, nonce: bytes
-    ) -> tuple[Reply, Header | None, Protector, datetime]:
-        """What goes back, to whom, by whom and when."""
+    def _answer(self, request: bytes, accepted: Collection[int] | None) -> bytes:
+        """All of it, outside the event loop: to verify, to look into the ledger, and to sign takes a while."""
+        nonce = self._random(NONCE_LENGTH)
         try:
             message = read_message(request)
         except MalformedMessage:
             unreadable = replies.refused(Refusal(FailInfo.BAD_DATA_FORMAT, "this is no CMP message"))
-            return unreadable, None, self._signer, self._ledger.now()
+            return self._write(unreadable, None, nonce, self._signer)
         # Before anything is remembered of it: what HTTP says must not change a transaction (RFC 9811 §5 item 2).
         if accepted is not None and message.body_type not in accepted:
             misplaced = Refusal(FailInfo.BAD_REQUEST, "messages of this type are not answered at this path")
-            return replies.refused(misplaced), message.header, self._signer, self._ledger.now()
+            return self._write(replies.refused(misplaced), message.header, nonce, self._signer)
         reply, protector = self._reply(message, nonce)
-        return reply, message.header, protector, self._ledger.now()
+        return self._write(reply, message.header, nonce, protector)
 
     def _reply(self, message: Message, nonce: bytes) -> tuple[Reply, Protector]:
         """What goes back, and by whom: by a code only after the request's own MAC was verified."""
@@ -155,25 +151,34 @@ class Responder:
             extra_certificates=(self._issuing_der,),
         )
 
-    async def _write(
-        self, reply: Reply, asked: Header | None, nonce: bytes, protector: Protector, now: datetime
-    ) -> bytes:
+    def _write(self, reply: Reply, asked: Header | None, nonce: bytes, protector: Protector) -> bytes:
         header = Header(
             pvno=asked.pvno if asked is not None and asked.pvno in VERSIONS else PVNO,
             sender=None,
             recipient=None if asked is None else asked.sender,
-            message_time=now,
+            message_time=self._ledger.now(),
             transaction_id=self._transaction_id(asked),
             sender_nonce=nonce,
             recipient_nonce=None if asked is None else _echo(asked.sender_nonce),
             general_info=reply.general_info,
         )
-        return await write_protected(header, reply.body_type, reply.body, protector)
+        return _at_once(write_protected(header, reply.body_type, reply.body, protector))
 
     def _transaction_id(self, asked: Header | None) -> bytes:
         """Theirs, or a new one where they gave none that is worth returning (RFC 9483 §3.6.2)."""
         theirs = None if asked is None else _echo(asked.transaction_id)
         return theirs or self._random(NONCE_LENGTH)
+
+
+def _at_once(written: Coroutine[None, None, bytes]) -> bytes:
+    """What a coroutine comes to that waits for nothing: the CA's keys and codes are in memory."""
+    try:
+        written.send(None)
+    except StopIteration as ended:
+        content: bytes = ended.value
+        return content
+    written.close()
+    raise RuntimeError("a key of the CA is not in memory")
 
 
 def _echo(theirs: bytes | None) -> bytes | None:

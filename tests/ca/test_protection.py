@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from kiosk.ca.policy import Policy
+from kiosk.ca.responder import Responder
 from kiosk.ca.schema import CertificateState
 from kiosk.cmp.algorithms import Algorithm, Family, family_of, pss_scheme
 from kiosk.cmp.envelope import Protector
@@ -109,3 +113,18 @@ async def test_a_hash_that_confirms_nothing(bank: Bank, pvno: int, algorithm: Al
     talk, holder = await issued(bank, pvno)
     assert refusal(await talk.confirm(hash_algorithm=algorithm)) == (BodyType.ERROR, {failure})
     assert bank.state(holder.certificate) is CertificateState.VALID
+
+
+class Elsewhere(SoftwareKey):
+    """A key that has to be waited for."""
+
+    async def sign(self, data: bytes) -> bytes:
+        await asyncio.sleep(0)
+        return await super().sign(data)
+
+
+async def test_the_ca_signs_by_keys_in_memory_only(bank: Bank) -> None:
+    far = Signer(Elsewhere(ec.generate_private_key(ec.SECP256R1())), bank.authority.signer.certificate)
+    responder = Responder(replace(bank.authority, signer=far), bank.book, bank.policy)
+    with pytest.raises(RuntimeError, match="not in memory"):
+        await responder.answer(b"")
