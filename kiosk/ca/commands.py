@@ -59,13 +59,15 @@ def migrate(as_json: bool, directory: Path) -> None:
     One in SQLite also does without: its next server does the same. An empty PostgreSQL gets a copy of it.
     """
     try:
-        before = upgrade(load_authority(directory.absolute(), passphrase_file=passphrase_file()).directory)
+        done = upgrade(load_authority(directory.absolute(), passphrase_file=passphrase_file()).directory)
     except (*office.FAULTS, LedgerInUse) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
-        show([{"before": before or NEWEST, "now": NEWEST}], as_json=True)
+        show([{"before": done.before, "now": NEWEST, "copied": done.copied}], as_json=True)
         return
-    click.echo(f"from revision {before} to {NEWEST}" if before else f"revision {NEWEST}, which is the newest")
+    if done.copied:
+        click.echo("everything in the SQLite ledger is in PostgreSQL now")
+    click.echo(f"revision {NEWEST}, " + ("the newest" if done.before == NEWEST else f"before {done.before}"))
 
 
 @ca.command()

@@ -28,8 +28,18 @@ APPLICATION = "kiosk ca"
 """By which PostgreSQL knows connections of CA processes and commands."""
 
 _BUSY_SECONDS = 10
-_CONNECT_SECONDS = 5
 _POOL_SECONDS = 5
+
+_LIBPQ = {
+    "application_name": APPLICATION,
+    "connect_timeout": 5,
+    # A machine that is gone says nothing: whoever waits for it must notice.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""Parameters of connections (PostgreSQL's manual, "Parameter Key Words"), where the URL has no others."""
 
 _DRIVERS = ("postgresql", "postgresql+psycopg")
 _SESSION = {
@@ -133,7 +143,7 @@ def postgres_engine(url: URL) -> Engine:
     """
     engine = create_engine(
         url,
-        connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": APPLICATION},
+        connect_args={name: value for name, value in _LIBPQ.items() if name not in url.query},
         hide_parameters=True,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,

@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, text
@@ -58,10 +59,9 @@ def open_sqlite(directory: Path, *, alone: bool) -> Engine:
         OSError: it cannot be written.
     """
     path = directory / SQLITE_FILE
-    older = _look_into_sqlite(path)
-    if older is not None and alone:
-        _upgrade_sqlite(path, older)
-    elif older is not None:
+    if alone:
+        _bring_up_to_date(path)
+    elif _look_into_sqlite(path) is not None:
         try:
             upgrade(directory)
         except LedgerInUse as error:
@@ -89,11 +89,20 @@ def open_postgres(url: URL, directory: Path) -> Engine:
     return engine
 
 
-def upgrade(directory: Path) -> str | None:
-    """Bring the ledger of a CA's directory up to date, while nobody uses it; answers with its revision before.
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """What was done to a ledger."""
 
-    None where it was up to date. A PostgreSQL that is empty gets what is in SQLite in the directory, where there is
-    that; it stays there as it was.
+    before: str
+    """The revision that it had."""
+    copied: bool = False
+    """Whether it is another ledger now: one in PostgreSQL, with everything that is in SQLite."""
+
+
+def upgrade(directory: Path) -> Upgraded:
+    """Bring the ledger of a CA's directory up to date, while nobody uses it.
+
+    A PostgreSQL that is empty gets what is in SQLite in the directory, where there is that; it stays there, too.
 
     Raises:
         LedgerInUse: CA processes have it open.
@@ -106,13 +115,10 @@ def upgrade(directory: Path) -> str | None:
         return _upgrade_postgres(url, directory)
     path = directory / SQLITE_FILE
     with _served_by_nobody(directory):
-        older = _look_into_sqlite(path)
-        if older is not None:
-            _upgrade_sqlite(path, older)
-        return older
+        return Upgraded(_bring_up_to_date(path))
 
 
-def _upgrade_postgres(url: URL, directory: Path) -> str | None:
+def _upgrade_postgres(url: URL, directory: Path) -> Upgraded:
     engine, place = database.postgres_engine(url), database.shown(url)
     with _closed(engine), _usable(place), engine.begin() as connection:
         connection.execute(_NO_LIMITS)
@@ -121,25 +127,31 @@ def _upgrade_postgres(url: URL, directory: Path) -> str | None:
             return _take_over(connection, directory)
         older = _make_or_look(connection, place)
         if older is None:
-            return None
+            return Upgraded(migrations.NEWEST)
         others: int = connection.execute(_OTHERS, {"ours": database.APPLICATION}).scalar_one()
         if others:
             raise LedgerInUse(f"CA processes have {others} connections to {place} open: stop them first")
         migrations.upgrade(connection)
-        return older
+        return Upgraded(older)
 
 
-def _take_over(connection: Connection, directory: Path) -> str | None:
+def _take_over(connection: Connection, directory: Path) -> Upgraded:
     """Copy a ledger in SQLite, brought up to date, into an empty PostgreSQL."""
     path = directory / SQLITE_FILE
     with _served_by_nobody(directory):
-        older = _look_into_sqlite(path)
-        if older is not None:
-            _upgrade_sqlite(path, older)
+        before = _bring_up_to_date(path)
         source = database.sqlite_engine(path)
         with _closed(source), database.reading(source).begin() as reading:
             migrations.copy(reading, connection)
-    return older
+    return Upgraded(before, copied=True)
+
+
+def _bring_up_to_date(path: Path) -> str:
+    """A ledger in SQLite that nobody serves; answers with its revision before."""
+    older = _look_into_sqlite(path)
+    if older is not None:
+        _upgrade_sqlite(path, older)
+    return older or migrations.NEWEST
 
 
 def _upgrade_sqlite(path: Path, older: str) -> None:

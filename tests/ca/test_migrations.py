@@ -24,6 +24,7 @@ from sqlalchemy.engine.interfaces import ReflectedIndex
 from kiosk.ca import database, migrations, opening
 from kiosk.ca.ledger import Ledger, LedgerDamaged, LedgerInUse, LedgerOutdated
 from kiosk.ca.migrations import NEWEST, REVISION
+from kiosk.ca.opening import Upgraded
 from kiosk.ca.schema import CERTIFICATES, CRLS, METADATA
 from kiosk.certificates import read_certificate
 from tests.ca.bank import settle
@@ -129,7 +130,7 @@ def _shape_of(connection: Connection, table: str) -> tuple[object, ...]:
 @pytest.mark.parametrize("revision", EARLIER)
 def test_an_earlier_ledger_becomes_what_a_new_one_is(place: Path, revision: str) -> None:
     before = make(place, revision)
-    assert opening.upgrade(place) == revision
+    assert opening.upgrade(place) == Upgraded(revision)
     with inside(place) as connection:
         assert migrations.revision_of(connection) == NEWEST
         assert compare_metadata(MigrationContext.configure(connection, opts=COMPARED), METADATA) == []
@@ -225,8 +226,8 @@ def test_an_older_ledger_in_postgres_is_upgraded_by_command_only(postgres: Postg
                 open_(tmp_path)
         with inside(tmp_path) as connection:
             assert rows_of(connection) == before
-        assert opening.upgrade(tmp_path) == "0002"
-        assert opening.upgrade(tmp_path) is None
+        assert opening.upgrade(tmp_path) == Upgraded("0002")
+        assert opening.upgrade(tmp_path) == Upgraded(NEWEST)
         Ledger.open(tmp_path).close()
 
 
@@ -237,7 +238,7 @@ def test_a_ledger_in_sqlite_is_copied_into_an_empty_database(postgres: Postgres,
         settle(tmp_path, url)
         with opened_by_a_server(tmp_path), pytest.raises(LedgerInUse):
             opening.upgrade(tmp_path)
-        assert opening.upgrade(tmp_path) == revision
+        assert opening.upgrade(tmp_path) == Upgraded(revision, copied=True)
         with inside(tmp_path) as connection:
             check_rows(before, rows_of(connection))
         with Ledger.open(tmp_path) as book, book.begin() as connection:
@@ -248,7 +249,7 @@ def test_a_ledger_in_sqlite_is_copied_into_an_empty_database(postgres: Postgres,
             connection.execute(CERTIFICATES.insert(), another)
             (new,) = set(connection.execute(select(CERTIFICATES.c.id)).scalars()) - set(numbers)
             assert new == max(numbers) + 1
-        assert opening.upgrade(tmp_path) is None
+        assert opening.upgrade(tmp_path) == Upgraded(NEWEST)
 
 
 def test_no_ledger_in_postgres_is_changed_while_somebody_is_connected(postgres: Postgres, tmp_path: Path) -> None:

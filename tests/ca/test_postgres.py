@@ -381,6 +381,17 @@ def test_it_is_durable_even_where_a_database_is_not(postgres: Postgres, tmp_path
     assert kept == {"off": "on", "local": "local", "on": "on"}
 
 
+def test_a_machine_that_is_gone_is_noticed_and_the_url_may_say_when(postgres: Postgres, tmp_path: Path) -> None:
+    told = []
+    with postgres.database() as url:
+        for each in (url, f"{url}&connect_timeout=60"):
+            settle(tmp_path, each)
+            with Ledger.open(tmp_path) as book, book.begin() as connection:
+                told.append(connection.connection.driver_connection.info.get_parameters())  # type: ignore[union-attr]
+    assert [each["connect_timeout"] for each in told] == ["5", "60"]
+    assert {(each["application_name"], each["keepalives_idle"]) for each in told} == {("kiosk ca", "10")}
+
+
 def test_two_processes_that_begin_at_once_make_one_ledger(postgres: Postgres, tmp_path: Path) -> None:
     with postgres.database() as url, ThreadPoolExecutor() as pool:
         settle(tmp_path, url)
