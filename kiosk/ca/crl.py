@@ -77,16 +77,6 @@ def _of(row: Row[tuple[object, ...]]) -> Crl:
 
 def _make(connection: Connection, authority: Authority, policy: Policy, number: int, now: datetime) -> Crl:
     next_update = now + policy.crl_life
-    builder = (
-        x509.CertificateRevocationListBuilder()
-        .issuer_name(authority.issuing.x509.subject)
-        .last_update(now)
-        .next_update(next_update)
-        .add_extension(x509.CRLNumber(number), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.issuing_key.public_key()), critical=False
-        )
-    )
     # An entry has to be on one list that was made after the certificate's end (RFC 5280 §3.3).
     wanted = (
         CERTIFICATES.c.issuer == issuer_hash(authority.issuing.subject_der),
@@ -94,9 +84,19 @@ def _make(connection: Connection, authority: Authority, policy: Policy, number: 
         CERTIFICATES.c.not_after >= now - policy.crl_life,
     )
     columns = (CERTIFICATES.c.serial, CERTIFICATES.c.reason, CERTIFICATES.c.changed_at)
-    for serial, reason, revoked_at in connection.execute(select(*columns).where(*wanted).order_by(CERTIFICATES.c.id)):
-        builder = builder.add_revoked_certificate(_entry(int(serial, 16), reason, revoked_at))
-    signed = builder.sign(authority.issuing_key, hashes.SHA256())
+    rows = connection.execute(select(*columns).where(*wanted).order_by(CERTIFICATES.c.id))
+    entries = [_entry(int(serial, 16), reason, revoked_at) for serial, reason, revoked_at in rows]
+    key = authority.issuing_key.public_key()
+    # All entries at once: `add_revoked_certificate` copies those before it each time, two seconds for 50,000.
+    signed = (
+        x509.CertificateRevocationListBuilder(revoked_certificates=entries)
+        .issuer_name(authority.issuing.x509.subject)
+        .last_update(now)
+        .next_update(next_update)
+        .add_extension(x509.CRLNumber(number), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key), critical=False)
+        .sign(authority.issuing_key, hashes.SHA256())
+    )
     return Crl(number, now, next_update, signed.public_bytes(Encoding.DER))
 
 
