@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, select
 from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
 
+from kiosk.ca.database import configured_url
+from kiosk.ca.schema import CERTIFICATES
 from kiosk.cmp.requests import write_update
 from kiosk.cmp.revocations import RevocationRequest, write_revocations
 from kiosk.cmp.vocabulary import BodyType, Status
 from tests.ca.bank import Bank, Talk, new_key, status_of
+from tests.ca.filled import fill
 from tests.ca.test_ocsp import request
+from tests.postgres import Postgres
 
 BOUNDED = {
     "crls": "the newest one is all that is kept",
@@ -113,3 +118,28 @@ def test_a_whole_read_would_be_noticed(bank: Bank) -> None:
     with bank.book.begin() as connection:
         assert list(whole_reads(connection, "SELECT id FROM certificates WHERE reason = ?", ("",))) == ["certificates"]
         assert list(whole_reads(connection, "SELECT id FROM certificates WHERE holder = ?", ("",))) == []
+
+
+@pytest.mark.parametrize("kind_of_database", ["postgres"], indirect=True)
+@pytest.mark.parametrize("act", [renew, enrol, revoke, wait_in_vain])
+async def test_postgres_reads_no_whole_table_of_a_full_ledger(
+    bank: Bank, postgres: Postgres, place: Path, act: Callable[[Bank], Awaitable[None]]
+) -> None:
+    """By its own count of rows that it has read one after the other, which it publishes when a session ends."""
+    fill(bank.book, bank.authority, 2_000)
+    before = rows_read_in_order(bank, postgres, place)
+    await act(bank)
+    after = rows_read_in_order(bank, postgres, place)
+    read = {table: after[table] - before[table] for table in ("certificates", "promises", "holders", "audit")}
+    assert not any(read.values()), read
+    with bank.book.read() as connection:
+        connection.execute(select(CERTIFICATES.c.id).where(CERTIFICATES.c.reason == "x")).all()
+    assert rows_read_in_order(bank, postgres, place)["certificates"] >= after["certificates"] + 2_000, "it counts"
+
+
+def rows_read_in_order(bank: Bank, postgres: Postgres, place: Path) -> dict[str, int]:
+    url = configured_url(place)
+    assert url is not None
+    bank.book.close()
+    with postgres.connect(url.database or "") as connection:
+        return dict(connection.execute("SELECT relname, seq_tup_read FROM pg_stat_user_tables").fetchall())
