@@ -50,7 +50,7 @@ from tests.benchmarks import namespace
 from tests.ca.bank import subject
 
 _PAIRS = 200
-_WARM_UP = 20
+WARM_UP = 20
 _OPENSSL_PORT = 8318
 """Any will do in a network of our own."""
 _PATIENCE = 20.0
@@ -74,11 +74,11 @@ class Course:
         """The one of this number; the first ones are to warm up and do not count."""
         holder, key = self.holders[number], self.new_key()
         self.line.connect_anew()
-        before = _cpu(self.line.pid)
+        before = cpu_of(self.line.pid)
         wall = await _renew(self.line, holder, key)
-        cpu = _cpu(self.line.pid) - before
+        cpu = cpu_of(self.line.pid) - before
         bare = self.line.bare() if self.has_bare else 0.0
-        if number >= _WARM_UP:
+        if number >= WARM_UP:
             self.walls.append(wall)
             self.cpus.append(cpu)
             self.bares.append(bare)
@@ -179,7 +179,7 @@ def _read(answer: bytes, kind: BodyType) -> Message:
     return message
 
 
-def _cpu(pid: int) -> float:
+def cpu_of(pid: int) -> float:
     """Milliseconds that all threads of a process have run (proc(5), schedstat)."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e6
@@ -261,7 +261,7 @@ def _wait_for(port: int) -> None:
 
 async def run(pairs: int, *, beside_openssl: bool) -> None:
     """Measure, and say."""
-    count = pairs + _WARM_UP
+    count = pairs + WARM_UP
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         plain, tls = (create_authority(directory / name) for name in ("plain", "tls"))
