@@ -88,7 +88,9 @@ class Issuing:
         outcome = self._grant(connection, request, key, now)
         if isinstance(outcome, Waits):
             raise TypeError("a request from a file cannot wait for a teller")
-        succession.confirm(connection, promises.get(connection, outcome.promise), outcome.certificate_id, now)
+        succession.confirm(
+            connection, promises.get(connection, outcome.promise), outcome.certificate_id, self._policy, now
+        )
         return outcome.certificate
 
     def poll(self, admitted: Admitted, nonce: bytes) -> Reply:
@@ -130,7 +132,7 @@ class Issuing:
                 raise Refusal(FailInfo.BAD_REQUEST, "nothing has been issued in this transaction")
             certificate = ledger.get(connection, transaction.certificate).certificate
             if _accepts(confirmations, certificate, transaction, admitted.message.header.pvno):
-                succession.confirm(connection, promise, transaction.certificate, now)
+                succession.confirm(connection, promise, transaction.certificate, self._policy, now)
             else:
                 succession.reject(connection, promise, transaction.certificate, now)
             transactions.close(connection, transaction.id)
@@ -165,7 +167,9 @@ class Issuing:
         if isinstance(outcome, Waits):
             return replies.waits(transaction)
         if transaction.implicit:
-            succession.confirm(connection, promises.get(connection, outcome.promise), outcome.certificate_id, now)
+            succession.confirm(
+                connection, promises.get(connection, outcome.promise), outcome.certificate_id, self._policy, now
+            )
             transactions.close(connection, transaction.id)
         # To whoever has only a code the root may be news; a signed answer must not carry any (RFC 9483 §4.1.1).
         ca_pubs = () if isinstance(admitted.speaker, Entry) else (self._authority.root,)

@@ -6,6 +6,7 @@ In `policy.toml` times are durations by ISO 8601: "P14D" is 14 days, "PT15M" 15 
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,15 @@ _Label = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]{1,64}$")]
 _Oid = Annotated[str, Meta(pattern=r"^[0-9.]{3,100}\Z")]
 _Uri = Annotated[str, Meta(pattern=r"^(https?://[!-~]+)?\Z", max_length=200)]
 _Unit = Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class OldCertificate(StrEnum):
+    """What becomes of a certificate whose successor has been confirmed."""
+
+    SUPERSEDED = "superseded"
+    """It is revoked as superseded."""
+    KEPT = "kept"
+    """It stays valid until its end; it is not renewed again."""
 
 
 class PolicyError(ValueError):
@@ -61,6 +71,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Which keys are certified; at least one, each of `KNOWN_KEY_KINDS`."""
     protections: frozenset[Family] = frozenset(Family)
     """How messages may be protected; SHA-1 and a bare HMAC cannot be named."""
+    old_certificate: OldCertificate = OldCertificate.SUPERSEDED
+    """What becomes of the certificate that a renewal has replaced."""
+    superseded_after: timedelta = timedelta()
+    """How long after its successor was confirmed it is superseded, where it is."""
     additional_certificates: bool = True
     """Whether a holder's certificate can get another one for the same holder (`ir`, `cr`, `p10cr`)."""
     approval: frozenset[PromiseKind] = frozenset()
@@ -115,6 +129,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Bytes, checked before anything is parsed."""
     back_dating: timedelta = timedelta(minutes=5)
     """How long before its issue a certificate begins to be valid, for clocks that are slow."""
+
+    @property
+    def supersedes_at_once(self) -> bool:
+        """Whether confirming a successor supersedes the old certificate in the same transaction."""
+        return self.old_certificate is OldCertificate.SUPERSEDED and not self.superseded_after
 
     def profile(self, email: str | None = None) -> HolderProfile:
         """What certificates look like; `email` is the holder's, if one is known."""

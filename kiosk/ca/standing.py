@@ -81,7 +81,11 @@ def check_update(
         Refusal: it may not.
     """
     check_speaker(old, updates, policy, now, closes=closes)
-    if old.state is CertificateState.SUPERSEDED and (mine is None or mine.state is not PromiseState.CONFIRMED):
+    # It may have stayed valid beside its successor.
+    succeeded = old.state is CertificateState.SUPERSEDED or any(
+        each.state is PromiseState.CONFIRMED for each in updates
+    )
+    if succeeded and (mine is None or mine.state is not PromiseState.CONFIRMED):
         raise Refusal(FailInfo.CERT_REVOKED, "the certificate has a confirmed successor")
     if not updates and now < renewable_from(old.certificate.not_after, policy.window_days):
         raise Refusal(FailInfo.BAD_REQUEST, f"more than {policy.window_days} days are left")

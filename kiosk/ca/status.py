@@ -6,17 +6,21 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from kiosk.ca import crl, promises, succession
 from kiosk.ca.authority import Authority
 from kiosk.ca.crl import Crl
 from kiosk.ca.ledger import Ledger
 from kiosk.ca.ocsp import OcspAnswer, OcspResponder
-from kiosk.ca.policy import Policy
+from kiosk.ca.policy import OldCertificate, Policy
 
 Sleep = Callable[[float], Awaitable[None]]
 _LOOK_EVERY = 5.0
 """Seconds between two looks for a revocation that somebody else has entered, a teller or another CA process."""
+_SUPERSEDE_EVERY = timedelta(minutes=5)
+_MOST_AT_ONCE = 1000
+"""Certificates superseded in one look, which the CRL waits for."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -31,11 +35,15 @@ class TellableCrl:
 class StatusService:
     """Of one authority, out of one ledger. Whatever it tells is signed, so anybody may carry it."""
 
-    def __init__(self, authority: Authority, book: Ledger, policy: Policy) -> None:
+    def __init__(
+        self, authority: Authority, book: Ledger, policy: Policy, *, most_at_once: int = _MOST_AT_ONCE
+    ) -> None:
         self.authority = authority
         self._policy = policy
         self._book = book
         self._responder = OcspResponder(authority, book, policy)
+        self._most_at_once = most_at_once
+        self._superseded_at: datetime | None = None
 
     async def ocsp(self, request: bytes) -> OcspAnswer:
         """Answer an OCSPRequest, or whatever came in its place."""
@@ -71,4 +79,24 @@ class StatusService:
         if overdue:
             with self._book.begin() as connection:
                 succession.lapse(connection, now)
+        self._supersede(now)
         crl.up_to_date(self._book, self.authority, self._policy, now)
+
+    def _supersede(self, now: datetime) -> None:
+        """Supersede what has been replaced for as long as the policy lets it stay valid.
+
+        Where it lets nothing, once: for what an earlier policy has let.
+        """
+        policy, last = self._policy, self._superseded_at
+        if policy.old_certificate is OldCertificate.KEPT:
+            return
+        if last is not None and (policy.supersedes_at_once or abs(now - last) < _SUPERSEDE_EVERY):
+            return
+        with self._book.read() as connection:
+            due = succession.replaced_since(connection, now - policy.superseded_after, now, self._most_at_once)
+        # One after the other, so that nobody who renews meanwhile waits for all of them.
+        for old in due:
+            with self._book.begin() as connection:
+                succession.supersede(connection, old, now)
+        if len(due) < self._most_at_once:
+            self._superseded_at = now

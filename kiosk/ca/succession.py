@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from kiosk.ca import audit, codes, promises
-from kiosk.ca.ledger import REVOKED_STATES, change_state, get, key_hash, lock_holder, record
+from kiosk.ca.ledger import REVOKED_STATES, Entry, change_state, get, key_hash, lock_holder, record
 from kiosk.ca.policy import Policy
 from kiosk.ca.promises import Asker, Promise
 from kiosk.ca.refusals import Refusal
-from kiosk.ca.schema import Act, CertificateState, PromiseKind, PromiseState
+from kiosk.ca.schema import CERTIFICATES, PROMISES, Act, CertificateState, PromiseKind, PromiseState
 from kiosk.certificates import Certificate, PublicKey
 from kiosk.cmp.vocabulary import FailInfo
 
@@ -81,7 +81,7 @@ def grant(
     return _issue(connection, asker, mine, certificate, _deadline(asker, policy, now), now)
 
 
-def confirm(connection: Connection, promise: Promise, certificate: int, now: datetime) -> None:
+def confirm(connection: Connection, promise: Promise, certificate: int, policy: Policy, now: datetime) -> None:
     """The client has stored the certificate: it is valid from now on, and what it was given for is used up.
 
     Saying so again changes nothing. `promise` is as this transaction of the database has read it.
@@ -91,7 +91,7 @@ def confirm(connection: Connection, promise: Promise, certificate: int, now: dat
     """
     if _close(connection, promise, certificate, PromiseState.CONFIRMED, now):
         audit.enter_certificate(connection, Act.CONFIRMED, certificate, now)
-        _use_up(connection, promise, now)
+        _use_up(connection, promise, policy, now)
     elif not _is_confirmed(connection, promise, certificate):
         raise Refusal(FailInfo.CERT_REVOKED, "the certificate was revoked, not confirmed in time, or replaced")
 
@@ -135,6 +135,30 @@ def decide(connection: Connection, number: int, *, approve: bool, now: datetime)
 def lapse(connection: Connection, now: datetime) -> None:
     """End every promise whose confirmation, or a teller's word on it, did not come in time."""
     _withdraw(connection, promises.overdue(connection, now), now, why="not in time", by=audit.SCHEDULE)
+
+
+def replaced_since(connection: Connection, moment: datetime, now: datetime, most: int) -> Sequence[Entry]:
+    """Certificates in date that are still valid though their successors were confirmed at this moment or before."""
+    wanted = (
+        select(CERTIFICATES.c.id)
+        .join(PROMISES, PROMISES.c.by_certificate == CERTIFICATES.c.id)
+        .where(
+            PROMISES.c.kind == PromiseKind.UPDATE,
+            PROMISES.c.state == PromiseState.CONFIRMED,
+            PROMISES.c.changed_at <= moment,
+            CERTIFICATES.c.state == CertificateState.VALID,
+            CERTIFICATES.c.not_after >= now,
+        )
+        .order_by(CERTIFICATES.c.id)
+        .limit(most)
+    )
+    return [get(connection, number) for number in connection.execute(wanted).scalars()]
+
+
+def supersede(connection: Connection, old: Entry, now: datetime) -> None:
+    """Revoke as superseded what a confirmed successor has replaced, unless somebody has revoked it meanwhile."""
+    lock_holder(connection, old.holder)
+    _supersede(connection, old.id, now)
 
 
 def withdraw_code(connection: Connection, code: int, now: datetime) -> None:
@@ -247,23 +271,29 @@ def _close(connection: Connection, promise: Promise, certificate: int, outcome: 
     return True
 
 
-def _use_up(connection: Connection, promise: Promise, now: datetime) -> None:
+def _use_up(connection: Connection, promise: Promise, policy: Policy, now: datetime) -> None:
     """What a promise was given for: an old certificate is superseded, a code used; a certificate that stays, stays.
 
     Raises:
         Refusal: the certificate or the code is no longer good.
     """
-    if promise.kind is PromiseKind.UPDATE and promise.by_certificate is not None:
-        _supersede(connection, promise.by_certificate, now)
+    old = promise.by_certificate
+    if promise.kind is PromiseKind.UPDATE and old is not None:
+        at_once = policy.supersedes_at_once
+        is_good = _supersede(connection, old, now) if at_once else get(connection, old).state is CertificateState.VALID
+        if not is_good:
+            raise Refusal(FailInfo.CERT_REVOKED, "the old certificate is revoked")
     elif promise.by_code is not None and not codes.use_up(connection, promise.by_code, now):
         raise Refusal(FailInfo.NOT_AUTHORIZED, "the one-time code is no longer good")
 
 
-def _supersede(connection: Connection, old: int, now: datetime) -> None:
+def _supersede(connection: Connection, old: int, now: datetime) -> bool:
+    """Answers whether it was valid until now."""
     state, only_from = CertificateState.SUPERSEDED, CertificateState.VALID
-    if not change_state(connection, old, state, reason="superseded", only_from=only_from, now=now):
-        raise Refusal(FailInfo.CERT_REVOKED, "the old certificate is revoked")
-    audit.enter_certificate(connection, Act.SUPERSEDED, old, now)
+    superseded = change_state(connection, old, state, reason="superseded", only_from=only_from, now=now)
+    if superseded:
+        audit.enter_certificate(connection, Act.SUPERSEDED, old, now)
+    return superseded
 
 
 def _is_confirmed(connection: Connection, promise: Promise, certificate: int) -> bool:

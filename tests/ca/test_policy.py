@@ -66,6 +66,8 @@ def test_the_documented_rules_are_those_that_hold() -> None:
         ('key_kinds = ["rsa-1024"]', "key_kinds"),
         ("key_kinds = []", "key_kinds"),
         ("most_tries = 0", "most_tries"),
+        ('old_certificate = "removed"', "old_certificate"),
+        ('superseded_after = "-P1D"', "superseded_after"),
         ("validity_months = 0", "validity_months"),
         ("validity_months = 121", "validity_months"),
         ('purposes = ["emailProtection"]', "clientAuth among them"),

@@ -129,7 +129,7 @@ async def test_who_asks_while_the_holder_is_decided_about_waits(postgres: Postgr
         asking = asyncio.ensure_future(other.send(request))
         await wait_until_locks_are_awaited(postgres, 1)
         (mine,) = promises.updates_of(connection, bank.entry(holder.certificate).id)
-        succession.confirm(connection, mine, bank.entry(first.certificate).id, bank.now)
+        succession.confirm(connection, mine, bank.entry(first.certificate).id, bank.policy, bank.now)
     assert refusal(await asking) == (BodyType.KUP, {FailInfo.CERT_REVOKED}), "there is a confirmed successor by now"
     assert bank.state(first.certificate) is CertificateState.VALID
 
