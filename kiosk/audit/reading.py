@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,8 @@ from pathlib import Path
 from kiosk.journal import FIELDS, SQLITE_FAULTS, Entry, Event, is_damage, readable
 
 _BUSY_SECONDS = 10.0
+_NO_SHARING = ("SQLITE_READONLY_DIRECTORY", "SQLITE_CANTOPEN")
+"""What SQLite says where it cannot make the files by which readers and writers share a journal."""
 
 
 class JournalUnreadable(Exception):
@@ -135,15 +137,32 @@ def opened(path: Path) -> Iterator[JournalReader]:
     if not path.is_file():
         raise JournalUnreadable(f"there is no journal at {path}")
     with _told():
-        address = f"{path.absolute().as_uri()}?mode=ro"
-        database = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+        database = _connected(path)
+    with closing(database):
+        yield JournalReader(database)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    """Shared with whoever writes it; a copy on a disc, which nobody writes, is read as it lies there."""
+    try:
+        return _probed(path, "mode=ro")
+    except sqlite3.OperationalError as error:
+        is_shared = path.with_name(f"{path.name}-wal").exists()
+        if is_shared or getattr(error, "sqlite_errorname", "") not in _NO_SHARING:
+            raise
+        return _probed(path, "mode=ro&immutable=1")
+
+
+def _probed(path: Path, how: str) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?{how}"
+    database = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
     database.text_factory = readable
     try:
-        with _told():
-            database.execute("SELECT number FROM journal LIMIT 1").fetchone()
-        yield JournalReader(database)
-    finally:
+        database.execute("SELECT number FROM journal LIMIT 1").fetchone()
+    except BaseException:
         database.close()
+        raise
+    return database
 
 
 def _text(value: object) -> str:
@@ -160,7 +179,7 @@ def _told() -> Iterator[None]:
             raise JournalUnreadable("the journal's file is damaged", damaged=True) from error
         name = getattr(error, "sqlite_errorname", type(error).__name__)
         raise JournalUnreadable(
-            f"the journal cannot be read ({name}); ask as the user whom the kiosk runs as"
+            f"the journal cannot be read ({name}): ask as the user whom the kiosk runs as, or copy all its files"
         ) from error
 
 
