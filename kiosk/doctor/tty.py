@@ -25,7 +25,7 @@ _POSITION = re.compile(rb"\x1b\[\d{1,5};(\d{1,5})R")
 _MODE = re.compile(rb"\x1b\[\?(\d{1,5});(\d)\$y")
 _LAST = re.compile(rb"\x1b\[\?[\d;]{0,64}c")
 _MOST_BYTES = 4096
-_SECONDS = 3.0
+_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)

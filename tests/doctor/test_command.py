@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -22,7 +23,7 @@ from kiosk.doctor.site import known_from
 from kiosk.settings import save_settings
 from kiosk.texts import Texts, languages
 from tests.bank import Bank
-from tests.program.terminal import Terminal
+from tests.program.terminal import LIMIT, Terminal
 
 
 def doctor(*arguments: str | Path, **environment: str) -> Result:
@@ -140,8 +141,10 @@ def test_the_page_is_up_to_date() -> None:
 
 def test_on_a_real_terminal() -> None:
     terminal = Terminal("doctor", "--language", "en", columns=100, lines=60)
+    end = time.monotonic() + LIMIT
     while b"\x1b[c" not in terminal.raw:
-        terminal.read_for(0.2)
+        assert time.monotonic() < end, terminal.text()
+        terminal.read_for(0.1)
     terminal.process.send("\x1b[1;2R\x1b[1;3R\x1b[?1000;2$y\x1b[?1006;2$y\x1b[?25;1$y\x1b[?62c")
     assert terminal.wait_for_end() == 0
     text = terminal.text()
