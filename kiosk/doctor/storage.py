@@ -16,9 +16,9 @@ from kiosk.doctor.findings import Check, Finding, bad, good, not_applicable, war
 from kiosk.doctor.site import Site
 
 FULL = 20 << 20
-"""Bytes of free room below which the kiosk may stop any day: a visit writes about 10 kB, and SQLite wants some more."""
+"""Bytes of free room below which the kiosk may stop any day: a visit writes about 4 kB, and SQLite wants some more."""
 LOW = 500 << 20
-"""Bytes below which somebody should look: a year of 100 visits a day has about 400 MB."""
+"""Bytes below which somebody should look: a year of 100 visits a day takes about 130 MB."""
 
 _ROOM = good("doctor.disk.good")
 _LOW = warning("doctor.disk.low")
