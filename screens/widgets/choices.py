@@ -55,7 +55,9 @@ class Choices(Widget):
         self.set_class(gap < _GAP, "-narrow")
         taken = sum(each.least_width() + gap for each in back) if one_row else 0
         tall = self._size_row(forward, width - taken)
-        low = self._size_row(back, width, equal=False)
+        wrapped = len(back) * (_LEAST + gap) - gap > width
+        self.set_class(wrapped, "-wrapped")
+        low = self._size_wrapped(back, width) if wrapped else self._size_row(back, width, equal=False)
         if one_row:
             self._heighten(shown, max(tall, low))
 
@@ -71,6 +73,13 @@ class Choices(Widget):
         rows = max(each.rows_at(cells) for each, cells in zip(row, widths, strict=True))
         self._heighten(row, rows)
         return rows
+
+    def _size_wrapped(self, row: Sequence[Choice], width: int) -> int:
+        """The first, whose words are the longest, has a row of its own, and the others share the next."""
+        first, *others = row
+        rows = self._size_row([first], width, equal=False), self._size_row(others, width)
+        self.query_one(".back").styles.grid_rows = " ".join(map(str, rows))
+        return sum(rows)
 
     def _widths(self, row: Sequence[Choice], share: int, width: int) -> list[int]:
         """The same for all; more for the one whose words would be broken, where the others can do with less."""
