@@ -7,10 +7,10 @@ import pytest
 from kiosk.ca.authority import Authority, create_authority
 from kiosk.ca.ledger import Ledger
 from kiosk.ca.policy import Policy
-from kiosk.ca.schema import fill
 from kiosk.cmp.transfer import open_http_client
 from tests.ca.bank import START
 from tests.postgres import Postgres
+from tests.processes.database import clear
 from tests.processes.offices import Offices, SharedBank, offices
 
 
@@ -41,8 +41,6 @@ def book(shared: Offices) -> Iterator[Ledger]:
 @pytest.fixture
 async def bank(shared: Offices, book: Ledger) -> AsyncIterator[SharedBank]:
     """Two processes with a ledger in which nothing stands."""
-    shared.database.clear()
-    with book.begin() as connection:
-        fill(connection)
+    clear(book)
     async with open_http_client(None) as http:
         yield SharedBank(shared, book, http)
