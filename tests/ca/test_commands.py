@@ -106,8 +106,8 @@ def talk(directory: Path) -> Iterator[Sequence[str]]:
     yield ("crl",)
 
 
-TOLD_WHERE_THEY_HAVE_SOMETHING_TO_DO = {"refuse"}
-"""In test_office.py: they need a server beside them."""
+TOLD_WHERE_THEY_HAVE_SOMETHING_TO_DO = {"certificate retire", "refuse"}
+"""In test_office.py and test_elsewhere.py: they need a request that waits, or a certificate of somebody else."""
 
 
 def test_what_programs_are_told_has_one_shape(directory: Path) -> None:

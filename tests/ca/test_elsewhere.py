@@ -224,6 +224,29 @@ def test_one_of_ours_that_the_ledger_knows_changes_nothing(directory: Path, tmp_
     assert run(directory, "certificate", "import", file) == "1 unchanged\n"
 
 
+def test_one_that_was_revoked_elsewhere_is_retired(directory: Path, elsewhere: Authority) -> None:
+    one = issued(elsewhere)
+    file = write(directory, f"id,kind,certificate\nNEW,user,{text(one)}\n")
+    run(directory, "certificate", "import", file)
+    assert run(directory, "certificate", "retire", one.serial.upper()) == f"{one.serial} of NEW is retired\n"
+    assert listed(directory) == [("NEW", one.serial, "revoked")]
+    assert records(directory, "list", "audit")[-1]["detail"] == "elsewhere"
+    assert "no valid certificate" in fail(directory, "certificate", "retire", one.serial)
+    assert run(directory, "certificate", "import", file) == "1 unchanged\n"
+    assert listed(directory) == [("NEW", one.serial, "revoked")]
+    crl_now = x509.load_pem_x509_crl(run(directory, "crl").encode())
+    assert len(crl_now) == 0
+
+
+def test_none_of_ours_is_retired(directory: Path, tmp_path: Path) -> None:
+    run(directory, "holder", "add", "FIRST", "--kind", "user")
+    request = tmp_path / "request"
+    request.write_bytes(asyncio.run(write_pkcs10(new_key(), x509.Name([]).public_bytes())))
+    (own,) = records(directory, "issue", "--csr", str(request), "--for", "FIRST")
+    assert "no valid certificate" in fail(directory, "certificate", "retire", own["serial"])
+    assert listed(directory) == [("FIRST", own["serial"], "valid")]
+
+
 def test_a_directory_without_any_is_told(directory: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "holds no certificates" in fail(directory, "certificate", "import", str(tmp_path / "empty"))

@@ -21,7 +21,8 @@ from kiosk.ca.office.csv_files import FileRefused, Row, RowRefused
 from kiosk.ca.office.files import DRY_RUN, ENCODING, UPDATE, show_planned
 from kiosk.ca.office.holder_files import OPTIONAL, Described, Planning
 from kiosk.ca.office.opening import DIRECTORY, Office, opened
-from kiosk.ca.office.showing import JSON
+from kiosk.ca.office.revocation import plain_serial
+from kiosk.ca.office.showing import JSON, show
 from kiosk.ca.schema import CERTIFICATES, Act, CertificateState
 from kiosk.certificates import LARGEST_CERTIFICATE, Certificate, UnreadableCertificate, read_certificate
 from kiosk.credentials import HolderRule
@@ -66,6 +67,29 @@ def import_certificates(
             if not dry_run:
                 importing.carry_out(connection)
     show_planned(planned, dry_run=dry_run, as_json=as_json)
+
+
+@certificate.command("retire")
+@click.argument("serial")
+@JSON
+@DIRECTORY
+def retire(serial: str, as_json: bool, directory: Path) -> None:
+    """Note that a certificate issued elsewhere was revoked or replaced there: no notice is sent for it any more."""
+    with opened(directory) as office, office.begin() as connection:
+        wanted = (CERTIFICATES.c.serial == plain_serial(serial), CERTIFICATES.c.state == CertificateState.VALID)
+        ours = ledger.issuer_hash(office.authority.issuing.subject_der)
+        query = select(CERTIFICATES.c.id, CERTIFICATES.c.serial, CERTIFICATES.c.holder)
+        found = connection.execute(query.where(*wanted, CERTIFICATES.c.issuer != ours)).all()
+        if not found:
+            raise click.ClickException("no valid certificate issued elsewhere has this serial number; kiosk ca list")
+        for each in found:
+            ledger.change_state(connection, each.id, CertificateState.REVOKED, reason="unspecified", now=office.now)
+            audit.enter_certificate(connection, Act.REVOKED, each.id, office.now, detail="elsewhere")
+    if as_json:
+        show([{"serial": each.serial, "holder": each.holder} for each in found], as_json=True)
+        return
+    for each in found:
+        click.echo(f"{each.serial} of {each.holder} is retired")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def revoke(serial: str, reason: str, as_json: bool, directory: Path) -> None:
     """Revoke the certificate with this serial number, in hexadecimal, for good."""
     with opened(directory) as office, office.begin() as connection:
         ours = ledger.issuer_hash(office.authority.issuing.subject_der)
-        entry = ledger.find_serial(connection, ours, _plain_serial(serial))
+        entry = ledger.find_serial(connection, ours, plain_serial(serial))
         if entry is None:
             raise click.ClickException(
                 "this CA has issued no certificate with this serial number; kiosk ca list tells them"
@@ -59,7 +59,12 @@ def current_crl(out: Path | None, as_json: bool, directory: Path) -> None:
         click.echo(pem, nl=False)
 
 
-def _plain_serial(typed: str) -> str:
+def plain_serial(typed: str) -> str:
+    """A serial number as the ledger has it, whichever way somebody writes hexadecimal.
+
+    Raises:
+        ClickException: it is none.
+    """
     digits = typed.replace(":", "").strip()
     try:
         return ledger.serial_text(int(digits, 16))
