@@ -88,13 +88,18 @@ def manual_subject(
     """
     if not _ID.fullmatch(holder):
         raise HolderRefused(f"an ID is 1 to {LONGEST_ID} printable ASCII characters without spaces")
-    common_name = f"{holder} {name}" if name else holder
+    common_name = _filled(policy.common_name, holder, name)
     if not is_literal(common_name) or len(common_name) > _LONGEST_COMMON_NAME:
         raise HolderRefused(f"ID and name together are at most {_LONGEST_COMMON_NAME} printable characters")
     units = policy.administrator_units if kind is HolderKind.ADMINISTRATOR else policy.user_units
     above = [each for each in issuing.x509.subject if each.oid != NameOID.COMMON_NAME]
     below = [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit) for unit in units]
     return x509.Name([*above, *below, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _filled(pattern: str, holder: str, name: str | None) -> str:
+    values = {"{id}": holder, "{name}": name or ""}
+    return re.sub(r"\{id\}|\{name\}", lambda hole: values[hole[0]], pattern).strip()
 
 
 def check_email(address: str) -> str:

@@ -5,6 +5,7 @@ In `policy.toml` times are durations by ISO 8601: "P14D" is 14 days, "PT15M" 15 
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -32,6 +33,10 @@ _Label = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]{1,64}$")]
 _Oid = Annotated[str, Meta(pattern=r"^[0-9.]{3,100}\Z")]
 _Uri = Annotated[str, Meta(pattern=r"^(https?://[!-~]+)?\Z", max_length=200)]
 _Unit = Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+_COMMON_NAME = re.compile(r"\{id\}( [^{}]*(\{name\}[^{}]*)?)?")
+"""Kiosks read the ID up to the first space, and MACs are told from others by it."""
 
 
 class OldCertificate(StrEnum):
@@ -117,6 +122,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """OIDs of the policies that certificates are issued under (RFC 5280 §4.2.1.4)."""
     practice_statement: _Uri = ""
     """The URI of the certification practice statement that goes with them."""
+    common_name: str = "{id} {name}"
+    """A new holder's: the ID, and after a space what else is to stand there; a name that is not known is left out."""
     user_units: tuple[_Unit, ...] = ("USER/PE - 2", "CERT/SUEDNUM - 3")
     """Organizational units that a new user's subject has after the CA's own."""
     administrator_units: tuple[_Unit, ...] = ("ADMIN/PE - 2", "CERT/SUEDNUM - 3")
@@ -156,6 +163,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Raise ValueError for a rule that no request could meet, or that no template could tell."""
         if not self.key_kinds or not self.key_kinds <= KNOWN_KEY_KINDS:
             raise ValueError(f"key_kinds must be some of {', '.join(sorted(KNOWN_KEY_KINDS))}")
+        if not _COMMON_NAME.fullmatch(self.common_name):
+            raise ValueError(
+                "common_name must be {id}, or begin with it and a space, with at most one {name} after that"
+            )
         if Purpose.CLIENT_AUTH not in self.purposes:
             raise ValueError(f"purposes must have {Purpose.CLIENT_AUTH} among them")
         for each in self.certificate_policies:

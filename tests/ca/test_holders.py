@@ -150,6 +150,22 @@ def test_excel_of_japan_is_read_when_said_so(directory: Path) -> None:
     assert everybody(directory) == [("A", "user", "見本太郎", None, "ja")]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "name", "common_name"),
+    [
+        ("{id} {name}", "見本 {id}", "FIRST 見本 {id}"),
+        ("{id} {name}", None, "FIRST"),
+        ("{id}", "見本", "FIRST"),
+        ("{id} of Bank, {name}", "見本", "FIRST of Bank, 見本"),
+    ],
+)
+def test_the_policy_tells_the_common_name(directory: Path, pattern: str, name: str | None, common_name: str) -> None:
+    (directory / "policy.toml").write_text(f'common_name = "{pattern}"\n')
+    (added,) = records(directory, "holder", "add", "FIRST", "--kind", "user", *(("--name", name) if name else ()))
+    assert added["subject"].endswith(f", CN={common_name}")
+    assert added["name"] == name
+
+
 @pytest.mark.parametrize("address", ["a@example.jp", "taro.mihon+bank@mail.example.co.jp", "x@xn--wgv71a.jp", "'@a.b"])
 def test_an_address_stays_as_it_was_given(address: str) -> None:
     assert holders.check_email(address) == address
