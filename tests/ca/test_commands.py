@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from kiosk.ca.commands import ca
 from kiosk.ca.office.showing import width
+from tests.ca.bank import settle
 from tests.ca.office import run
+from tests.postgres import Postgres
 
 PAGE = Path(__file__).parents[2] / "docs" / "ca.md"
 OF_ALL = {"--directory", "--passphrase-file", "--json", "--help"}
@@ -110,12 +112,25 @@ TOLD_WHERE_THEY_HAVE_SOMETHING_TO_DO = {"certificate retire", "refuse"}
 """In test_office.py and test_elsewhere.py: they need a request that waits, or a certificate of somebody else."""
 
 
-def test_what_programs_are_told_has_one_shape(directory: Path) -> None:
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, directory: Path) -> Iterator[Path]:
+    """A CA's directory, with its ledger in either kind of database."""
+    if request.param == "sqlite":
+        yield directory
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    (directory / "ledger.sqlite").unlink()
+    with server.database() as url:
+        settle(directory, url)
+        yield directory
+
+
+def test_what_programs_are_told_has_one_shape(place: Path) -> None:
     asked = set()
-    for arguments in talk(directory):
+    for arguments in talk(place):
         (path,) = (each for each in ALL if " ".join(arguments).startswith(each))
         asked.add(path)
-        done = CliRunner().invoke(ca, [*arguments, "--json", "--directory", str(directory)])
+        done = CliRunner().invoke(ca, [*arguments, "--json", "--directory", str(place)])
         assert done.exit_code == 0, done.output
         assert done.stdout.count("\n") == 1
         told = json.loads(done.stdout)
