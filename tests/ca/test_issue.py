@@ -149,6 +149,15 @@ def test_it_takes_the_place_of_an_open_code_and_leaves_that_one_if_it_fails(bank
     assert [each["state"] for each in records(bank, "list", "codes")] == ["replaced", "used", "open"]
 
 
+def test_where_it_cannot_be_written_it_is_told_where_it_is(bank: Path, tmp_path: Path) -> None:
+    target = str(tmp_path / "nowhere" / "new.pem")
+    told = fail(bank, "issue", *write(bank, named("FIRST")), "--out", target)
+    assert target in told
+    assert "kiosk ca export --holder FIRST has it" in told
+    assert issued(bank) == [("FIRST", "valid")]
+    assert read_certificate_of(run(bank, "export", "--holder", "FIRST"))
+
+
 def test_who_gives_the_command_is_the_teller_who_approves(bank: Path) -> None:
     (bank / "policy.toml").write_text('approval = ["update", "code", "additional"]\n')
     run(bank, "issue", *write(bank, named("FIRST")))

@@ -41,8 +41,8 @@ def issue(csr: Path, holder_id: str | None, out: Path | None, as_json: bool, dir
 
     It is checked like one that comes by a one-time code, and takes the place of a code that is still open.
     """
-    request = _read(csr)
     with opened(directory) as office:
+        request = _read(csr)
         try:
             with office.begin() as connection:
                 holder = _holder(connection, request, holder_id)
@@ -60,7 +60,11 @@ def issue(csr: Path, holder_id: str | None, out: Path | None, as_json: bool, dir
         if request.has_extensions:
             click.echo("The extensions asked for are left out: the profile is the CA's.", err=True)
         pem = certificate.x509.public_bytes(Encoding.PEM).decode("ascii")
-        write_out(write_json([_record(certificate, holder, pem)]) + "\n" if as_json else pem, out)
+        try:
+            write_out(write_json([_record(certificate, holder, pem)]) + "\n" if as_json else pem, out)
+        except OSError as error:
+            has_it = f"the certificate is issued, and kiosk ca export --holder {holder.id} has it"
+            raise click.ClickException(f"{error}; {has_it}") from error
 
 
 def _read(path: Path) -> CertificateRequest:
