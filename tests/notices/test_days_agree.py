@@ -5,17 +5,30 @@ The table goes over midnight, the ends of months and years and leap days, in Jap
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from kiosk.ca.ledger import Ledger
-from kiosk.clock import JAPAN, days_left, renewable_from
-from kiosk.moments import days_words
+from kiosk.ca.ledger import Entry, Ledger
+from kiosk.ca.policy import Policy as CaPolicy
+from kiosk.ca.refusals import Refusal
+from kiosk.ca.schema import CertificateState
+from kiosk.ca.standing import check_update
+from kiosk.certificates import Certificate
+from kiosk.clock import JAPAN, days_left
+from kiosk.conversation import Conversation
+from kiosk.credentials import Credential, Holder, HolderKind
 from kiosk.notices.due import Look, every_due
 from kiosk.notices.message import compose
 from kiosk.notices.report import Part, make_report
+from kiosk.services import Services
+from kiosk.settings import Policy as KioskPolicy
 from kiosk.texts import Texts
+from kiosk.words import held_words
+from tests.cmp.pki import certificate, new_key
 from tests.notices.ledgers import enter
 from tests.notices.samples import SETTINGS, notice
 
@@ -68,16 +81,48 @@ TABLE = [
 ]
 
 
+@pytest.fixture(scope="module")
+def any_certificate() -> Certificate:
+    key = new_key()
+    return certificate("TKYM1408054 1403", key.public_key(), signing_key=key)
+
+
+def conversation(now: datetime) -> Conversation:
+    """That of a kiosk at this moment; what it is asked needs no desk, and of the token only that it is none of a PC."""
+    services = cast(Services, SimpleNamespace(policy=KioskPolicy(), clock=lambda: now))
+    token, nobody = cast(Any, SimpleNamespace(kind=None)), cast(Any, None)
+    return Conversation(nobody, token, services, nobody, nobody, nobody, nobody)
+
+
+def is_taken_for_renewal(old: Certificate, now: datetime) -> bool:
+    """Whether the CA would renew it."""
+    try:
+        check_update(Entry(1, old, "A", CertificateState.VALID, None), (), None, CaPolicy(), now)
+    except Refusal:
+        return False
+    return True
+
+
 @pytest.mark.parametrize(("end", "now", "days"), TABLE)
-def test_screen_menu_window_mail_and_report_agree(book: Ledger, end: datetime, now: datetime, days: int) -> None:
+def test_screen_menu_window_mail_and_report_agree(
+    book: Ledger, any_certificate: Certificate, end: datetime, now: datetime, days: int
+) -> None:
+    ending = replace(any_certificate, not_before=end - timedelta(days=365), not_after=end)
+    credential = Credential(ending, b"", Holder("TKYM1408054", HolderKind.USER))
     assert days_left(end, now) == days, "the function itself"
-    is_open = days <= WINDOW
-    assert (now >= renewable_from(end, WINDOW)) == is_open, "the CA's window, and the menu's"
+
+    kiosk = conversation(now)
+    menu, is_open = kiosk._menu(credential), days <= WINDOW
+    assert (kiosk._held(credential).days_left, menu.days_left) == (days, days), "screen and menu"
+    assert kiosk._is_due(credential) == (menu.renewable_from is None) == is_open, "the notice, and the menu's button"
+    assert is_taken_for_renewal(ending, now) == is_open, "the CA's window"
+
     told = {"ja": "本日まで" if days == 0 else f"あと{days}日", "en": _english(days)}
-    assert days_words(days_left(end, now), Texts("ja")) == told["ja"], "the screen"
+    assert told["ja"] in held_words(kiosk._held(credential), Texts("ja")), "the screen's words"
     for language, words in told.items():
         mail = compose(notice(language, last_second=end), SETTINGS, now)
         assert words in str(mail["Subject"]), "the mail"
+
     enter(book, "A", end)
     due = [each.days_left for each in every_due(book, Look(frozenset({WINDOW}), now))]
     assert due == ([days] if is_open else []), "who gets a mail"
