@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +10,8 @@ from enum import StrEnum
 
 from sqlalchemy import Connection, Row, Select, func, select
 
-from kiosk.ca.office.showing import Record, Value, iso, write_table
+from kiosk.ca.office.csv_files import write_rows
+from kiosk.ca.office.showing import Record, Value, write_table
 from kiosk.ca.schema import CERTIFICATES, HOLDERS, NOTICES, NoticeState
 from kiosk.clock import JAPAN, days_left
 from kiosk.notices.due import ending
@@ -29,7 +28,6 @@ _SHORT: Mapping[str, Sequence[str]] = {
     "unreached": ("holder", "notice", "state", "address", "reason"),
     "due": ("holder", "ends", "days_left", "notice", "at"),
 }
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _WIDEST_BAR = 50
 
 
@@ -70,12 +68,8 @@ def make_report(connection: Connection, now: datetime) -> Report:
 
 
 def write_csv(report: Report) -> str:
-    """For a spreadsheet: UTF-8, a line for every record, nothing that one would calculate with."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([_cell(record[name]) for name in COLUMNS] for record in report.records)
-    return file.getvalue()
+    """For a spreadsheet: a line for every record, below the names of the columns."""
+    return write_rows(report.records, COLUMNS)
 
 
 def write_report(report: Report, columns: int) -> str:
@@ -161,12 +155,3 @@ def _record(
         reason,
     )
     return dict(zip(COLUMNS, values, strict=True))
-
-
-def _cell(value: Value) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return iso(value)
-    text = str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from kiosk.ca.ledger import Ledger
+from kiosk.ca.ledger import Ledger, LedgerAway
 from kiosk.ca.schema import NoticeState
 from kiosk.notices import records
 from kiosk.notices.due import Due, Look, every_number
@@ -30,8 +30,11 @@ _LONGER = 4
 """Each wait is so many times the one before."""
 _MOST_LOST = 3
 """After so many lost connections in a row the server is taken to be out of order."""
+_WAITS_FOR_THE_LEDGER = (1, 4, 16)
+"""Seconds between tries to record what has been sent."""
 _LEASE = 3
-"""A claim holds for so many times the time limit of a mail, so that nobody else takes what is still on its way."""
+"""A claim holds for so many times the time limit of a mail, and until that is on record with some to spare: nobody else
+is to take what is still on its way."""
 
 
 @dataclass
@@ -128,7 +131,7 @@ class Run:
             await self._send(claimed)
 
     def _claim(self, number: int) -> Claim | None:
-        span = timedelta(seconds=_LEASE * self.settings.smtp.time_limit)
+        span = timedelta(seconds=_LEASE * self.settings.smtp.time_limit + 2 * sum(_WAITS_FOR_THE_LEDGER))
         with self.book.begin() as connection:
             look = Look(self.settings.days, self.book.now(connection))
             return records.claim(connection, number, self.settings.mailbox.domain, look, span)
@@ -150,13 +153,25 @@ class Run:
             await self._failed(claimed, NoticeState.DEFERRED, str(error))
             raise
         else:
-            await asyncio.to_thread(self._mark_sent, claimed)
-            self._count(claimed.due, NoticeState.SENT, "")
+            await self._sent(claimed)
         self._lost = 0
 
-    def _mark_sent(self, claimed: Claim) -> None:
-        with self.book.begin() as connection:
-            records.mark_sent(connection, claimed, self.book.now(connection))
+    async def _sent(self, claimed: Claim) -> None:
+        """Record it, and do not give up at once: what is not on record goes out again."""
+
+        def mark() -> None:
+            with self.book.begin() as connection:
+                records.mark_sent(connection, claimed, self.book.now(connection))
+
+        for wait in _WAITS_FOR_THE_LEDGER:
+            try:
+                await asyncio.to_thread(mark)
+                break
+            except LedgerAway:
+                await self.sleep(wait)
+        else:
+            await asyncio.to_thread(mark)
+        self._count(claimed.due, NoticeState.SENT, "")
 
     async def _failed(self, claimed: Claim, state: NoticeState, error: str) -> None:
         def mark() -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
-from kiosk.ca.ledger import Ledger
+from kiosk.ca.ledger import Ledger, LedgerAway
 from kiosk.ca.schema import CERTIFICATES, HOLDERS, NOTICES, CertificateState, NoticeState
 from kiosk.notices.due import Due
 from kiosk.notices.post import Post
@@ -58,6 +60,27 @@ class Teller:
 
     async def wait(self, seconds: float) -> None:
         self.waits.append(seconds)
+
+
+@dataclass
+class AwayLedger:
+    """A ledger that does not answer so many times, once that has begun."""
+
+    book: Ledger
+    times: int
+    is_away: bool = False
+
+    def begin(self) -> AbstractContextManager[Connection]:
+        if self.is_away and self.times:
+            self.times -= 1
+            raise LedgerAway("the ledger's database does not answer")
+        return self.book.begin()
+
+    def read(self) -> AbstractContextManager[Connection]:
+        return self.book.read()
+
+    def now(self, connection: Connection | None = None) -> datetime:
+        return self.book.now(connection)
 
 
 @pytest.fixture
@@ -390,6 +413,24 @@ async def test_a_claim_of_somebody_else_is_left_alone_until_it_has_run_out(telle
         assert (await teller.run()).counts[SENT] == 0
         clock.now = lease + timedelta(seconds=1)
         assert (await teller.run()).counts[SENT] == 1
+
+
+@on_both
+async def test_a_ledger_that_is_away_when_a_mail_has_gone_out_is_asked_again(teller: Teller) -> None:
+    enter(teller.book, "A", END)
+    away = AwayLedger(teller.book, 2)
+    teller.book = cast(Ledger, away)
+
+    def gone_out(step: str) -> None:
+        away.is_away |= step == "taken"
+
+    teller.server.step = gone_out
+    async with serving(teller.server):
+        summary = await teller.run()
+        await teller.run()
+    assert (summary.counts[SENT], teller.waits) == (1, [1, 4])
+    assert len(teller.server.taken) == 1
+    assert states(away.book) == [("A", 30, SENT)]
 
 
 # --- encryption and login
