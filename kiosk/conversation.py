@@ -253,7 +253,7 @@ class Conversation:
             destination = await destinations.choose(self.desk, self.services)
             if destination is None or destination in destinations.stores:
                 return destination
-            with as_problems():
+            with as_problems(), self.idle.suspended():
                 token = await self.port.take(self.desk)
             if token is None:
                 continue

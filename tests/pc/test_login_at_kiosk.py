@@ -31,23 +31,18 @@ from kiosk.tokens.wire import ObjectKind, StoreKind
 from tests.bank import Bank, child_processes, open_bank
 from tests.flows.test_conversation import Cut, Unacknowledged, cut_at
 from tests.flows.test_reception import Board, front_desk_of
-from tests.pc.customer import pc_desk, trust_of
+from tests.pc.customer import open_pc_bank, pc_desk, trust_of
 from tests.scripted_desk import ScriptedDesk
 from tests.tokens.pulled_token import PulledToken
 
-ALL_YEAR = 400
-"""Days of a renewal window in which a certificate of today can be renewed."""
 PASSWORD = "correct horse 7!"
 
 
 @pytest.fixture
 async def pc_bank(tmp_path: Path) -> AsyncIterator[Bank]:
     """A bank whose customer's certificate is in this PC, and whose USB is empty; it can be renewed at once."""
-    async with open_bank(tmp_path / "bank", pc=True, ca_policy=f"window_days = {ALL_YEAR}\n") as bank:
-        at_once = bank.with_policy(window_days=ALL_YEAR)
-        assert (await at_once.visit(pc_desk(retires=True))).completion is not None
-        assert (await bank.inventory()).objects == ()
-        yield at_once
+    async with open_pc_bank(tmp_path / "bank") as bank:
+        yield bank
 
 
 def with_password(bank: Bank) -> Bank:

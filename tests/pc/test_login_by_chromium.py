@@ -16,11 +16,9 @@ from kiosk.tokens.wire import KeyKind
 from tests.bank import Bank, open_bank
 from tests.pc.banking_server import WELCOME, BankingServer
 from tests.pc.chromium import NO_NAMESPACE, Chromium
-from tests.pc.customer import pc_desk
+from tests.pc.customer import open_pc_bank, pc_desk
 from tests.screens.stage import until
 
-ALL_YEAR = 400
-"""Days of a renewal window in which a certificate of today can be renewed."""
 KINDS = {KeyKind.RSA_2048: RSAPublicKey, KeyKind.EC_P256: EllipticCurvePublicKey}
 
 
@@ -55,16 +53,14 @@ async def test_chromium_logs_in_with_the_certificate_just_saved(tmp_path: Path, 
 
 async def test_a_chromium_that_is_running_does_not_stand_in_the_way(tmp_path: Path) -> None:
     """It has the database open, and goes on showing the old certificate: so the last screen says to end it once."""
-    async with open_bank(tmp_path / "bank", pc=True, ca_policy=f"window_days = {ALL_YEAR}\n") as bank:
-        at_once = bank.with_policy(window_days=ALL_YEAR)
-        assert (await at_once.visit(pc_desk(retires=True))).completion is not None
+    async with open_pc_bank(tmp_path / "bank") as bank:
         chromium, server = Chromium(bank.directory / "home", tmp_path), BankingServer(bank)
         if not chromium.can_be_managed:
             pytest.skip(NO_NAMESPACE)
         async with server.serving() as port:
             browsing = asyncio.create_task(chromium.show(f"https://127.0.0.1:{port}/", server.key_hash))
             await until(lambda: is_open(bank.database / "key4.db"))
-            outcome = await at_once.visit(pc_desk(), errand=Errand.PC_LOGIN)
+            outcome = await bank.visit(pc_desk(), errand=Errand.PC_LOGIN)
             assert not browsing.done(), "it is still asking which certificate to use"
             browsing.cancel()
             with suppress(asyncio.CancelledError):
