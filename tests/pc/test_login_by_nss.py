@@ -27,7 +27,14 @@ async def log_in(bank: Bank, port: int, *with_certificate: str) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    said, _ = await asyncio.wait_for(client.communicate(), 30)
+    talk = asyncio.ensure_future(client.communicate())
+    try:
+        # Who is sent away while he writes may spin for ever: NSS's client takes the end of its input for more of it.
+        await asyncio.wait({talk}, timeout=30)
+    finally:
+        if client.returncode is None:
+            client.kill()
+    said, _ = await talk
     return said.decode()
 
 
