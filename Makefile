@@ -38,7 +38,7 @@ snapshots: $(READY)
 # the tests that try things at random or everywhere, for as long as it takes; KIOSK_SOAK is the number of tries of each kind
 soak: system-test $(READY)
 	@KIOSK_SOAK=$${KIOSK_SOAK:-5000} $(BIN)/python -m pytest tests/ca/test_mutation.py tests/processes \
-		tests/audit/test_any_file.py $(ARGS)
+		tests/audit/test_any_file.py tests/ca/test_ocsp.py tests/revocation/test_answers.py $(ARGS)
 
 # BENCH=bench_standby runs one of them alone
 bench: system-test $(READY)

@@ -29,6 +29,16 @@ PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519Public
 # For the whole process: a filter for the time of one reading would be shared with every other thread.
 warnings.filterwarnings("ignore", message="Attribute's length must be", category=UserWarning)
 
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    NotImplementedError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+)
+"""What the library raises for damaged certificates, CRLs and OCSP messages: at once, or when a field is touched."""
+
 LARGEST_CERTIFICATE = 16 * 1024
 """Bytes; an honest certificate has one or two thousand."""
 
@@ -123,7 +133,7 @@ def read_certificate(der: bytes) -> Certificate:
         return _facts(der, x509.load_der_x509_certificate(der))
     except UnreadableCertificate:
         raise
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension) as error:
+    except UNREADABLE as error:
         raise UnreadableCertificate(type(error).__name__) from error
 
 

@@ -32,6 +32,7 @@ from kiosk.ca.authority import Authority
 from kiosk.ca.ledger import REVOKED_STATES, Ledger
 from kiosk.ca.policy import Policy
 from kiosk.ca.schema import CERTIFICATES
+from kiosk.certificates import UNREADABLE
 
 LARGEST_REQUEST = 8 * 1024
 """Bytes; a request for one certificate has about a hundred, and more where somebody signs it."""
@@ -110,8 +111,11 @@ class OcspResponder:
             names = self._names.get(asked.hash_algorithm.name)
         except (NotImplementedError, UnsupportedAlgorithm) as error:
             raise _Unanswerable(OCSPResponseStatus.UNAUTHORIZED) from error
-        except (ValueError, TypeError, x509.DuplicateExtension) as error:
+        except UNREADABLE as error:
             raise _Unanswerable(OCSPResponseStatus.MALFORMED_REQUEST) from error
+        # The library reads a negative serial number, and writes none (RFC 5280 §4.1.2.2 has no such).
+        if asked.serial_number < 0:
+            raise _Unanswerable(OCSPResponseStatus.MALFORMED_REQUEST)
         if (asked.issuer_name_hash, asked.issuer_key_hash) != names:
             raise _Unanswerable(OCSPResponseStatus.UNAUTHORIZED)
         return asked, nonce

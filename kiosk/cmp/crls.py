@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
-from kiosk.certificates import Certificate
+from kiosk.certificates import UNREADABLE, Certificate
 from kiosk.cmp.errors import Distrust, UntrustedAnswer
 
 
@@ -41,7 +40,7 @@ def read_crl(der: bytes, authorities: Iterable[Certificate], now: datetime) -> C
             next_update=found.next_update_utc,
             revoked=frozenset(each.serial_number for each in found),
         )
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise UntrustedAnswer(Distrust.CRL, type(error).__name__) from error
     if crl.this_update > now or (crl.next_update is not None and crl.next_update < now):
         raise UntrustedAnswer(Distrust.CRL, "not in date")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
-from kiosk.certificates import Certificate
+from kiosk.certificates import UNREADABLE, Certificate
 from kiosk.cmp.algorithms import Algorithm, UnsupportedSignature, WrongSignature, verify
 from kiosk.revocation.freshness import check_times
 from kiosk.revocation.status import Standing, Status, StatusFault, StatusNotTrusted
@@ -28,7 +27,7 @@ def look_up(der: bytes, certificate: Certificate, issuer: Certificate, now: date
         _check(found, issuer, now)
         entry = found.get_revoked_certificate_by_serial_number(certificate.serial_number)
         return Status(Standing.GOOD, SOURCE) if entry is None else _revoked(entry)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension) as error:
+    except UNREADABLE as error:
         raise StatusNotTrusted(SOURCE, StatusFault.UNREADABLE) from error
 
 

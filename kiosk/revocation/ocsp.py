@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.ocsp import (
@@ -20,7 +19,7 @@ from cryptography.x509.ocsp import (
     load_der_ocsp_response,
 )
 
-from kiosk.certificates import Certificate, UnreadableCertificate, is_issued_by, read_certificate
+from kiosk.certificates import UNREADABLE, Certificate, UnreadableCertificate, is_issued_by, read_certificate
 from kiosk.cmp.algorithms import Algorithm, UnsupportedSignature, WrongSignature, verify
 from kiosk.revocation.freshness import check_times
 from kiosk.revocation.status import Standing, Status, StatusFault, StatusNotTold, StatusNotTrusted
@@ -152,5 +151,5 @@ def _readable() -> Iterator[None]:
     """What the library says of damaged bytes comes when a field is touched, and in many ways."""
     try:
         yield
-    except (ValueError, TypeError, NotImplementedError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except UNREADABLE as error:
         raise StatusNotTrusted(SOURCE, StatusFault.UNREADABLE) from error

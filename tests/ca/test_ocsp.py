@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -22,6 +23,7 @@ from kiosk.ca.policy import Policy
 from kiosk.certificates import Certificate
 from tests.ca.bank import START, Bank, new_key, on_both
 
+TRIES = int(os.environ.get("KIOSK_SOAK", "100"))
 GOOD, REVOKED, UNKNOWN = OCSPCertStatus.GOOD, OCSPCertStatus.REVOKED, OCSPCertStatus.UNKNOWN
 MALFORMED, UNAUTHORIZED = OCSPResponseStatus.MALFORMED_REQUEST, OCSPResponseStatus.UNAUTHORIZED
 SHA1, SHA256 = hashes.SHA1(), hashes.SHA256()  # noqa: S303
@@ -96,7 +98,13 @@ def test_the_time_of_a_revocation_is_told_later_too(bank: Bank) -> None:
     assert told.this_update_utc == bank.now.replace(microsecond=0)
 
 
-@pytest.mark.parametrize("serial", [1, 2**127 + 5, 2**159 - 1])
+def test_a_negative_serial_number_is_malformed(bank: Bank) -> None:
+    asked = request(2**126, bank.authority.issuing)
+    place = asked.rindex((2**126).to_bytes(16, "big"))
+    assert refusal(bank, flipped(asked, place, 0x80)) is MALFORMED
+
+
+@pytest.mark.parametrize("serial", [0, 1, 2**127 + 5, 2**159 - 1, 2**4000])
 def test_what_was_never_issued_is_unknown_and_kept_by_nobody(bank: Bank, serial: int) -> None:
     told = answer(bank, request(serial, bank.authority.issuing))
     assert ocsp.load_der_ocsp_response(told.der).certificate_status is UNKNOWN
@@ -180,7 +188,7 @@ def test_hashes_that_nobody_uses_are_not_answered(bank: Bank) -> None:
     assert refusal(bank, request(holder, bank.authority.issuing, digest=hashes.SHA512())) is UNAUTHORIZED
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=TRIES, deadline=None)
 @given(st.data())
 def test_whatever_comes_is_answered(authority: Authority, data: st.DataObject) -> None:
     """Nothing of this reaches the ledger: it is not even there."""

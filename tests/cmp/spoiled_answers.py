@@ -393,6 +393,10 @@ def crl(
     return signed.public_bytes(Encoding.DER)
 
 
+def _of_a_version_to_come(pki: Pki, _: Pki) -> bytes:
+    return crl(pki, pki).replace(b"\x02\x01\x01", b"\x02\x01\x07", 1)
+
+
 def listing(make: Callable[[Pki, Pki], bytes]) -> Callable[[Pki, Pki], Facts]:
     return lambda pki, foreign: {"crl": make(pki, foreign)}
 
@@ -494,6 +498,7 @@ INSIDE = (
     Case("told twice", Distrust.INFO, _telling_twice, peculiar_to=_GENP),
     Case("told more", Distrust.INFO, _told(Info(CA_CERTIFICATES), Info(CURRENT_CRL)), peculiar_to=_GENP),
     Case("no CRL", Distrust.CRL, listing(lambda _, __: b"\x30\x00"), peculiar_to=_CRL),
+    Case("a CRL of a version to come", Distrust.CRL, listing(_of_a_version_to_come), peculiar_to=_CRL),
     Case("another's CRL", Distrust.CRL, listing(lambda _, foreign: crl(foreign, foreign)), peculiar_to=_CRL),
     Case("a forged CRL", Distrust.CRL, listing(crl), peculiar_to=_CRL),
     Case(
