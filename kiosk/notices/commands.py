@@ -120,7 +120,7 @@ async def _run(book: Ledger, settings: NoticeSettings, directory: Path) -> Summa
 
 
 def _tell(due: Due, state: NoticeState, why: str) -> None:
-    about = f"{due.notice.holder.id}  {due.serial}  {due.notice.day}-day notice, {due.days_left} days left"
+    about = f"{due.notice.holder.id}  {due.serial}  {due.notice.day}-day notice, days left: {due.days_left}"
     click.echo(f"{state:<11}  {about}{'  ' if why else ''}{why}")
     sys.stdout.flush()
 

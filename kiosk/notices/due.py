@@ -32,10 +32,7 @@ _NONE_NEWER = ~exists().where(
         and_(_NEWER.c.not_after == CERTIFICATES.c.not_after, _NEWER.c.id > CERTIFICATES.c.id),
     ),
 )
-_BEHIND = and_(
-    CERTIFICATES.c.not_after >= bindparam("end", type_=Moment),
-    or_(CERTIFICATES.c.not_after > bindparam("end", type_=Moment), CERTIFICATES.c.id > bindparam("number")),
-)
+_BEHIND = or_(CERTIFICATES.c.not_after > bindparam("begin", type_=Moment), CERTIFICATES.c.id > bindparam("number"))
 _Columns = TypeVar("_Columns", bound=tuple[object, ...])
 
 
@@ -72,12 +69,12 @@ def every_number(book: Ledger, look: Look, page: int = PAGE) -> Iterator[Sequenc
     Each page is one short look into the ledger, so that a run of hours holds up nobody. What else there is to know of
     a certificate is looked up when its turn comes (`find_due`), because much may have happened until then.
     """
-    return _pages(book, due_numbers(look), page)
+    return _pages(book, due_numbers(look), look.now, page)
 
 
 def every_due(book: Ledger, look: Look, page: int = PAGE) -> Iterator[Due]:
     """All who are due, by their ends, with everything about them: for those who only look."""
-    for rows in _pages(book, due_certificates(look), page):
+    for rows in _pages(book, due_certificates(look), look.now, page):
         yield from filter(None, (_due(row, look) for row in rows))
 
 
@@ -115,7 +112,7 @@ def ending(within: int, now: datetime) -> Select[tuple[object, ...]]:
         .join_from(CERTIFICATES, HOLDERS, HOLDERS.c.id == CERTIFICATES.c.holder)
         .where(
             CERTIFICATES.c.state == CertificateState.VALID,
-            CERTIFICATES.c.not_after >= now,
+            CERTIFICATES.c.not_after >= bindparam("begin", now, type_=Moment),
             CERTIFICATES.c.not_after < _end_of(within, now),
             _NONE_NEWER,
         )
@@ -130,18 +127,22 @@ def due_numbers(look: Look) -> Select[tuple[int, datetime, bool]]:
     )
 
 
-def _pages(book: Ledger, statement: Select[_Columns], page: int) -> Iterator[Sequence[Row[_Columns]]]:
-    """The rows of a query for certificates by their ends, so many at a time."""
-    limited, rest = statement.limit(page), statement.limit(page).where(_BEHIND)
-    place: dict[str, object] = {}
+def _pages(book: Ledger, statement: Select[_Columns], now: datetime, page: int) -> Iterator[Sequence[Row[_Columns]]]:
+    """The rows of an `ending` query, so many at a time.
+
+    Where a page begins takes the place of the moment from which on the query looks. Beside that, as a second bound, it
+    would be overlooked by SQLite, which would read every page from the very first certificate on.
+    """
+    paged = statement.where(_BEHIND).limit(page)
+    place: dict[str, object] = {"begin": now, "number": 0}
     while True:
         with book.read() as connection:
-            rows = connection.execute(rest if place else limited, place).all()
+            rows = connection.execute(paged, place).all()
         if rows:
             yield rows
         if len(rows) < page:
             return
-        place = {"end": rows[-1].not_after, "number": rows[-1].id}
+        place = {"begin": rows[-1].not_after, "number": rows[-1].id}
 
 
 def _open(now: datetime) -> ColumnElement[bool]:

@@ -24,7 +24,7 @@ BACK = 40
 COLUMNS = ("list", "holder", "kind", "serial", "ends", "days_left", "notice", "state", "at", "address", "reason")
 """Of a record, whatever its list."""
 _SHORT: Mapping[str, Sequence[str]] = {
-    "told": ("holder", "serial", "notice", "at", "address"),
+    "told": ("holder", "notice", "days_left", "at", "address"),
     "unreached": ("holder", "notice", "state", "address", "reason"),
     "due": ("holder", "ends", "days_left", "notice", "at"),
 }
@@ -93,7 +93,7 @@ def write_bars(report: Report, columns: int) -> str:
     lines = []
     for left in range(AHEAD + 1):
         day, number = today + timedelta(days=left), ends[left]
-        bar = "#" * -(-number * room // most) if most else ""
+        bar = "#" * -(-number * room // max(most, room))
         lines.append(f"{day:%Y-%m-%d %a}  {left:2}  {bar} {number or ''}".rstrip())
     return "\n".join(lines)
 

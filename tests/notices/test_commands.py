@@ -83,7 +83,7 @@ def test_a_run_tells_what_became_of_each_and_ends_with_0(directory: Path, real: 
     lines = done.output.splitlines()
     assert lines[0].startswith("unreachable  TKYM1408055")
     assert lines[1].startswith("sent         TKYM1408054")
-    assert "30-day notice, 29 days left" in lines[1]
+    assert "30-day notice, days left: 29" in lines[1]
     assert lines[2] == "1 sent, 1 unreachable"
     assert again.output == "nobody is due\n"
     assert "name of" not in done.output, "logs hold serial and ID, never names"
