@@ -461,6 +461,9 @@ async def test_it_speaks_tls_and_logs_in(teller: Teller, tls: MailTls, security:
     assert summary.is_done, summary.trouble
     assert (teller.server.logins, teller.server.encrypted) == ([True], [True])
     assert teller.server.recipients == ["A@example.co.jp"]
+    written = [path for path in teller.directory.rglob("*") if path.is_file() and path.name != "password"]
+    assert [path for path in written if PASSWORD.encode() in path.read_bytes()] == []
+    assert PASSWORD not in f"{teller!r} {summary!r} {Post(teller.settings, teller.directory)!r}"
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # it is required, from the first byte
