@@ -36,7 +36,6 @@ _PC_CODES = {
     PcFault.NO_DATABASE: Code.PC_NO_DATABASE,
     PcFault.IN_USE: Code.PC_IN_USE,
     PcFault.READ_ONLY: Code.PC_READ_ONLY,
-    PcFault.UNPROTECTED: Code.PC_UNPROTECTED,
 }
 """Any other fault is K-15."""
 

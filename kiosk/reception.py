@@ -153,9 +153,13 @@ class FrontDesk:
         if pc is None:
             raise pc_problem(PcFault.UNUSABLE, "policy does not offer it")
         try:
-            return await pc.find(self._services.policy.holder_rule)
+            database = await pc.find(self._services.policy.holder_rule)
         except PcUnusable as reason:
             raise pc_problem(reason.fault, str(reason)) from reason
+        if pc.may_let_in(database):
+            return database
+        async with database:  # and so ended
+            raise KioskError(Code.PC_UNPROTECTED)
 
     async def why_not(self) -> OffReason | None:
         """See `kiosk.destinations.UsbPort`."""

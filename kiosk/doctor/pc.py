@@ -14,7 +14,7 @@ from kiosk.tokens.pc import PcFault, PcStore, PcUnusable
 _NOT_OFFERED = not_applicable("doctor.pc.not-offered")
 _GOOD = good("doctor.pc.good")
 _WILL_BE_MADE = good("doctor.pc.will-be-made")
-FAULTS = {  # UNPROTECTED is no fault of a database to save into
+FAULTS = {
     PcFault.ROOT: bad("doctor.pc.root"),
     PcFault.SOFTWARE_MISSING: bad("doctor.pc.software-missing"),
     PcFault.NO_DATABASE: bad("doctor.pc.no-database"),

@@ -81,8 +81,6 @@ class PcFault(Enum):
     """Its files or their folder cannot be written to."""
     UNUSABLE = "unusable"
     """It is damaged, or the module fails."""
-    UNPROTECTED = "unprotected"
-    """It has no password, and policy lets nobody log in with what anybody could use."""
 
 
 class PcUnusable(Exception):
@@ -132,7 +130,7 @@ class PcStore:
         Raises:
             PcUnusable: with what stands against it.
         """
-        return await self._found(rule, self._refuse_unprotected, create=False)
+        return await self._found(rule, _left_closed, create=False)
 
     async def look_again(self) -> PcFault | None:
         """What can be seen to stand against the database without loading a module: it says little when it fails."""
@@ -142,9 +140,9 @@ class PcStore:
             return reason.fault
         return None
 
-    async def _refuse_unprotected(self, token: Token) -> None:
-        if not (token.facts.needs_pin or self._settings.user_is_holder):
-            raise PcUnusable(PcFault.UNPROTECTED)
+    def may_let_in(self, database: Token) -> bool:
+        """Whether somebody may log in with what is in it: not where anybody could use it, unless policy says so."""
+        return database.facts.needs_pin or self._settings.user_is_holder
 
     async def _found(self, rule: HolderRule, use: Callable[[Token], Awaitable[None]], *, create: bool) -> Token:
         if self._user == 0:
@@ -205,6 +203,10 @@ class PcStore:
             raise PcUnusable(PcFault.NO_DATABASE, ", ".join(missing))
         for name in _FILES:
             _look_whether_free(self._folder / name)
+
+
+async def _left_closed(_: Token) -> None:
+    """It is opened by whoever logs in."""
 
 
 async def _opened(token: Token) -> None:

@@ -66,7 +66,7 @@ def test_no_words_without_a_line() -> None:
 
 
 def test_nothing_that_can_happen_is_without_a_line() -> None:
-    assert pc.FAULTS.keys() == set(PcFault) - {PcFault.UNPROTECTED}
+    assert pc.FAULTS.keys() == set(PcFault)
     assert ca.TRANSFER.keys() == set(TransferFailure)
 
 

@@ -57,6 +57,7 @@ async def test_a_chromium_that_is_running_does_not_stand_in_the_way(tmp_path: Pa
         chromium, server = Chromium(bank.directory / "home", tmp_path), BankingServer(bank)
         if not chromium.can_be_managed:
             pytest.skip(NO_NAMESPACE)
+        chromium.manage()  # no policy chooses for the user, so it asks and stays
         async with server.serving() as port:
             browsing = asyncio.create_task(chromium.show(f"https://127.0.0.1:{port}/", server.key_hash))
             await until(lambda: is_open(bank.database / "key4.db"))
