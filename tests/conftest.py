@@ -8,9 +8,14 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.bank import Bank, open_bank
 from tests.postgres import Postgres, running_postgres
+
+# A machine that is busy with other tests is slow, which is no fault of what is tested.
+settings.register_profile("kiosk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("kiosk")
 
 
 def pytest_collection_finish() -> None:

@@ -84,7 +84,7 @@ def test_a_key_nobody_can_verify_is_unreadable() -> None:
         read_certificate(self_signed(dsa.generate_private_key(2048)))
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(st.data())
 def test_a_mutated_certificate_is_read_completely_or_not_at_all(good: bytes, data: st.DataObject) -> None:
     mutated = bytearray(good)

@@ -52,7 +52,7 @@ def read_everything(path: Path) -> None:
         verify(reader, "0" * 64)
 
 
-@settings(deadline=None, max_examples=TRIES)
+@settings(max_examples=TRIES)
 @given(
     changes=st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), max_size=12),
     length=st.integers(0, len(WHOLE)) | st.just(len(WHOLE)),
@@ -77,7 +77,7 @@ VALUES = (
 )
 
 
-@settings(deadline=None, max_examples=TRIES)
+@settings(max_examples=TRIES)
 @given(st.lists(st.tuples(*[VALUES] * 9), max_size=4))
 def test_a_table_that_no_kiosk_has_made(rows: list[tuple[object, ...]]) -> None:
     with file_of(b"") as path:

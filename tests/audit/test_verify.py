@@ -201,7 +201,7 @@ def test_no_journal(tmp_path: Path) -> None:
     assert run(tmp_path / "none").exit_code == 1
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 4), st.integers(0, 7), st.text(st.characters(exclude_categories=["Cs"]), max_size=8))
 def test_any_change_of_any_field_is_found(number: int, column: int, value: str) -> None:
     with TemporaryDirectory() as directory:

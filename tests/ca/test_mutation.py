@@ -42,7 +42,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:Attribute's length")
 EXAMPLES = int(os.environ.get("KIOSK_SOAK", "30"))
 often = settings(
     max_examples=EXAMPLES,
-    deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -188,7 +188,7 @@ def test_hashes_that_nobody_uses_are_not_answered(bank: Bank) -> None:
     assert refusal(bank, request(holder, bank.authority.issuing, digest=hashes.SHA512())) is UNAUTHORIZED
 
 
-@settings(max_examples=TRIES, deadline=None)
+@settings(max_examples=TRIES)
 @given(st.data())
 def test_whatever_comes_is_answered(authority: Authority, data: st.DataObject) -> None:
     """Nothing of this reaches the ledger: it is not even there."""

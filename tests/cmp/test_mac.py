@@ -144,14 +144,14 @@ def test_each_secret_has_a_salt_of_its_own_and_shows_nothing() -> None:
     assert "1234" not in repr(one)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=120), st.sampled_from([PBM, PBMAC1]))
 def test_parameters_of_any_form_are_judged(parameters: bytes, identifier: str) -> None:
     with pytest.raises(UnsupportedMac):
         read_mac_parameters(Algorithm(identifier, parameters))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data(), st.sampled_from([pbm(), pbmac1()]))
 def test_damaged_parameters_cost_nothing_out_of_bounds(data: st.DataObject, good: Algorithm) -> None:
     spoiled = bytearray(good.parameters or b"")

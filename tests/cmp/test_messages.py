@@ -126,7 +126,7 @@ responses = st.builds(
     ).map(tuple),
     ca_pubs=st.lists(values, max_size=2).map(tuple),
 )
-quickly = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quickly = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @quickly
@@ -378,7 +378,7 @@ async def test_a_named_hash_confirms_a_certificate(pki: Pki) -> None:
             certificate_hash(certificate, unknown)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_damaged_message_is_malformed_or_does_not_verify(pki: Pki, update: bytes, data: st.DataObject) -> None:
     spoiled = bytearray(update)

@@ -58,7 +58,7 @@ async def test_a_terminal_that_is_gone_is_told_as_one_that_does_not_answer(house
     assert found == ["doctor.terminal.no-answer"] * 4
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.binary(min_size=1, max_size=200))
 async def test_rubbish_is_no_answer_and_no_fault(rubbish: bytes) -> None:
     with scripted(ScriptedTerminal(raw=rubbish + b"\x1b[?1c"), seconds=2.0) as terminal:

@@ -140,7 +140,7 @@ moments = st.datetimes(min_value=datetime(2026, 1, 1), max_value=datetime(2029, 
     now=moments,
     days=st.frozensets(st.integers(0, 60), min_size=1, max_size=4),
 )
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_query_and_the_one_function_agree(
     book: Ledger, ends: list[datetime], now: datetime, days: frozenset[int]
 ) -> None:

@@ -187,7 +187,7 @@ def test_of_every_id_something_is_hidden(holder: str) -> None:
     assert part.count("*") >= min(3, len(holder))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.text(max_size=80), st.sampled_from(["ja", "en"]), st.integers(0, 40))
 def test_whatever_somebody_is_called_the_mail_has_our_headers_and_the_name_is_text(
     name: str, language: str, days: int
@@ -234,7 +234,6 @@ def test_what_is_no_address_is_told_before_anything_is_sent(address: str) -> Non
         compose(notice(email=address), SETTINGS, days_before(5))
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_address_brings_a_header_or_another_recipient(address: str) -> None:
     try:

@@ -186,7 +186,7 @@ def good_answer() -> tuple[Question, bytes]:
     return question, OcspTeller(pki=pki(), signer=signer()).answer(question.der)
 
 
-@settings(max_examples=TRIES, deadline=None)
+@settings(max_examples=TRIES)
 @given(st.data())
 def test_damaged_answers_never_say_that_all_is_well(data: st.DataObject) -> None:
     """One byte changed anywhere, or any bytes at all: refused, or of no consequence to what is signed."""
@@ -268,7 +268,7 @@ def good_crl() -> bytes:
     return CrlTeller(pki=pki(), revoked={customer().serial_number: x509.ReasonFlags.key_compromise}).crl()
 
 
-@settings(max_examples=TRIES, deadline=None)
+@settings(max_examples=TRIES)
 @given(st.data())
 def test_damaged_lists_never_say_that_all_is_well(data: st.DataObject) -> None:
     good = good_crl()

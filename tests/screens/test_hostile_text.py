@@ -114,7 +114,7 @@ UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 HOSTILE_TEXTS = st.lists(PIECES | st.text(max_size=20), min_size=1, max_size=6).map("".join)
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), phases=UNSHRUNK)
+@settings(max_examples=4, suppress_health_check=list(HealthCheck), phases=UNSHRUNK)
 @given(text=HOSTILE_TEXTS)
 def test_whatever_is_written_outside_is_literal_bounded_and_does_nothing(text: str) -> None:
     asyncio.run(walk_with(text))

@@ -78,7 +78,7 @@ def test_the_rules_themselves_are_those_asked_for() -> None:
 JAPANESE = st.text(alphabet="電子証明書更新をするには、。「」（）『』【】ー々っゃゅょアッA1 ", min_size=1, max_size=120)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=JAPANESE, width=st.integers(30, 120))
 def test_whatever_is_written_keeps_its_width_and_its_letters(text: str, width: int) -> None:
     lines = wrap(text, width)
