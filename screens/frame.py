@@ -151,8 +151,17 @@ class Frame(Screen[None], inherit_bindings=False):
     def _page_turned(self, event: Page.Turned) -> None:
         self._turned = (event.number, event.of)
         self._label_more()
+        # The bar first: as long as it is fitted to another width, it takes rows from the page that are the page's.
+        self.call_after_refresh(self._fit_bar)
+
+    def _fit_bar(self) -> None:
+        for bar in self.query(Choices):
+            bar.fit()
+        self.call_after_refresh(self._offer_more)
+
+    def _offer_more(self) -> None:
         for more in self.query("#more").results(Choice):
-            more.display = event.of > 1
+            more.display = self.query_one(Page).count > 1
             self.query_one(Choices).fit()
             if more.has_focus and not more.display:
                 self.query("Choice:enabled").first().focus()

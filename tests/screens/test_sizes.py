@@ -20,7 +20,7 @@ from screens.widgets.page import Page
 from screens.widgets.pin_field import PinField
 from screens.widgets.pin_pad import PadKey
 from tests.screens.gallery import NAMES
-from tests.screens.stage import asking
+from tests.screens.stage import asking, screen_text
 from tests.screens.tour import LANGUAGES, Tour, touring
 
 SIZES = {"small": (80, 24), "usual": (120, 34), "big": (160, 45), "large-text": (60, 18)}
@@ -30,30 +30,52 @@ LEAST_PAD_KEY = (8, 3)
 """A key of the PIN pad carries one sign and has eleven neighbours: twelve keys of 16 cells beside the field would need
 a terminal of 90 cells. Where keys have 8 cells, in the large-text mode, these are 46 mm on a 15.6-inch panel."""
 MOST_PAGES = 12
+PARTS = 3
+"""In which the screens are looked at side by side."""
 WIDE = 400
 """Cells at which nothing has to be broken."""
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("size", SIZES)
-async def test_every_screen_holds(size: str, language: str) -> None:
-    async with touring(language, SIZES[size]) as tour:
+@pytest.mark.parametrize("part", range(PARTS))
+async def test_every_screen_holds(part: int, language: str) -> None:
+    async with touring(language, SIZES["usual"]) as tour:
         wrong: list[str] = []
-        for name in NAMES:
+        for name in NAMES[part::PARTS]:
             await tour.show(name)
-            wrong += [f"{name}: {each}" for each in await faults(tour)]
+            wrong += [f"{name}, {each}" for each in await faults_at_every_size(tour)]
         assert wrong == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("size", SIZES)
-async def test_every_reason_fits_on_either_button(size: str, language: str) -> None:
-    async with touring(language, SIZES[size]) as tour:
+async def test_every_reason_fits_on_either_button(language: str) -> None:
+    async with touring(language, SIZES["usual"]) as tour:
         wrong: list[str] = []
         for why, place in product(OffReason, Destination):
             await tour.ask(lambda desk, off={place: why}: desk.choose_destination(DestinationQuestion(off)))  # type: ignore[misc]
-            wrong += [f"{place} {why}: {each}" for each in await faults(tour)]
+            wrong += [f"{place} {why}, {each}" for each in await faults_at_every_size(tour)]
         assert wrong == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_resized_screen_is_laid_out_like_a_new_one(size: str) -> None:
+    """So that above one screen at every size stands for a new one at each."""
+    async with touring("ja", SIZES[size]) as new, touring("ja", SIZES["usual"]) as resized:
+        for name in ("standby-ready", "pin", "renewal-start", "problem-expired"):
+            await new.show(name)
+            await resized.show(name)
+            await resized.resize(SIZES[size])
+            assert screen_text(resized.app) == screen_text(new.app), name
+            await resized.resize(SIZES["usual"])
+
+
+async def faults_at_every_size(tour: Tour) -> list[str]:
+    """Everything that is wrong with the screen that is shown, at one size after another."""
+    found: list[str] = []
+    for size, cells in SIZES.items():
+        await tour.resize(cells)
+        found += [f"{size}: {each}" for each in await faults(tour)]
+    return found
 
 
 async def faults(tour: Tour) -> list[str]:

@@ -96,6 +96,12 @@ class Tour:
         """Show any other question."""
         await self._show(scene, None)
 
+    async def resize(self, size: tuple[int, int]) -> None:
+        """Make the terminal `size` cells, and wait until the screen is laid out in them."""
+        await self.pilot.resize_terminal(*size)
+        await until(lambda: self.app.screen.size == size)
+        await self.settle()
+
     async def settle(self) -> None:
         """Wait until nothing is laid out anew any more."""
         before = self._places()
