@@ -64,6 +64,9 @@ WHEN OLD.number > (SELECT coalesce(max(through), 0) FROM removed)
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END""",
 )
 
+PC_IN_JOURNAL = "pc"
+"""What `Entry.token` is where the customer's certificate is in this PC; elsewhere it is a token's serial number."""
+
 FIELDS = "at, visit, event, token, holder, serial, code, detail"
 """The columns of an entry, in the order in which the chain has them."""
 
@@ -124,7 +127,7 @@ class Event(StrEnum):
     """(before)"""
     RETIRED = "retired"
     OLD_KEPT = "old-kept"
-    """The customer was asked, and keeps the old credential on the USB."""
+    """The customer was asked, and keeps the old credential, which is in another store than the new one."""
     COMPLETED = "completed"
     PROBLEM = "problem"
     STAFF_CALLED = "staff-called"

@@ -16,7 +16,7 @@ from kiosk.desk import Completion, CompletionAnswer, Desk, Errand
 from kiosk.destinations import UsbPort
 from kiosk.errors import Code, KioskError, Problem
 from kiosk.idle import IdleLimit
-from kiosk.journal import Event, VisitRecord
+from kiosk.journal import PC_IN_JOURNAL, Event, VisitRecord
 from kiosk.problems import as_problems, pc_problem
 from kiosk.services import Services
 from kiosk.settings import Policy
@@ -26,9 +26,6 @@ from kiosk.tokens.wire import StoreKind
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at the slots; a module's own events are not to be relied on (field notes §2)."""
-
-PC_IN_JOURNAL = "pc"
-"""What the journal has in the place of a token's serial number."""
 
 _SAYS_LITTLE = (Code.TOKEN_FAILED, Code.TOKEN_HANGS)
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 from kiosk.audit.reading import Line
 from kiosk.clock import JAPAN
 from kiosk.errors import Code, Problem
-from kiosk.journal import Entry, Event, read_moment
+from kiosk.journal import PC_IN_JOURNAL, Entry, Event, read_moment
 from kiosk.literal import literal
 from kiosk.moments import date_words, second_words
 from kiosk.text_keys import TextKey
 from kiosk.texts import Texts
 
 _EVENTS = frozenset(Event)
+
+_AT_PC: Mapping[str, TextKey] = {
+    Event.VISIT_BEGUN: "journal.visit-begun-pc",
+    Event.PIN_REFUSED: "journal.pin-refused-pc",
+    Event.OLD_KEPT: "journal.old-kept-pc",
+}
+"""What is said in other words where the customer's certificate is in this PC."""
 
 
 def told(lines: Iterable[Line], texts: Texts) -> Iterator[str]:
@@ -47,7 +54,8 @@ def _words(entry: Entry, texts: Texts) -> str:
     if entry.event not in _EVENTS:
         return literal(entry.event)
     values = {"id": literal(entry.holder or entry.detail), "code": _code(entry, texts)}
-    return texts(cast("TextKey", f"journal.{entry.event}"), **values)  # a test holds that each event has its text
+    usual = cast("TextKey", f"journal.{entry.event}")  # a test holds that each event has its text
+    return texts(_AT_PC.get(entry.event, usual) if entry.token == PC_IN_JOURNAL else usual, **values)
 
 
 def _code(entry: Entry, texts: Texts) -> str:
@@ -60,4 +68,6 @@ def _visit(entry: Entry, texts: Texts) -> str:
     visit = literal(entry.visit)
     if not entry.token:
         return texts("journal.occurrence", visit=visit)
+    if entry.token == PC_IN_JOURNAL:
+        return texts("journal.visit-pc", visit=visit)
     return texts("journal.visit", visit=visit, token=literal(entry.token))

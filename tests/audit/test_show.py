@@ -18,7 +18,7 @@ from kiosk.audit.reading import Wanted, opened
 from kiosk.audit.words import sentence
 from kiosk.cli import main
 from kiosk.errors import Code
-from kiosk.journal import Entry, Event, Journal
+from kiosk.journal import PC_IN_JOURNAL, Entry, Event, Journal
 from kiosk.text_keys import TextKey
 from kiosk.texts import Texts
 from tests.old_journal import write_old_journal
@@ -68,7 +68,7 @@ def test_what_a_branch_manager_reads(path: Path) -> None:
         "  来店 aaaa　専用USB USB1",
         "    12:00:00  専用USBが差し込まれ、受付を開始しました。",
         "    12:00:07  暗証番号が違いました。",
-        "    12:00:14  ID TKYM1408054 のお客さまが本人確認を終えました。",
+        "    12:00:14  ID TKYM1408054 のお客様が本人確認を終えました。",
         "    12:00:21  新しい電子証明書が発行されました。（シリアル番号 60345f56）",
         "  来店 bbbb　専用USB USB2",
         "    12:00:28  専用USBが差し込まれ、受付を開始しました。",
@@ -85,6 +85,20 @@ def test_in_english(path: Path) -> None:
     told = show(path, "--language", "en", "--day", "2026-11-24").stdout.splitlines()
     assert told[:2] == ["Tue 24 November 2026", "  Visit cccc, USB token USB1"]
     assert told[2] == "     0:00:00  “Obtain a certificate” was chosen for ID TKYM1408054."
+
+
+def test_a_visit_with_a_certificate_of_this_pc(tmp_path: Path) -> None:
+    writing = Writing(tmp_path / "journal.sqlite")
+    writing.visit("dddd", PC_IN_JOURNAL, "", (Event.VISIT_BEGUN, {}), (Event.PIN_REFUSED, {}), (Event.OLD_KEPT, {}))
+    writing.close()
+    told = show(writing.path).stdout
+    assert told.splitlines()[1:] == [
+        "  来店 dddd　このパソコンの電子証明書",
+        "    12:00:00  このパソコンの電子証明書での受付を開始しました。",
+        "    12:00:07  パスワードまたは専用USBの暗証番号が違いました。",
+        "    12:00:14  お客様の希望により、このパソコンの古い電子証明書を残しました。",
+    ]
+    assert "USB token was there" not in show(writing.path, "--language", "en").stdout
 
 
 @pytest.mark.parametrize(
