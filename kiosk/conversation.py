@@ -95,10 +95,10 @@ class Conversation:
             self._others = current
             return self._rounded_off(await self._enrolments.hold([self._held(each) for each in current]))
         if not current:
+            if self._at_pc:  # whose other certificates are of no concern here
+                raise KioskError(Code.PC_NO_CERTIFICATE)
             if inventory.credentials:
                 raise KioskError(Code.CERTIFICATE_NOT_OURS)
-            if self._at_pc:
-                raise KioskError(Code.PC_NO_CERTIFICATE)
             return await self._enrol_instead(Code.NO_CERTIFICATE)
         credential = await self._the_one_meant(current)
         if credential is None:

@@ -27,6 +27,7 @@ from kiosk.desk import (
 from kiosk.errors import Changed, Code
 from kiosk.journal import Event, Journal
 from kiosk.pin import Pin
+from kiosk.texts import Texts
 from kiosk.tokens.wire import ObjectKind, StoreKind
 from tests.bank import Bank, child_processes, open_bank
 from tests.flows.test_conversation import Cut, Unacknowledged, cut_at
@@ -285,6 +286,19 @@ async def test_an_empty_database_says_so(tmp_path: Path) -> None:
         assert outcome.problem is not None
         assert outcome.problem.code is Code.PC_NO_CERTIFICATE
         assert desk.asked == ["problem"]
+
+
+async def test_certificates_of_other_issuers_are_of_no_concern(tmp_path: Path) -> None:
+    async with open_bank(tmp_path / "bank", pc=True) as bank:
+        assert (await bank.pc_inventory()).objects == ()
+        noise = bank.directory / "noise"
+        noise.write_bytes(bytes(range(64)))
+        bank.certutil("-S", "-x", "-n", "other", "-s", "CN=TKYM1408054 1403", "-t", "u,u,u", "-z", str(noise))
+        (foreign,) = (await bank.pc_inventory()).credentials
+        outcome = await bank.visit(ScriptedDesk(), errand=Errand.PC_LOGIN)
+    assert outcome.problem is not None
+    assert outcome.problem.code is Code.PC_NO_CERTIFICATE, foreign
+    assert "USB" not in Texts("ja").of_problem(outcome.problem, "happened")
 
 
 async def test_the_button_on_the_first_screen_begins_the_visit(pc_bank: Bank) -> None:
