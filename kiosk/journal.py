@@ -72,6 +72,8 @@ FIELDS = "at, visit, event, token, holder, serial, code, detail"
 
 _NEWEST_PROVEN = "SELECT at FROM journal WHERE event = ? ORDER BY number DESC LIMIT 1"
 _UNPROVEN_DAYS = 7
+YEARS = range(1970, 9999)
+"""Of moments that can be reckoned with and shown in any zone, by any policy."""
 _NEWEST_BEFORE = """
 SELECT number, at, chain FROM journal
 WHERE number < coalesce(
@@ -367,12 +369,12 @@ def _chain_through(database: sqlite3.Connection, last: int) -> str:
 
 
 def read_moment(at: str) -> datetime | None:
-    """What `Entry.at` says; None where somebody has written something else there."""
+    """What `Entry.at` says; None where somebody has written something else there, or a year that no kiosk has seen."""
     try:
         moment = datetime.fromisoformat(at)
-        return moment.astimezone(UTC) if moment.tzinfo else None
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
+    return moment.astimezone(UTC) if moment.tzinfo and moment.year in YEARS else None
 
 
 def readable(data: bytes) -> str:

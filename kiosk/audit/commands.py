@@ -17,6 +17,7 @@ from kiosk.audit.reading import JournalReader, JournalUnreadable, Wanted, opened
 from kiosk.audit.verifying import Flaw, Verification, verify
 from kiosk.audit.words import told
 from kiosk.clock import JAPAN
+from kiosk.journal import YEARS
 from kiosk.settings import SettingsError, load_settings
 from kiosk.text_keys import TextKey
 from kiosk.texts import BASE_LANGUAGE, Texts, languages
@@ -30,7 +31,23 @@ _FLAWS: dict[Flaw, TextKey] = {
 }
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+
+class _Day(click.DateTime):
+    """A day that can be reckoned with."""
+
+    def __init__(self) -> None:
+        super().__init__(formats=["%Y-%m-%d"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:  # noqa: ANN401
+        """See click."""
+        day: datetime = super().convert(value, param, ctx)
+        if day.year not in YEARS:
+            self.fail(f"a year from {YEARS.start} to {YEARS.stop - 1} is wanted", param, ctx)
+        return day
+
+
+_DAY = _Day()
 
 
 @click.group()

@@ -15,6 +15,9 @@ _BUSY_SECONDS = 10.0
 _NO_SHARING = ("SQLITE_READONLY_DIRECTORY", "SQLITE_CANTOPEN")
 """What SQLite says where it cannot make the files by which readers and writers share a journal."""
 
+_NOT_OURS = "SQLITE_ERROR"
+"""What it says of a table or a column that is not there."""
+
 
 class JournalUnreadable(Exception):
     """The journal cannot be read; the message is for staff."""
@@ -78,7 +81,7 @@ class JournalReader:
         with _told():
             query = f"SELECT number, {self._link} AS chain, {FIELDS} FROM journal{where} ORDER BY number"  # noqa: S608
             for number, chain, *fields in self._database.execute(query, values):
-                yield Line(number, Entry(*map(_text, fields)), _text(chain))
+                yield Line(_number(number), Entry(*map(_text, fields)), _text(chain))
 
     def newest_removal(self) -> Removed | None:
         """Up to where policy has had lines removed; None where it never did.
@@ -91,7 +94,7 @@ class JournalReader:
                 return None
             query = "SELECT through, chain FROM removed ORDER BY through DESC LIMIT 1"
             found = self._database.execute(query).fetchone()
-        return None if found is None else Removed(*found)
+        return None if found is None else Removed(_number(found[0]), _text(found[1]))
 
     def knows(self, chain: str) -> bool:
         """Whether a line has this link, or the last one that policy had removed.
@@ -129,7 +132,7 @@ class JournalReader:
 
 @contextmanager
 def opened(path: Path) -> Iterator[JournalReader]:
-    """The journal at `path`, which is not changed.
+    """The journal at `path`, as it is at one moment, and not changed.
 
     Raises:
         JournalUnreadable: there is none, or it cannot be read.
@@ -158,6 +161,7 @@ def _probed(path: Path, how: str) -> sqlite3.Connection:
     database = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
     database.text_factory = readable
     try:
+        database.execute("BEGIN")  # else what policy removes between two questions would seem to be missing
         database.execute("SELECT number FROM journal LIMIT 1").fetchone()
     except BaseException:
         database.close()
@@ -170,6 +174,13 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
+def _number(value: object) -> int:
+    """Of a line; a kiosk's table has nothing else in its place."""
+    if not isinstance(value, int):
+        raise JournalUnreadable("a line of the journal has no number", damaged=True)
+    return value
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     try:
@@ -178,6 +189,8 @@ def _told() -> Iterator[None]:
         if is_damage(error):
             raise JournalUnreadable("the journal's file is damaged", damaged=True) from error
         name = getattr(error, "sqlite_errorname", type(error).__name__)
+        if name == _NOT_OURS:
+            raise JournalUnreadable("the file is a database, but no kiosk's journal: name another one") from error
         raise JournalUnreadable(
             f"the journal cannot be read ({name}): ask as the user whom the kiosk runs as, or copy all its files"
         ) from error

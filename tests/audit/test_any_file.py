@@ -6,10 +6,12 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kiosk.audit.reading import JournalUnreadable, Wanted, opened
@@ -77,15 +79,34 @@ VALUES = (
 )
 
 
+MOMENTS = st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat)
+
+
 @settings(max_examples=TRIES)
-@given(st.lists(st.tuples(*[VALUES] * 9), max_size=4))
-def test_a_table_that_no_kiosk_has_made(rows: list[tuple[object, ...]]) -> None:
+@given(
+    rows=st.lists(st.tuples(VALUES, VALUES | MOMENTS, *[VALUES] * 8), max_size=4),
+    removed=st.lists(st.tuples(VALUES, VALUES), max_size=2),
+)
+@example(rows=[(1, "9999-12-31T23:00:00+00:00", *[""] * 8)], removed=[])
+@example(rows=[("a", "", *[""] * 8), ("b", "", *[""] * 8)], removed=[])
+@example(rows=[(1, "", *[""] * 8)], removed=[("a", 1)])
+def test_a_table_that_no_kiosk_has_made(rows: list[tuple[object, ...]], removed: list[tuple[object, object]]) -> None:
     with file_of(b"") as path:
         with closing(sqlite3.connect(path)) as database:
             database.execute(
-                "CREATE TABLE journal"
-                " (number INTEGER PRIMARY KEY, at, visit, event, token, holder, serial, code, detail, chain)"
+                "CREATE TABLE journal (number, at, visit, event, token, holder, serial, code, detail, chain)"
             )
-            database.executemany("INSERT INTO journal VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            database.execute("CREATE TABLE removed (through, chain)")
+            database.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            database.executemany("INSERT INTO removed VALUES (?, ?)", removed)
             database.commit()
         read_everything(path)
+
+
+@pytest.mark.parametrize("made", ["CREATE TABLE other (x)", "CREATE TABLE journal (number, x)"])
+def test_another_database(made: str) -> None:
+    with file_of(b"") as path:
+        with closing(sqlite3.connect(path)) as database:
+            database.execute(made)
+        with pytest.raises(JournalUnreadable, match="no kiosk's journal"), opened(path) as reader:
+            list(reader.lines())

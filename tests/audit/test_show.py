@@ -87,6 +87,14 @@ def test_in_english(path: Path) -> None:
     assert told[2] == "     0:00:00  “Obtain a certificate” was chosen for ID TKYM1408054."
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "9999-12-31"])
+@pytest.mark.parametrize("option", ["--day", "--since", "--until"])
+def test_a_day_that_no_kiosk_sees_is_refused(path: Path, option: str, day: str) -> None:
+    done = show(path, option, day)
+    assert done.exit_code == 2
+    assert "a year from 1970 to 9998 is wanted" in done.stderr
+
+
 def test_a_visit_with_a_certificate_of_this_pc(tmp_path: Path) -> None:
     writing = Writing(tmp_path / "journal.sqlite")
     writing.visit("dddd", PC_IN_JOURNAL, "", (Event.VISIT_BEGUN, {}), (Event.PIN_REFUSED, {}), (Event.OLD_KEPT, {}))
@@ -239,6 +247,7 @@ def test_a_journal_is_read_while_a_kiosk_writes_it(path: Path) -> None:
         next(lines)
         journal.append("dddd", Event.VISIT_BEGUN, "", "", "", "", "")
         assert len(list(lines)) == 7, "those that were there when it began"
+    with opened(path) as reader:
         assert len(list(reader.lines())) == 9
 
 

@@ -66,6 +66,25 @@ def test_a_whole_journal(path: Path) -> None:
     assert found.last_link in done.stdout
 
 
+def test_what_policy_removes_meanwhile_is_not_missed(tmp_path: Path) -> None:
+    """The kiosk goes on while somebody reads: what he sees is of one moment."""
+    path = tmp_path / "journal.sqlite"
+    old = NOW - timedelta(days=100)
+    with Journal(path, lambda: old) as journal:
+        journal.append("v", Event.PREPROCESSED, "t", "", "", "", "")
+    write(path)
+
+    with opened(path) as reader:
+        before = list(reader.lines())
+        with Journal(path, lambda: NOW) as journal:
+            journal.append("v", Event.PREPROCESSED, "t", "", "", "", "")
+            assert journal.remove_older_than(30) == 1
+        assert list(reader.lines()) == before
+        assert reader.newest_removal() is None
+        assert verify(reader).is_whole
+    assert verified(path).is_whole
+
+
 def test_an_empty_journal_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     write(path, 0)
