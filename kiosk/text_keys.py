@@ -172,6 +172,8 @@ TextKey = Literal[
     "doctor.pc.locked.do",
     "doctor.pc.no-database",
     "doctor.pc.no-database.do",
+    "doctor.pc.no-login",
+    "doctor.pc.no-login.do",
     "doctor.pc.not-offered",
     "doctor.pc.read-only",
     "doctor.pc.read-only.do",

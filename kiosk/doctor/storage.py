@@ -43,7 +43,7 @@ _ROOT = warning("doctor.user.root")
 async def _look_at_disk(site: Site) -> Iterable[Finding]:
     if site.known.journal is None:
         return [NOT_TOLD()]
-    folder = _nearest(site.known.journal)
+    folder = nearest_folder(site.known.journal)
     fault = await asyncio.to_thread(_write_fault, site, folder, site.known.journal)
     if fault:
         return [fault]
@@ -52,9 +52,9 @@ async def _look_at_disk(site: Site) -> Iterable[Finding]:
     return [saying(folder=folder, free=free >> 20)]
 
 
-def _nearest(journal: Path) -> Path:
-    """The folder of the journal, or the one in which the kiosk would make it."""
-    return next(folder for folder in journal.absolute().parents if folder.is_dir())
+def nearest_folder(file: Path) -> Path:
+    """The folder of `file`, or the one in which the kiosk would make it."""
+    return next(folder for folder in file.absolute().parents if folder.is_dir())
 
 
 def _write_fault(site: Site, folder: Path, journal: Path) -> Finding | None:

@@ -19,7 +19,7 @@ from tests.doctor.cases import CASES, House
 
 assert ca_cases, (machine_cases, module_cases, screen_cases)
 
-ELSEWHERE = dict.fromkeys(("doctor.pc.locked", "doctor.pc.read-only"), "tests/pc/test_doctor.py")
+ELSEWHERE = dict.fromkeys(("doctor.pc.locked", "doctor.pc.read-only", "doctor.pc.no-login"), "tests/pc/test_doctor.py")
 """What only an ordinary user can provoke."""
 SAYINGS = {saying.text: saying for check in CHECKS for saying in check.sayings} | {
     saying.text: saying for saying in (FAILED, TOO_LONG)
