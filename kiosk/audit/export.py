@@ -53,7 +53,9 @@ def new_file(path: Path) -> Iterator[TextIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        path.hardlink_to(part)  # in place of a rename, because that would replace what is there
+        # A rename alone would replace what is there; a hard link would not, but a USB stick (FAT) knows none (link(2)).
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
