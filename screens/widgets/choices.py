@@ -17,6 +17,10 @@ _NARROW = 60
 _WIDEST = 46
 _LEAST = 16
 """Cells of a button that anybody can hit."""
+_FEW = 2
+"""So many buttons always share a row."""
+_TALLEST = 4
+"""Rows of a button with two lines: words in more lines than that are hard to read as one name."""
 
 
 class Choices(Widget):
@@ -55,9 +59,11 @@ class Choices(Widget):
         self.set_class(gap < _GAP, "-narrow")
         taken = sum(each.least_width() + gap for each in back) if one_row else 0
         tall = self._size_row(forward, width - taken)
-        wrapped = len(back) * (_LEAST + gap) - gap > width
+        low = self._size_row(back, width, equal=False)
+        wrapped = len(back) > _FEW and (low > _TALLEST or len(back) * (_LEAST + gap) - gap > width)
         self.set_class(wrapped, "-wrapped")
-        low = self._size_wrapped(back, width) if wrapped else self._size_row(back, width, equal=False)
+        if wrapped:
+            low = self._size_wrapped(back, width)
         if one_row:
             self._heighten(shown, max(tall, low))
 
@@ -78,7 +84,9 @@ class Choices(Widget):
         """The first, whose words are the longest, has a row of its own, and the others share the next."""
         first, *others = row
         rows = self._size_row([first], width, equal=False), self._size_row(others, width)
-        self.query_one(".back").styles.grid_rows = " ".join(map(str, rows))
+        back = self.query_one(".back")
+        back.styles.grid_size_columns = first.styles.column_span = len(others)
+        back.styles.grid_rows = " ".join(map(str, rows))
         return sum(rows)
 
     def _widths(self, row: Sequence[Choice], share: int, width: int) -> list[int]:

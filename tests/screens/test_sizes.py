@@ -29,6 +29,8 @@ LEAST_BUTTON = (16, 3)
 LEAST_PAD_KEY = (8, 3)
 """A key of the PIN pad carries one sign and has eleven neighbours: twelve keys of 16 cells beside the field would need
 a terminal of 90 cells. Where keys have 8 cells, in the large-text mode, these are 46 mm on a 15.6-inch panel."""
+MOST_LINES = 2
+"""Of what a button is called."""
 MOST_PAGES = 12
 PARTS = 3
 """In which the screens are looked at side by side."""
@@ -127,6 +129,8 @@ def bad_buttons(tour: Tour) -> list[str]:
             found.append(f"{each!r} cannot say all of {each.label!r}")
         hang = cell_len(each._chip()) + 1
         found += [f"{each!r} breaks a word: {lines}" for lines in broken_words(each, each.size.width - hang)]
+        if len(phrases.wrap(each.label, each.size.width - hang)) > MOST_LINES:
+            found.append(f"{each!r} is called by a column of words")
     found += [
         f"{one!r} and {other!r} overlap"
         for one, other in combinations((*buttons, *keys), 2)
