@@ -101,12 +101,20 @@ def _of_file(site: Site, name: str, file: Path) -> Iterable[Finding]:
             read_anchors(file)
     except (UnreadableCertificate, SettingsError):
         return [_UNREADABLE(setting=name, file=file)]
-    flaws = [flaw for certificate in found for flaw in _of_validity(site, name, certificate)]
-    return flaws or [_TRUST_GOOD(setting=name, count=len(found), until=_day(min(each.not_after for each in found)))]
+    sound = [each for each in found if not _of_validity(site, name, each)]
+    flawed = [each for each in found if each not in sound and not _is_made_up_for(each, sound, name)]
+    if flawed:
+        return [flaw for each in flawed for flaw in _of_validity(site, name, each)]
+    return [_TRUST_GOOD(setting=name, count=len(sound), until=_day(min(each.not_after for each in sound)))]
+
+
+def _is_made_up_for(certificate: Certificate, sound: Sequence[Certificate], name: str) -> bool:
+    """Whether another one does what it no longer can; of a system's many roots for HTTPS one is enough."""
+    return any(name == "ca.tls_roots" or each.subject_der == certificate.subject_der for each in sound)
 
 
 def _of_validity(site: Site, name: str, certificate: Certificate) -> Iterable[Finding]:
-    now, values = site.clock(), {"setting": name, "name": certificate.common_name}
+    now, values = site.clock(), {"setting": name, "name": _name(certificate)}
     if now > certificate.not_after:
         return [_EXPIRED(**values, until=_day(certificate.not_after))]
     if now < certificate.not_before:
@@ -208,9 +216,9 @@ def _root_of(certificate: Certificate, roots: Sequence[Certificate]) -> str:
     """The trusted certificate above it; where intermediates came with the handshake alone, its issuer's name."""
     chain = chain_of(certificate, roots)
     if chain:
-        return chain[-1].common_name
+        return _name(chain[-1])
     itself = any(is_issued_by(certificate, root) for root in roots)
-    return certificate.common_name if itself else certificate.x509.issuer.rfc4514_string()
+    return _name(certificate) if itself else certificate.x509.issuer.rfc4514_string()
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +309,11 @@ async def _look_at_clock(site: Site) -> Iterable[Finding]:
     apart = abs(offset)
     saying = _CLOCK_REFUSED if apart > CLOCK_REFUSED else _CLOCK_NOTED if apart > CLOCK_NOTED else _CLOCK_GOOD
     return [saying(seconds=f"{offset.total_seconds():+.0f}")]
+
+
+def _name(certificate: Certificate) -> str:
+    """Not every root has a common name."""
+    return certificate.common_name or certificate.x509.subject.rfc4514_string()
 
 
 def _day(moment: datetime) -> str:

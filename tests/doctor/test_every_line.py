@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from kiosk.cmp.errors import TransferFailure
 from kiosk.doctor import ca, module, pc
@@ -14,6 +17,7 @@ from kiosk.doctor.findings import Check, Saying, Verdict
 from kiosk.text_keys import TextKey
 from kiosk.texts import Texts, catalogue, languages
 from kiosk.tokens.pc import PcFault
+from tests.cmp.pki import NOW, certificate, new_key
 from tests.doctor import ca_cases, machine_cases, module_cases, screen_cases
 from tests.doctor.cases import CASES, House
 
@@ -76,6 +80,26 @@ def test_no_two_lines_are_called_alike() -> None:
     for check in CHECKS:
         for saying in check.sayings:
             assert seen.setdefault(saying.text, saying) == saying
+
+
+@pytest.mark.parametrize(
+    ("setting", "subject", "said"),
+    [
+        ("tls_roots", "Another", {"good"}),  # as in a system's file of roots
+        ("roots", "Another", {"expired", "good"}),
+        ("roots", "Root", {"good"}),
+    ],
+)
+async def test_what_has_expired_beside_what_counts(house: House, setting: str, subject: str, said: set[str]) -> None:
+    key = new_key()
+    old = certificate(subject, key.public_key(), signing_key=key, authority=True, end=NOW - timedelta(days=1))
+    trusted = (old, house.pki.root.certificate, house.pki.issuing.certificate)
+    file = ca_cases.pem(house.folder / "several.pem", *trusted)
+    site = ca_cases.with_ca(house, "http://127.0.0.1:1/")
+    assert site.known.ca
+    site.known = replace(site.known, ca=structs.replace(site.known.ca, **{setting: str(file)}))
+    found = [finding.saying.text async for _, finding in examine(site, ca.CHECKS[:1])]
+    assert set(found) == {f"doctor.trust.{each}" for each in said}
 
 
 async def test_who_sees_tokens_without_pcscd_needs_none(house: House) -> None:
