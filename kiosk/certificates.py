@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+from cryptography.x509.general_name import GeneralName
 from cryptography.x509.oid import AuthorityInformationAccessOID
 from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
@@ -101,8 +102,13 @@ class Certificate:
     """The hash of the signature on it; None for Ed25519, which brings its own."""
     ocsp_urls: tuple[str, ...] = field(repr=False)
     """Where its issuer says that OCSP tells whether it is revoked (RFC 5280 §4.2.2.1); http and https only."""
-    crl_urls: tuple[str, ...] = field(repr=False)
-    """Where its issuer says that the CRL is (RFC 5280 §4.2.1.13)."""
+    crl_points: tuple[GeneralName, ...] = field(repr=False)
+    """What its issuer calls the places of the CRL that it would be on (RFC 5280 §4.2.1.13)."""
+
+    @property
+    def crl_urls(self) -> tuple[str, ...]:
+        """Those of its `crl_points` at which the CRL can be had; http and https only."""
+        return _urls(self.crl_points)
 
     @property
     def serial(self) -> str:
@@ -247,7 +253,7 @@ def _facts(der: bytes, certificate: x509.Certificate) -> Certificate:
         subject_key_identifier=_subject_key_identifier(extensions),
         signature_hash=certificate.signature_hash_algorithm,
         ocsp_urls=_ocsp_urls(extensions),
-        crl_urls=_crl_urls(extensions),
+        crl_points=_crl_points(extensions),
     )
 
 
@@ -294,14 +300,14 @@ def _ocsp_urls(extensions: x509.Extensions) -> tuple[str, ...]:
     return _urls(each.access_location for each in access if each.access_method == AuthorityInformationAccessOID.OCSP)
 
 
-def _crl_urls(extensions: x509.Extensions) -> tuple[str, ...]:
+def _crl_points(extensions: x509.Extensions) -> tuple[GeneralName, ...]:
     """Of points that hold the issuer's own, complete list."""
     try:
         points = extensions.get_extension_for_class(x509.CRLDistributionPoints).value
     except x509.ExtensionNotFound:
         return ()
     whole = (point for point in points if point.reasons is None and point.crl_issuer is None)
-    return _urls(name for point in whole for name in point.full_name or ())
+    return tuple(name for point in whole for name in point.full_name or ())
 
 
 def _urls(names: Iterable[x509.GeneralName]) -> tuple[str, ...]:

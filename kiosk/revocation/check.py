@@ -110,7 +110,7 @@ class RevocationCheck:
             der = await fetch(self.http, url, _CRL_LIMITS, kind=CRL)
         except TransferError as error:
             raise StatusNotTold(f"{lists.SOURCE}: {error}") from error
-        return lists.look_up(der, certificate, issuer, now)
+        return lists.look_up(der, url, certificate, issuer, now)
 
 
 def _first(setting: str, of_certificate: Sequence[str]) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from cryptography import x509
@@ -14,24 +15,29 @@ from kiosk.revocation.status import Standing, Status, StatusFault, StatusNotTrus
 SOURCE = "crl"
 
 
-def look_up(der: bytes, certificate: Certificate, issuer: Certificate, now: datetime) -> Status:
-    """Read a CRL, check that it counts by the CA's time, and look for the certificate in it.
+def look_up(der: bytes, url: str, certificate: Certificate, issuer: Certificate, now: datetime) -> Status:
+    """Read a CRL that was at `url`, check that it counts by the CA's time, and look for the certificate in it.
 
-    It must be signed by the issuer itself and complete: no delta, and no list of only some reasons or kinds.
+    It must be signed by the issuer itself and complete: no delta, and no list of only some reasons or kinds, or of
+    another distribution point than one that the certificate names (RFC 5280 §6.3.3 (b) (2)); where it names none,
+    than the one that was asked.
 
     Raises:
         StatusNotTrusted: it does not count.
     """
     try:
         found = x509.load_der_x509_crl(der)
-        _check(found, issuer, now)
+        points = certificate.crl_points or (x509.UniformResourceIdentifier(url),)
+        _check(found, points, issuer, now)
         entry = found.get_revoked_certificate_by_serial_number(certificate.serial_number)
         return Status(Standing.GOOD, SOURCE) if entry is None else _revoked(entry)
     except UNREADABLE as error:
         raise StatusNotTrusted(SOURCE, StatusFault.UNREADABLE) from error
 
 
-def _check(found: x509.CertificateRevocationList, issuer: Certificate, now: datetime) -> None:
+def _check(
+    found: x509.CertificateRevocationList, points: Sequence[x509.GeneralName], issuer: Certificate, now: datetime
+) -> None:
     if found.issuer.public_bytes() != issuer.subject_der:
         raise StatusNotTrusted(SOURCE, StatusFault.CERTIFICATE)
     algorithm = Algorithm(found.signature_algorithm_oid.dotted_string)
@@ -40,20 +46,27 @@ def _check(found: x509.CertificateRevocationList, issuer: Certificate, now: date
     except (UnsupportedSignature, WrongSignature) as error:
         raise StatusNotTrusted(SOURCE, StatusFault.SIGNATURE) from error
     for extension in found.extensions:
-        _check_extension(extension)
+        _check_extension(extension, points)
     check_times(SOURCE, found.last_update_utc, found.next_update_utc, now)
 
 
-def _check_extension(extension: x509.Extension[x509.ExtensionType]) -> None:
+def _check_extension(extension: x509.Extension[x509.ExtensionType], points: Sequence[x509.GeneralName]) -> None:
     value = extension.value
     if isinstance(value, x509.DeltaCRLIndicator):
         raise StatusNotTrusted(SOURCE, StatusFault.PARTIAL)
     if isinstance(value, x509.IssuingDistributionPoint):
         is_partial = value.only_contains_ca_certs or value.only_contains_attribute_certs or value.only_some_reasons
-        if is_partial or value.indirect_crl:
+        if is_partial or value.indirect_crl or not _is_of_one_of(points, value):
             raise StatusNotTrusted(SOURCE, StatusFault.PARTIAL)
     elif extension.critical:
         raise StatusNotTrusted(SOURCE, StatusFault.CRITICAL)
+
+
+def _is_of_one_of(points: Sequence[x509.GeneralName], place: x509.IssuingDistributionPoint) -> bool:
+    """Whether a CA that divides its list means one of these parts; a list that names no part is the whole."""
+    if place.full_name is None:
+        return place.relative_name is None
+    return any(name in points for name in place.full_name)
 
 
 def _revoked(entry: x509.RevokedCertificate) -> Status:

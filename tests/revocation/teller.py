@@ -159,6 +159,11 @@ def of_kind(kind: str) -> dict[str, str]:
 
 def with_addresses(pki: Pki, ocsp_url: str = "", crl_url: str = "") -> Certificate:
     """A customer's certificate that says where to ask."""
+    return with_points(pki, *([x509.UniformResourceIdentifier(crl_url)] if crl_url else []), ocsp_url=ocsp_url)
+
+
+def with_points(pki: Pki, *places: x509.GeneralName, ocsp_url: str = "") -> Certificate:
+    """A customer's certificate that says where the CRL is that it would be on."""
     key = new_key()
     plain = pki.issue("Customer", key.public_key())
     builder = (
@@ -173,7 +178,7 @@ def with_addresses(pki: Pki, ocsp_url: str = "", crl_url: str = "") -> Certifica
     if ocsp_url:
         place = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(ocsp_url))
         builder = builder.add_extension(x509.AuthorityInformationAccess([place]), critical=False)
-    if crl_url:
-        point = x509.DistributionPoint([x509.UniformResourceIdentifier(crl_url)], None, None, None)
+    if places:
+        point = x509.DistributionPoint(places, None, None, None)
         builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
     return read_certificate(builder.sign(pki.issuing.key, hashes.SHA256()).public_bytes(Encoding.DER))

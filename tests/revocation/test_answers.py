@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.ocsp import OCSPCertStatus, OCSPResponseBuilder, OCSPResponseStatus
+from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,10 +23,11 @@ from kiosk.revocation.lists import look_up
 from kiosk.revocation.ocsp import Question
 from kiosk.revocation.status import Standing, Status, StatusError, StatusFault, StatusNotTold, StatusNotTrusted
 from tests.cmp.pki import NOW, Identity, Pki, certificate, new_key
-from tests.revocation.teller import CRITICAL, HOUR, OCSP_SIGNING, CrlTeller, OcspTeller, delegated
+from tests.revocation.teller import CRITICAL, HOUR, OCSP_SIGNING, CrlTeller, OcspTeller, delegated, with_points
 
 TRIES = int(os.environ.get("KIOSK_SOAK", "100"))
 NONCE = b"n" * 32
+URL = "http://ca.example/crl"
 SECOND = timedelta(seconds=1)
 F = StatusFault
 
@@ -58,7 +60,7 @@ def ocsp(**told: object) -> Status:
 
 def crl(**told: object) -> Status:
     teller = CrlTeller(**{"pki": pki()} | told)  # type: ignore[arg-type]
-    return look_up(teller.crl(), customer(), pki().issuing.certificate, NOW)
+    return look_up(teller.crl(), URL, customer(), pki().issuing.certificate, NOW)
 
 
 def fault(tell: Callable[..., Status], **told: object) -> StatusFault:
@@ -238,6 +240,36 @@ def test_a_list_of_users_certificates_is_whole_enough() -> None:
     assert crl(extension=(point(only_contains_user_certs=True), True)).standing is Standing.GOOD
 
 
+PLACES = [
+    x509.UniformResourceIdentifier("http://ca.example/1.crl"),
+    x509.UniformResourceIdentifier("ldap://ca.example/cn=1"),
+    x509.DirectoryName(x509.Name.from_rfc4514_string("CN=1,O=Bank")),
+]
+
+
+def of_part(certificate: Certificate, **told: object) -> Status:
+    """What a CRL says of a certificate, where the CA's list has parts."""
+    der = CrlTeller(pki=pki(), extension=(point(**told), True)).crl()
+    return look_up(der, URL, certificate, pki().issuing.certificate, NOW)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_part_of_the_list_counts_for_whom_the_ca_has_put_into_it(place: x509.GeneralName) -> None:
+    mine = with_points(pki(), place)
+    assert of_part(mine, full_name=[PLACES[0], place]).standing is Standing.GOOD
+    elsewhere = x509.UniformResourceIdentifier("http://ca.example/2.crl")
+    name = x509.RelativeDistinguishedName([x509.NameAttribute(NameOID.COMMON_NAME, "1")])
+    for told in ({"full_name": [elsewhere]}, {"relative_name": name}):
+        assert fault(of_part, certificate=mine, **told) is F.PARTIAL
+
+
+def test_where_the_certificate_names_no_part_it_is_the_one_that_was_asked() -> None:
+    asked, other = x509.UniformResourceIdentifier(URL), PLACES[0]
+    assert of_part(customer(), full_name=[asked]).standing is Standing.GOOD
+    assert fault(of_part, certificate=customer(), full_name=[other]) is F.PARTIAL
+    assert fault(of_part, certificate=with_points(pki(), other), full_name=[asked]) is F.PARTIAL
+
+
 def test_a_list_that_does_not_count_by_each_field() -> None:
     some = frozenset({x509.ReasonFlags.key_compromise})
     mine = customer().serial_number
@@ -274,7 +306,7 @@ def test_damaged_lists_never_say_that_all_is_well(data: st.DataObject) -> None:
     good = good_crl()
     damaged = data.draw(st.one_of(st.binary(max_size=300), st.builds(changed, st.just(good), *changes(good))))
     try:
-        status = look_up(damaged, customer(), pki().issuing.certificate, NOW)
+        status = look_up(damaged, URL, customer(), pki().issuing.certificate, NOW)
     except StatusNotTrusted:
         return
     assert status.standing is Standing.REVOKED
