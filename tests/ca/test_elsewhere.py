@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import secrets
 from datetime import timedelta
 from pathlib import Path
@@ -178,6 +179,8 @@ def test_every_bad_row_is_told_and_none_of_the_good_is_entered(
     one = issued(elsewhere)
     run(directory, "certificate", "import", write(directory, f"id,kind,certificate\nKNOWN,user,{text(one)}\n"))
     (directory / "many.pem").write_bytes(pem(issued(elsewhere), issued(elsewhere)))
+    (directory / "large.pem").write_bytes(pem(one) * 200)
+    os.mkfifo(directory / "pipe")
     # Seventeen octets, the first of them zero: now the sign.
     negative = issued(elsewhere).der.replace(b"\x02\x11\x00", b"\x02\x11\x80", 1)
     lines = [
@@ -187,6 +190,10 @@ def test_every_bad_row_is_told_and_none_of_the_good_is_entered(
         "NEW,user,MIIB",
         "NEW,user,",
         "NEW,user,many.pem",
+        "NEW,user,large.pem",
+        "NEW,user,pipe",
+        "NEW,user,/dev/zero",
+        "NEW,user,.",
         f"NEW,user,{text(elsewhere.issuing)}",
         f"NEW,user,{text(one)}",
         f"KNOWN,user,{text(issued(elsewhere, serial=one.serial_number))}",
@@ -201,12 +208,16 @@ def test_every_bad_row_is_told_and_none_of_the_good_is_entered(
         "line 5: this is no certificate",
         "line 6: the certificate is neither",
         "line 7: one certificate is wanted, not 2",
-        "line 8: it is the certificate of a CA",
-        "line 9: the certificate is in the ledger as one of KNOWN",
-        "line 10: another certificate of this issuer",
-        "line 11: it names this CA as its issuer",
-        "line 12: KNOWN is in the ledger with other details",
-        "line 13: its serial number",
+        "line 8: the file has more than",
+        "line 9: the certificate is neither",
+        "line 10: the certificate is neither",
+        "line 11: the certificate is neither",
+        "line 12: it is the certificate of a CA",
+        "line 13: the certificate is in the ledger as one of KNOWN",
+        "line 14: another certificate of this issuer",
+        "line 15: it names this CA as its issuer",
+        "line 16: KNOWN is in the ledger with other details",
+        "line 17: its serial number",
     )
     assert len(told.splitlines()) == len(reasons)
     for reason, line in zip(reasons, told.splitlines(), strict=True):

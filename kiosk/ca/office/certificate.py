@@ -18,7 +18,7 @@ from sqlalchemy import Connection, select
 from kiosk.ca import audit, holders, ledger
 from kiosk.ca.office import csv_files
 from kiosk.ca.office.csv_files import FileRefused, Row, RowRefused
-from kiosk.ca.office.files import DRY_RUN, ENCODING, UPDATE, show_planned
+from kiosk.ca.office.files import DRY_RUN, ENCODING, UPDATE, read_at_most, show_planned
 from kiosk.ca.office.holder_files import OPTIONAL, Described, Planning
 from kiosk.ca.office.opening import DIRECTORY, Office, opened
 from kiosk.ca.office.revocation import plain_serial
@@ -150,7 +150,10 @@ class _Importing:
 
 def _rows_of_file(path: Path, encoding: str) -> Sequence[Row]:
     return csv_files.read_rows(
-        path.read_bytes(), encoding, required=("id", "certificate"), optional=("kind", *OPTIONAL, *FACTS)
+        read_at_most(path, csv_files.LARGEST_FILE),
+        encoding,
+        required=("id", "certificate"),
+        optional=("kind", *OPTIONAL, *FACTS),
     )
 
 
@@ -208,11 +211,15 @@ def _decode(cell: str) -> bytes:
 
 def _content(path: Path) -> bytes:
     try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise RowRefused(f"the file has more than {_LARGEST_FILE} bytes")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise RowRefused("the certificate is neither base64 nor a file that can be read") from error
+        # Whoever wrote the row may have named a device that never ends, or a pipe into which nobody writes.
+        content = read_at_most(path, _LARGEST_FILE) if path.is_file() else b""
+    except (OSError, ValueError):
+        content = b""
+    if not content:
+        raise RowRefused("the certificate is neither base64 nor a file that can be read")
+    if len(content) > _LARGEST_FILE:
+        raise RowRefused(f"the file has more than {_LARGEST_FILE} bytes")
+    return content
 
 
 def _split(content: bytes) -> list[bytes]:

@@ -26,6 +26,16 @@ Planned = tuple[str, str, str]
 """Where in a file, whose it is, and what becomes of it."""
 
 
+def read_at_most(path: Path, largest: int) -> bytes:
+    """What is in a file; of one that is larger a byte more than `largest`, by which it is known.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(largest + 1)
+
+
 def show_planned(planned: Sequence[Planned], *, dry_run: bool, as_json: bool) -> None:
     """What an import did: a record a row for programs, how many of each for people."""
     if as_json:

@@ -10,7 +10,7 @@ import click
 from kiosk.ca import audit, holders, ledger
 from kiosk.ca.holders import DEFAULT_LANGUAGE, Holder, HolderRefused
 from kiosk.ca.office import csv_files
-from kiosk.ca.office.files import BOM, DRY_RUN, ENCODING, FILE, OUT, UPDATE, show_planned, write_out
+from kiosk.ca.office.files import BOM, DRY_RUN, ENCODING, FILE, OUT, UPDATE, read_at_most, show_planned, write_out
 from kiosk.ca.office.holder_files import COLUMNS, OPTIONAL, REQUIRED, Described, Planning
 from kiosk.ca.office.opening import DIRECTORY, opened
 from kiosk.ca.office.showing import JSON, Record, name, show, write_json
@@ -123,7 +123,9 @@ def import_holders(file: Path, encoding: str, update: bool, dry_run: bool, as_js
     Its first line names the columns: id and kind, and those of name, email and language that it tells.
     """
     with opened(directory) as office:
-        rows = csv_files.read_rows(file.read_bytes(), encoding, required=REQUIRED, optional=OPTIONAL)
+        rows = csv_files.read_rows(
+            read_at_most(file, csv_files.LARGEST_FILE), encoding, required=REQUIRED, optional=OPTIONAL
+        )
         described = Described(office.authority, office.policy)
         with office.book.read() if dry_run else office.begin() as connection:
             planning = Planning(holders.by_id(connection), described, update=update)

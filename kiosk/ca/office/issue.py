@@ -15,7 +15,7 @@ from kiosk.ca import audit, codes, holders, ledger, succession
 from kiosk.ca.codes import Code
 from kiosk.ca.holders import Holder, HolderRefused
 from kiosk.ca.issuing import Issuing
-from kiosk.ca.office.files import OUT, write_out
+from kiosk.ca.office.files import OUT, read_at_most, write_out
 from kiosk.ca.office.opening import DIRECTORY, Office, opened
 from kiosk.ca.office.showing import JSON, Record, write_json
 from kiosk.ca.refusals import Refusal
@@ -68,7 +68,7 @@ def issue(csr: Path, holder_id: str | None, out: Path | None, as_json: bool, dir
 
 
 def _read(path: Path) -> CertificateRequest:
-    data = path.read_bytes()
+    data = read_at_most(path, _LARGEST_REQUEST)
     try:
         if len(data) > _LARGEST_REQUEST:
             raise ValueError
