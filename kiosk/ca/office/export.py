@@ -72,6 +72,8 @@ def export(
 
 def _certificates(connection: Connection, wanted: Wanted) -> Sequence[Record]:
     """Each with its holder, so that another ledger can enter both."""
+    rows = certificate_rows(connection, wanted)
+    # After them, because others may enter some meanwhile, and nobody is ever taken out.
     known = holders.by_id(connection)
     return [
         {
@@ -80,7 +82,7 @@ def _certificates(connection: Connection, wanted: Wanted) -> Sequence[Record]:
             "subject": name(read_certificate(row.der).x509.subject),
             "certificate": base64.b64encode(row.der).decode("ascii"),
         }
-        for row in certificate_rows(connection, wanted)
+        for row in rows
     ]
 
 

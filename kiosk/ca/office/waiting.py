@@ -47,7 +47,7 @@ def refuse(numbers: Sequence[int], as_json: bool, directory: Path) -> None:
 def _decide(office: Office, numbers: Sequence[int], *, approve: bool, as_json: bool) -> None:
     with office.begin() as connection:
         succession.lapse(connection, office.now)
-        in_vain = [each for each in numbers if not succession.decide(connection, each, approve=approve, now=office.now)]
+    in_vain = [each for each in numbers if not _decide_one(office, each, approve=approve)]
     decided = [each for each in numbers if each not in in_vain]
     if as_json:
         show([{"number": each, "approved": approve} for each in decided], as_json=True)
@@ -56,6 +56,12 @@ def _decide(office: Office, numbers: Sequence[int], *, approve: bool, as_json: b
             click.echo(f"{number} is {'approved' if approve else 'refused'}")
     if in_vain:
         raise click.ClickException(f"no such request waits: {', '.join(map(str, in_vain))}")
+
+
+def _decide_one(office: Office, number: int, *, approve: bool) -> bool:
+    # In a transaction of its own: who waits for a holder must have no other, nor the CRL, for which that one may wait.
+    with office.begin() as connection:
+        return succession.decide(connection, number, approve=approve, now=office.now)
 
 
 def _waiting_record(connection: Connection, promise: Promise) -> Record:

@@ -1,0 +1,85 @@
+"""Tellers' commands upon a ledger in PostgreSQL, while a CA process or another teller is at work in it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, event
+
+from kiosk.ca import ledger
+from kiosk.ca.authority import load_authority
+from kiosk.ca.ledger import Ledger
+from kiosk.ca.policy import Policy
+from kiosk.ca.schema import CertificateState, PromiseKind
+from kiosk.cmp.requests import write_update
+from kiosk.cmp.vocabulary import BodyType
+from tests.ca.bank import Bank, new_key
+from tests.ca.office import records, run
+from tests.ca.test_postgres import wait_until_locks_are_awaited
+from tests.postgres import Postgres
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def kind_of_database() -> str:
+    return "postgres"
+
+
+@pytest.fixture
+def office(office_template: Path, place: Path, tmp_path: Path) -> Path:
+    """The directory of a CA whose ledger is in PostgreSQL."""
+    directory = tmp_path / "ca"
+    shutil.copytree(office_template, directory, ignore=shutil.ignore_patterns("ledger.*"))
+    shutil.copy(place / "ledger.toml", directory)
+    return directory
+
+
+@pytest.fixture
+def bank(office: Path) -> Iterator[Bank]:
+    """A process of that CA, ten days ago."""
+    with Ledger.open(office) as book:
+        yield Bank(load_authority(office), book, now=datetime.now(UTC) - 10 * DAY)
+
+
+async def test_who_approves_holds_nothing_while_he_waits_for_a_holder(
+    postgres: Postgres, bank: Bank, office: Path
+) -> None:
+    """Not the CRL either, though something is overdue: the process that has the holder may be about to need it."""
+    first, second = bank.holder(name="A"), bank.holder(name="B")
+    bank.obey(Policy(approval=frozenset({PromiseKind.UPDATE})))
+    await bank.ask(first, BodyType.KUR, await write_update(first.certificate, new_key()))
+    bank.obey(Policy(confirmation=DAY))
+    begun = await bank.client.update(second, new_key())
+    (waiting,) = records(office, "approve", "--list")
+    with bank.book.begin() as connection:
+        mine = bank.entry(first.certificate)
+        ledger.lock_holder(connection, mine.holder)
+        approving = asyncio.ensure_future(asyncio.to_thread(run, office, "approve", str(waiting["number"])))
+        await wait_until_locks_are_awaited(postgres, 1)
+        ledger.change_state(connection, mine.id, CertificateState.REVOKED, reason="keyCompromise", now=bank.now)
+    assert await approving == f"{waiting['number']} is approved\n"
+    assert bank.state(begun.certificate) is CertificateState.REVOKED
+
+
+def test_an_export_is_whole_though_somebody_is_entered_between_its_statements(bank: Bank, office: Path) -> None:
+    bank.holder(name="A")
+    entered: list[str] = []
+
+    def enter(*told: object) -> None:
+        if not entered and any("FROM holders" in str(each) or "FROM certificates" in str(each) for each in told):
+            entered.append("begun")
+            entered.append(bank.holder(name="B").certificate.serial)
+
+    event.listen(Engine, "after_cursor_execute", enter)
+    try:
+        exported = records(office, "export", "certificates")
+    finally:
+        event.remove(Engine, "after_cursor_execute", enter)
+    assert len(entered) == 2
+    assert {each["holder"] for each in exported} >= {"holder-1"}
