@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from babel import Locale, UnknownLocaleError
 from cryptography import x509
 from cryptography.x509.oid import NameOID
-from sqlalchemy import Connection, Row, bindparam, insert, select
+from sqlalchemy import Connection, Row, bindparam, insert, select, text
 
+from kiosk.ca.database import is_postgres
 from kiosk.ca.policy import Policy
 from kiosk.ca.schema import HOLDERS
 from kiosk.certificates import Certificate
@@ -36,6 +37,9 @@ _LONGEST_ADDRESS = 254
 _LONGEST_LOCAL_PART = 64
 _LONGEST_LABEL = 63
 _LONGEST_LANGUAGE = 16
+
+
+_KEEP = text("LOCK TABLE holders IN SHARE ROW EXCLUSIVE MODE")
 
 
 class HolderRefused(ValueError):
@@ -154,6 +158,15 @@ def add_all(connection: Connection, new: Sequence[Holder]) -> None:
     """Enter holders none of whom is known yet."""
     if new:
         connection.execute(insert(HOLDERS), [_row(each) for each in new])
+
+
+def keep_as_they_are(connection: Connection) -> None:
+    """Let nobody else enter or change holders before this transaction ends; to be done before they are read.
+
+    The CA goes on meanwhile: it changes nothing that is known of a holder.
+    """
+    if is_postgres(connection):
+        connection.execute(_KEEP)
 
 
 def change_all(connection: Connection, changed: Sequence[Holder]) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, event
 
-from kiosk.ca import ledger
+from kiosk.ca import holders, ledger
 from kiosk.ca.authority import load_authority
 from kiosk.ca.ledger import Ledger
 from kiosk.ca.policy import Policy
-from kiosk.ca.schema import CertificateState, PromiseKind
+from kiosk.ca.schema import CERTIFICATES, CertificateState, PromiseKind
 from kiosk.cmp.requests import write_update
 from kiosk.cmp.vocabulary import BodyType
 from tests.ca.bank import Bank, new_key
@@ -83,3 +85,26 @@ def test_an_export_is_whole_though_somebody_is_entered_between_its_statements(ba
         event.remove(Engine, "after_cursor_execute", enter)
     assert len(entered) == 2
     assert {each["holder"] for each in exported} >= {"holder-1"}
+
+
+@pytest.mark.parametrize("what", ["holder", "certificate"])
+async def test_an_import_undoes_nothing_that_another_teller_has_just_entered(
+    what: str, postgres: Postgres, bank: Bank, office: Path
+) -> None:
+    """Of columns that the file does not tell it has to know what they are by the time it writes."""
+    run(office, "holder", "add", "KNOWN", "--kind", "user", "--email", "old@example.jp")
+    told = {"id": "KNOWN", "kind": "user", "name": "見本太郎"}
+    if what == "certificate":
+        told["certificate"] = base64.b64encode(bank.holder(name="KNOWN").certificate.der).decode()
+        with bank.book.begin() as connection:
+            connection.execute(CERTIFICATES.update().values(holder="KNOWN"))
+    file = office / "file.csv"
+    file.write_text(",".join(told) + "\n" + ",".join(told.values()) + "\n")
+    with bank.book.begin() as connection:
+        known = holders.get(connection, "KNOWN")
+        holders.change_all(connection, [replace(known, email="new@example.jp")])
+        importing = asyncio.ensure_future(asyncio.to_thread(run, office, what, "import", str(file), "--update"))
+        await wait_until_locks_are_awaited(postgres, 1)
+    await importing
+    (found,) = records(office, "holder", "show", "KNOWN")
+    assert (found["name"], found["email"]) == ("見本太郎", "new@example.jp")

@@ -62,6 +62,8 @@ def import_certificates(
     with opened(directory) as office:
         rows = _rows_of_directory(source) if source.is_dir() else _rows_of_file(source, encoding)
         with office.book.read() if dry_run else office.begin() as connection:
+            if not dry_run:
+                holders.keep_as_they_are(connection)
             importing = _Importing(connection, office, source.parent, update=update)
             planned = csv_files.take_rows(rows, importing.add)
             if not dry_run:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from kiosk.ca import audit, holders, ledger
+from kiosk.ca import audit, holders
 from kiosk.ca.holders import DEFAULT_LANGUAGE, Holder, HolderRefused
 from kiosk.ca.office import csv_files
 from kiosk.ca.office.files import BOM, DRY_RUN, ENCODING, FILE, OUT, UPDATE, read_at_most, show_planned, write_out
@@ -79,7 +79,7 @@ def change_holder(
     given = {"kind": kind and HolderKind(kind), "name": holder_name, "email": email, "language": language}
     changes = {key: value or None for key, value in given.items() if value is not None}
     with opened(directory) as office, office.begin() as connection:
-        ledger.lock_holder(connection, holder_id)
+        holders.keep_as_they_are(connection)
         known = _known(holders.find(connection, holder_id), holder_id)
         wanted = replace(known, **changes)  # type: ignore[arg-type]
         after = Described(office.authority, office.policy).changed(known, wanted)
@@ -128,6 +128,8 @@ def import_holders(file: Path, encoding: str, update: bool, dry_run: bool, as_js
         )
         described = Described(office.authority, office.policy)
         with office.book.read() if dry_run else office.begin() as connection:
+            if not dry_run:
+                holders.keep_as_they_are(connection)
             planning = Planning(holders.by_id(connection), described, update=update)
             planned = csv_files.take_rows(rows, planning.add)
             if not dry_run:
