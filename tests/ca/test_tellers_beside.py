@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
-from kiosk.ca import holders, ledger
+from kiosk.ca import audit, holders, ledger
 from kiosk.ca.authority import load_authority
 from kiosk.ca.ledger import Ledger
 from kiosk.ca.policy import Policy
@@ -21,7 +21,7 @@ from kiosk.ca.schema import CERTIFICATES, CertificateState, PromiseKind
 from kiosk.cmp.requests import write_update
 from kiosk.cmp.vocabulary import BodyType
 from tests.ca.bank import Bank, new_key
-from tests.ca.office import records, run
+from tests.ca.office import fail, records, run
 from tests.ca.test_postgres import wait_until_locks_are_awaited
 from tests.postgres import Postgres
 
@@ -85,6 +85,22 @@ def test_an_export_is_whole_though_somebody_is_entered_between_its_statements(ba
         event.remove(Engine, "after_cursor_execute", enter)
     assert len(entered) == 2
     assert {each["holder"] for each in exported} >= {"holder-1"}
+
+
+async def test_of_two_who_retire_a_certificate_one_has_done_it(postgres: Postgres, bank: Bank, office: Path) -> None:
+    one = bank.entry(bank.holder(name="A").certificate)
+    with bank.book.begin() as connection:
+        connection.execute(CERTIFICATES.update().values(issuer=b"elsewhere"))
+        audited = len(audit.lines(connection))
+    with bank.book.begin() as connection:
+        connection.execute(CERTIFICATES.update().values(state=CertificateState.REVOKED))
+        retiring = asyncio.ensure_future(
+            asyncio.to_thread(fail, office, "certificate", "retire", one.certificate.serial)
+        )
+        await wait_until_locks_are_awaited(postgres, 1)
+    assert "no valid certificate" in await retiring
+    with bank.book.read() as connection:
+        assert len(audit.lines(connection)) == audited
 
 
 @pytest.mark.parametrize("what", ["holder", "certificate"])

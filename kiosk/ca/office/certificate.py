@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -81,17 +82,24 @@ def retire(serial: str, as_json: bool, directory: Path) -> None:
         wanted = (CERTIFICATES.c.serial == plain_serial(serial), CERTIFICATES.c.state == CertificateState.VALID)
         ours = ledger.issuer_hash(office.authority.issuing.subject_der)
         query = select(CERTIFICATES.c.id, CERTIFICATES.c.serial, CERTIFICATES.c.holder)
-        found = connection.execute(query.where(*wanted, CERTIFICATES.c.issuer != ours)).all()
-        if not found:
+        valid = connection.execute(query.where(*wanted, CERTIFICATES.c.issuer != ours)).all()
+        retired = [each for each in valid if _retire(connection, each.id, office.now)]
+        if not retired:
             raise click.ClickException("no valid certificate issued elsewhere has this serial number; kiosk ca list")
-        for each in found:
-            ledger.change_state(connection, each.id, CertificateState.REVOKED, reason="unspecified", now=office.now)
-            audit.enter_certificate(connection, Act.REVOKED, each.id, office.now, detail="elsewhere")
     if as_json:
-        show([{"serial": each.serial, "holder": each.holder} for each in found], as_json=True)
+        show([{"serial": each.serial, "holder": each.holder} for each in retired], as_json=True)
         return
-    for each in found:
+    for each in retired:
         click.echo(f"{each.serial} of {each.holder} is retired")
+
+
+def _retire(connection: Connection, number: int, now: datetime) -> bool:
+    """Answers whether it was valid until now: another teller may have come first."""
+    state, only_from = CertificateState.REVOKED, CertificateState.VALID
+    retired = ledger.change_state(connection, number, state, reason="unspecified", only_from=only_from, now=now)
+    if retired:
+        audit.enter_certificate(connection, Act.REVOKED, number, now, detail="elsewhere")
+    return retired
 
 
 @dataclass(frozen=True, slots=True)
