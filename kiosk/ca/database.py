@@ -31,7 +31,6 @@ _BUSY_SECONDS = 10
 _POOL_SECONDS = 5
 
 _LIBPQ = {
-    "application_name": APPLICATION,
     "connect_timeout": 5,
     # A machine that is gone says nothing: whoever waits for it must notice.
     "keepalives_idle": 10,
@@ -143,7 +142,9 @@ def postgres_engine(url: URL) -> Engine:
     """
     engine = create_engine(
         url,
-        connect_args={name: value for name, value in _LIBPQ.items() if name not in url.query},
+        # Whatever the URL says: by its name `kiosk ca migrate` knows whether a CA process is at work.
+        connect_args={name: value for name, value in _LIBPQ.items() if name not in url.query}
+        | {"application_name": APPLICATION},
         hide_parameters=True,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,

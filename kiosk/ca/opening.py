@@ -27,7 +27,11 @@ LOCK_FILE = "ledger.lock"
 
 # Of this program alone in its database: 4c 65 64 67 65 72 is "Ledger".
 _ALONE = text("SELECT pg_advisory_xact_lock(x'4c6564676572'::bigint)")
-_NO_LIMITS = text("SET LOCAL statement_timeout = 0")
+# Also while nothing is asked of this database, because a ledger in SQLite is brought up to date before it is copied.
+_NO_LIMITS = text(
+    "SELECT set_config(name, '0', true) "
+    "FROM unnest(ARRAY['statement_timeout', 'idle_in_transaction_session_timeout']) AS name"
+)
 _OTHERS = text(
     "SELECT count(*) FROM pg_stat_activity "
     "WHERE datname = current_database() AND application_name = :ours AND pid <> pg_backend_pid()"

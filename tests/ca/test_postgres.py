@@ -384,7 +384,7 @@ def test_it_is_durable_even_where_a_database_is_not(postgres: Postgres, tmp_path
 def test_a_machine_that_is_gone_is_noticed_and_the_url_may_say_when(postgres: Postgres, tmp_path: Path) -> None:
     told = []
     with postgres.database() as url:
-        for each in (url, f"{url}&connect_timeout=60"):
+        for each in (url, f"{url}&connect_timeout=60&application_name=other"):
             settle(tmp_path, each)
             with Ledger.open(tmp_path) as book, book.begin() as connection:
                 told.append(connection.connection.driver_connection.info.get_parameters())  # type: ignore[union-attr]
