@@ -26,12 +26,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from kiosk.ca import crl, database, ledger, opening, promises, succession, tries
+from kiosk.ca import crl, database, ledger, opening, promises, succession, transactions, tries
 from kiosk.ca.authority import Authority
 from kiosk.ca.ledger import Ledger, LedgerDamaged
 from kiosk.ca.policy import Policy
 from kiosk.ca.refusals import Refusal
-from kiosk.ca.schema import CRLS, HOLDERS, TRIES, CertificateState
+from kiosk.ca.schema import CRLS, ENDED_TRANSACTIONS, HOLDERS, TRIES, CertificateState
 from kiosk.cmp.general import write_general
 from kiosk.cmp.infos import Info
 from kiosk.cmp.requests import write_update
@@ -236,6 +236,25 @@ async def test_tries_at_the_same_time_all_count(postgres: Postgres, bank: Bank, 
         every = asyncio.gather(*(asyncio.to_thread(attempt, each.book) for each in (bank, other) * 3))
         await wait_until_locks_are_awaited(postgres, 6)
     assert sorted(await every) == [False] * 3 + [True] * 3
+
+
+async def test_who_forgets_waits_for_nobody(bank: Bank) -> None:
+    """What others have at that moment is theirs to forget, or is needed still."""
+    old, now = [b"one", b"two"], bank.now + 2 * DAY
+    with bank.book.begin() as connection:
+        for each in old:
+            tries.count(connection, each, bank.policy, bank.now)
+            transactions.remember_ended(connection, each, bank.now)
+    with bank.book.begin() as busy:
+        busy.execute(select(TRIES).where(TRIES.c.reference == old[0]).with_for_update()).all()
+        busy.execute(select(ENDED_TRANSACTIONS).where(ENDED_TRANSACTIONS.c.id == old[0]).with_for_update()).all()
+        with bank.book.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL lock_timeout = '1ms'")
+            tries.count(connection, b"three", bank.policy, now)
+            transactions.forget(connection, bank.policy, now)
+            left = connection.execute(select(TRIES.c.reference).order_by(TRIES.c.reference)).scalars().all()
+            assert left == [b"one", b"three"]
+            assert connection.execute(select(ENDED_TRANSACTIONS.c.id)).scalars().all() == [b"one"]
 
 
 # --- the clock --------------------------------------------------------------------------------------------------------
