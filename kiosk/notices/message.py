@@ -14,6 +14,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateNotFound, select_autoescape
 
+from kiosk.ca.holders import check_email
 from kiosk.clock import JAPAN, days_left
 from kiosk.credentials import Holder
 from kiosk.moments import days_words, until_words
@@ -25,8 +26,6 @@ _SHOWN = 2
 """Characters of an ID that are told at either end of it."""
 _HIDDEN = 3
 """So many at least are not."""
-_MOST_ADDRESS = 254
-"""Characters (RFC 5321 §4.5.3.1.3)."""
 
 
 class NoAddress(ValueError):
@@ -75,13 +74,9 @@ def recipient(email: str) -> Address:
         NoAddress: it is none, or one that needs SMTPUTF8 (RFC 6531), which few servers pass on.
     """
     try:
-        address = Address(addr_spec=email)
-    except (ValueError, IndexError, MessageError) as error:
+        return Address(addr_spec=check_email(email))
+    except (ValueError, MessageError) as error:
         raise NoAddress("this is no address that a mail can be sent to") from error
-    sound = email.isascii() and email.isprintable() and len(email) <= _MOST_ADDRESS
-    if not sound or not address.username or not address.domain or address.addr_spec != email:
-        raise NoAddress("this is no address that a mail can be sent to")
-    return address
 
 
 def compose(notice: Notice, settings: NoticeSettings, now: datetime) -> EmailMessage:
