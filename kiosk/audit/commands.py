@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import click
 from kiosk.audit import export as exporting
 from kiosk.audit.reading import JournalReader, JournalUnreadable, Wanted, opened
 from kiosk.audit.verifying import Flaw, Verification, verify
-from kiosk.audit.words import told
+from kiosk.audit.words import broken, told
 from kiosk.clock import JAPAN
 from kiosk.journal import YEARS
 from kiosk.settings import SettingsError, load_settings
@@ -121,10 +122,12 @@ def _midnight(day: datetime) -> datetime:
 @_which_lines
 def show(path: Path, texts: Texts, wanted: Wanted) -> None:
     """Tell what happened, in sentences, the newest last."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     found = False
     with _reading(path) as reader:
         for words in told(reader.lines(wanted), texts):
-            click.echo(words)
+            for row in broken(words, width) if width else [words]:
+                click.echo(row)
             found = True
     if not found:
         click.echo(texts("journal.nothing"))

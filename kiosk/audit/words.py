@@ -13,8 +13,12 @@ from kiosk.literal import literal
 from kiosk.moments import date_words, second_words
 from kiosk.text_keys import TextKey
 from kiosk.texts import Texts
+from screens.widgets.phrases import wrap
 
 _EVENTS = frozenset(Event)
+_SENTENCE_INDENT = " " * 4
+_SENTENCE_COLUMN = len(_SENTENCE_INDENT) + 8 + 2
+"""Behind the time."""
 
 _AT_PC: Mapping[str, TextKey] = {
     Event.VISIT_BEGUN: "journal.visit-begun-pc",
@@ -38,7 +42,17 @@ def told(lines: Iterable[Line], texts: Texts) -> Iterator[str]:
             visit = line.entry.visit
             yield from ([f"  {_visit(line.entry, texts)}"] if visit else [])
         clock = "-" if moment is None else second_words(moment, texts)
-        yield f"    {clock:>8}  {sentence(line.entry, texts)}"
+        yield f"{_SENTENCE_INDENT}{clock:>8}  {sentence(line.entry, texts)}"
+
+
+def broken(told_line: str, width: int) -> Iterator[str]:
+    """A line of `told` in as many lines of at most `width` cells as it takes, the sentence in a column of its own."""
+    if told_line.startswith(_SENTENCE_INDENT):
+        head, words = told_line[:_SENTENCE_COLUMN], told_line[_SENTENCE_COLUMN:]
+    else:
+        head, words = "", told_line
+    for number, row in enumerate(wrap(words, width - len(head))):
+        yield head + row if number == 0 else " " * len(head) + row
 
 
 def sentence(entry: Entry, texts: Texts) -> str:

@@ -13,15 +13,17 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from kiosk.audit.reading import Wanted, opened
-from kiosk.audit.words import sentence
+from kiosk.audit.words import broken, sentence, told
 from kiosk.cli import main
 from kiosk.errors import Code
 from kiosk.journal import PC_IN_JOURNAL, Entry, Event, Journal
 from kiosk.text_keys import TextKey
-from kiosk.texts import Texts
+from kiosk.texts import Texts, languages
 from tests.old_journal import write_old_journal
+from tests.program.terminal import Terminal
 
 NOON = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)  # in Japan
 
@@ -85,6 +87,26 @@ def test_in_english(path: Path) -> None:
     told = show(path, "--language", "en", "--day", "2026-11-24").stdout.splitlines()
     assert told[:2] == ["Tue 24 November 2026", "  Visit cccc, USB token USB1"]
     assert told[2] == "     0:00:00  “Obtain a certificate” was chosen for ID TKYM1408054."
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_terminal_breaks_no_word(path: Path, language: str) -> None:
+    with opened(path) as reader:
+        lines = list(told(reader.lines(), Texts(language)))
+    for line in lines:
+        rows = list(broken(line, 50))
+        assert all(cell_len(row) <= 50 for row in rows)
+        assert all(row.startswith(" " * 14) for row in rows[1:])
+        assert "".join("".join(rows).split()) == "".join(line.split())
+    assert any(len(list(broken(line, 50))) > 1 for line in lines)
+
+
+def test_lines_are_broken_on_a_terminal_only(path: Path) -> None:
+    terminal = Terminal("journal", "show", "--journal", path, "--language", "en", columns=50)
+    assert terminal.wait_for_end() == 0
+    on_terminal = terminal.raw.decode().splitlines()
+    assert max(map(cell_len, on_terminal)) <= 50
+    assert len(on_terminal) > len(show(path, "--language", "en").stdout.splitlines())
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "9999-12-31"])
