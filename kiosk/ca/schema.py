@@ -320,7 +320,10 @@ NOTICES = Table(
     Column("changed_at", Moment, nullable=False, index=True),
     _one_of("state", NoticeState),
 )
-"""The mails about a certificate's end, one for each notice day; `days_left` and `address` are those of the last try."""
+"""The mails about a certificate's end, one for each notice day.
+
+`days_left` and `address` are those of the last try, `made_at` is that of the first to this address.
+"""
 
 _UNDER_WAY = text("state = 'sending'")
 Index("notices_under_way", NOTICES.c.lease, sqlite_where=_UNDER_WAY, postgresql_where=_UNDER_WAY)

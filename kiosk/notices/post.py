@@ -17,13 +17,17 @@ from aiosmtplib import SMTP
 
 from kiosk.notices.settings import NoticeSettings, NoticeSettingsError, Security, read_password
 
-_ADDRESS_AT_FAULT = re.compile(r"^5\d\d 5\.[12]\.\d")
-"""Enhanced status codes about an address or a mailbox (RFC 3463 §3.2, §3.3)."""
-_WE_ARE_AT_FAULT = re.compile(r"^5\d\d 5\.[357]\.\d")
-"""Those about policy, the server or the protocol: no word on the address."""
+_STATUS = re.compile(r"(?:^5\d\d |\(#)5\.(\d{1,3})\.(\d{1,3})\b")
+"""An enhanced status code, where most servers put it or where qmail does: subject and detail (RFC 3463 §2)."""
+_ADDRESS, _MAILBOX = "1", "2"
+"""Subjects: this address is at fault, or its mailbox (RFC 3463 §3.2, §3.3)."""
+_OF_THE_SENDER = ("7", "8")
+"""Details of the first that are about the sender's address; many servers say them only at RCPT."""
 _LOGIN_WANTED = (530, 535, 538)
 _FOR_GOOD = 500
 _CLOSING = 421
+_CONNECTING = 60.0
+"""Seconds for a connection, or its end, at most."""
 
 
 class MailServerTrouble(Exception):
@@ -40,6 +44,10 @@ class NotTaken(Exception):
 
 class TakenNever(NotTaken):
     """It will not take a mail to this address."""
+
+
+class Objected(NotTaken):
+    """It will not take this mail, and does not say that it is for the address: it may be for a setting of ours."""
 
 
 class ConnectionLost(NotTaken):
@@ -68,12 +76,16 @@ class Post:
             return
         try:
             if error is None:
-                async with asyncio.timeout(self.settings.smtp.time_limit):
+                async with asyncio.timeout(self._connecting):
                     await client.quit()
         except (aiosmtplib.SMTPException, OSError, TimeoutError):
             pass  # whatever was sent has been answered
         finally:
             client.close()
+
+    @property
+    def _connecting(self) -> float:
+        return min(_CONNECTING, self.settings.smtp.time_limit)
 
     async def connect(self) -> None:
         """Make sure that there is a connection, encrypted and logged in as the settings want it.
@@ -88,7 +100,7 @@ class Post:
         smtp = self.settings.smtp
         where = f"the mail server {smtp.host}:{smtp.real_port}"
         try:
-            async with asyncio.timeout(smtp.time_limit):
+            async with asyncio.timeout(self._connecting):
                 await client.connect()
         except aiosmtplib.SMTPAuthenticationError as error:
             # Without the server's words and the cause: nobody knows what a server repeats of a login.
@@ -114,6 +126,7 @@ class Post:
 
         Raises:
             TakenNever: it will not take a mail to this address.
+            Objected: it will not take this one.
             NotTaken: it has not taken this one now.
             ConnectionLost: nobody knows.
             MailServerUnusable: it takes no mail from us.
@@ -125,11 +138,11 @@ class Post:
             async with asyncio.timeout(self.settings.smtp.time_limit):
                 await client.sendmail(sender, [mail["To"].addresses[0].addr_spec], mail.as_bytes())
         except aiosmtplib.SMTPRecipientsRefused as error:
-            raise self._refused(_at_recipient, error.recipients[0]) from error
+            raise self._refused(_at_address, error.recipients[0]) from error
         except aiosmtplib.SMTPSenderRefused as error:
             raise self._refused(_at_sender, error) from error
         except aiosmtplib.SMTPResponseException as error:
-            raise self._refused(_at_data, error) from error
+            raise self._refused(_at_address, error) from error
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             client.close()
             raise ConnectionLost(f"the connection was lost: {_said(error)}") from error
@@ -169,20 +182,21 @@ class Post:
         return context
 
 
-def _at_recipient(code: int, said: str) -> Exception:
+def _at_address(code: int, said: str) -> Exception:
+    """What an answer to RCPT means, or one at the end of a mail."""
     if code in _LOGIN_WANTED:
         return MailServerUnusable(f"the mail server wants a login, or another one: {said}")
-    return TakenNever(said) if code >= _FOR_GOOD and not _WE_ARE_AT_FAULT.search(said) else NotTaken(said)
+    if code < _FOR_GOOD:
+        return NotTaken(said)
+    subject, detail = found.groups() if (found := _STATUS.search(said)) else ("", "")
+    is_address = subject == _ADDRESS and detail not in _OF_THE_SENDER
+    return TakenNever(said) if is_address or subject == _MAILBOX else Objected(said)
 
 
 def _at_sender(code: int, said: str) -> Exception:
     if code >= _FOR_GOOD:
         return MailServerUnusable(f"the mail server takes no mail from this sender: {said}")
     return NotTaken(said)
-
-
-def _at_data(code: int, said: str) -> Exception:
-    return TakenNever(said) if code >= _FOR_GOOD and _ADDRESS_AT_FAULT.search(said) else NotTaken(said)
 
 
 def _login_refused(where: str, code: int) -> MailServerTrouble:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from kiosk.ca.database import is_postgres
@@ -18,6 +18,10 @@ from kiosk.notices.due import Due, Look, find_due
 from kiosk.notices.message import literal, message_id
 
 _LONGEST_ERROR = 200
+_LASTED = timedelta(days=3)
+"""So long a server may object to a mail before that is taken to be for the address."""
+_TAKES_OTHERS = timedelta(days=1)
+"""It has taken the mail of somebody else within so long a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,20 @@ def mark_failed(connection: Connection, claimed: Claim, state: NoticeState, erro
     )
 
 
+def is_for_the_address(connection: Connection, claimed: Claim) -> bool:
+    """Whether an objection counts against the address: it has lasted, and the server takes the mails of others.
+
+    Where it takes nobody's, a setting is at fault, and none of the addresses.
+    """
+    others = exists().where(
+        NOTICES.c.state == NoticeState.SENT,
+        NOTICES.c.changed_at > claimed.at - _TAKES_OTHERS,
+        NOTICES.c.certificate != claimed.due.id,
+    )
+    lasted = select(NOTICES.c.day).where(*_row_of(claimed), NOTICES.c.made_at <= claimed.at - _LASTED, others)
+    return connection.execute(lasted).first() is not None
+
+
 def end_claims(connection: Connection, now: datetime) -> int:
     """Take back every claim, where nobody else can be at it; answers with how many there were."""
     ended = connection.execute(
@@ -116,9 +134,14 @@ def _enter(
         made_at=now,
         **told,
     )
+    is_same_address = NOTICES.c.address.is_not_distinct_from(statement.excluded.address)
     entered = statement.on_conflict_do_update(
         index_elements=[NOTICES.c.certificate, NOTICES.c.day],
-        set_={**told, "tries": NOTICES.c.tries + sends},
+        set_={
+            **told,
+            "tries": NOTICES.c.tries + sends,
+            "made_at": case((is_same_address, NOTICES.c.made_at), else_=now),
+        },
         where=or_(
             NOTICES.c.state.in_([NoticeState.DEFERRED, NoticeState.UNREACHABLE]),
             and_(NOTICES.c.state == NoticeState.SENDING, NOTICES.c.lease < now),

@@ -17,7 +17,15 @@ from kiosk.ca.schema import NoticeState
 from kiosk.notices import records
 from kiosk.notices.due import Due, Look, every_number
 from kiosk.notices.message import NoAddress, compose
-from kiosk.notices.post import ConnectionLost, MailServerTrouble, MailServerUnusable, NotTaken, Post, TakenNever
+from kiosk.notices.post import (
+    ConnectionLost,
+    MailServerTrouble,
+    MailServerUnusable,
+    NotTaken,
+    Objected,
+    Post,
+    TakenNever,
+)
 from kiosk.notices.records import Claim
 from kiosk.notices.settings import NoticeSettings
 
@@ -84,6 +92,7 @@ class Run:
         self.summary = Summary()
         self._pace = Pace(self.settings.smtp.per_minute, self.monotonic, self.sleep)
         self._lost = 0
+        self._objected: set[int] = set()
 
     async def run(self) -> Summary:
         """Tell everybody who is due.
@@ -97,7 +106,7 @@ class Run:
             if number:
                 await self.sleep(wait)
                 wait *= _LONGER
-            self.summary.counts[NoticeState.DEFERRED] = 0
+            self.summary.counts[NoticeState.DEFERRED] = len(self._objected)
             try:
                 self.summary.trouble = ""
                 await self._pass()
@@ -105,7 +114,7 @@ class Run:
                 self.summary.trouble = str(error)
                 if isinstance(error, MailServerUnusable):
                     break
-            if self.summary.is_done:
+            if not self.summary.trouble and self.summary.counts[NoticeState.DEFERRED] == len(self._objected):
                 break
         return self.summary
 
@@ -116,6 +125,8 @@ class Run:
         pages = every_number(self.book, Look(self.settings.days, now))
         while page := await asyncio.to_thread(next, pages, None):
             for row in page:
+                if row.id in self._objected:
+                    continue
                 await self._deal_with(row.id, is_reachable=row.is_reachable)
 
     async def _deal_with(self, number: int, *, is_reachable: bool) -> None:
@@ -147,6 +158,8 @@ class Run:
             if self._lost >= _MOST_LOST:
                 raise MailServerTrouble(str(error)) from error
             return
+        except Objected as error:
+            await self._objected_to(claimed, str(error))
         except NotTaken as error:
             await self._failed(claimed, NoticeState.DEFERRED, str(error))
         except MailServerUnusable as error:
@@ -180,6 +193,19 @@ class Run:
 
         await asyncio.to_thread(mark)
         self._count(claimed.due, state, error)
+
+    async def _objected_to(self, claimed: Claim, error: str) -> None:
+        """Leave it to the next run: in this one the server would say the same."""
+
+        def is_for_the_address() -> bool:
+            with self.book.read() as connection:
+                return records.is_for_the_address(connection, claimed)
+
+        if await asyncio.to_thread(is_for_the_address):
+            await self._failed(claimed, NoticeState.REFUSED, error)
+        else:
+            self._objected.add(claimed.due.id)
+            await self._failed(claimed, NoticeState.DEFERRED, error)
 
     def _count(self, due: Due, state: NoticeState, why: str) -> None:
         self.summary.counts[state] += 1

@@ -60,8 +60,9 @@ class SmtpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How often one run goes back to what has failed for the moment."""
     first_wait: Annotated[float, Meta(gt=0, le=3600)] = 15.0
     """Seconds before the second try; each further wait is four times as long."""
-    time_limit: Annotated[float, Meta(gt=0, le=600)] = 60.0
-    """Seconds for one mail, or for connecting."""
+    time_limit: Annotated[float, Meta(gt=0, le=1800)] = 600.0
+    """Seconds for one mail. A server may take ten minutes to say that it has it (RFC 5321 §4.5.3.2.6), and a mail that
+    we give up before goes out twice."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for what would tell others a password or a customer's address."""

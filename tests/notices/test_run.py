@@ -242,7 +242,7 @@ async def test_a_refused_address_is_not_tried_again_and_holds_up_nobody(teller: 
 @on_both
 async def test_another_address_than_the_refused_one_is_tried(teller: Teller) -> None:
     enter(teller.book, "A", END)
-    teller.server.always["A@example.co.jp"] = "550 no such user"
+    teller.server.always["A@example.co.jp"] = "550 5.1.1 no such user"
     async with serving(teller.server):
         await teller.run()
         with teller.book.begin() as connection:
@@ -266,7 +266,6 @@ async def test_what_is_no_address_is_refused_without_asking_the_server(teller: T
         (["450 4.2.1 greylisted"], 1, SENT, [15]),
         (["450 4.2.1 greylisted"] * 3, 1, SENT, [15, 60, 240]),
         (["450 4.2.1 greylisted"] * 4, 0, DEFERRED, [15, 60, 240]),
-        (["554 5.7.1 relay access denied"] * 4, 0, DEFERRED, [15, 60, 240]),
         (["421 4.3.2 closing down"], 1, SENT, [15]),
     ],
 )
@@ -281,6 +280,68 @@ async def test_what_fails_for_the_moment_is_tried_again_after_a_while(
     assert states(teller.book) == [("A", 30, state)]
     assert teller.waits == waits
     assert summary.is_done == (state is SENT)
+
+
+OBJECTIONS = [
+    "554 5.7.1 relay access denied",
+    "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)",
+    "550 relay not permitted",
+    "550 5.1.8 sender address rejected: domain not found",
+    "554 5.3.2 system not accepting mail",
+]
+
+
+@pytest.mark.parametrize("answer", OBJECTIONS)
+async def test_what_may_be_our_own_fault_is_asked_once_a_run_and_counts_against_nobody(
+    teller: Teller, clock: Clock, answer: str
+) -> None:
+    for holder in "AB":
+        enter(teller.book, holder, END)
+        teller.server.always[f"{holder}@example.co.jp"] = answer
+    async with serving(teller.server):
+        for days in range(30, 20, -1):
+            clock.now = days_before(days)
+            summary = await teller.run()
+            assert not summary.is_done
+        assert (teller.waits, teller.server.commands["RCPT"]) == ([], 20)
+        assert states(teller.book) == [("A", 30, DEFERRED), ("B", 30, DEFERRED)]
+        teller.server.always.clear()
+        assert (await teller.run()).is_done
+    assert states(teller.book) == [("A", 30, SENT), ("B", 30, SENT)]
+
+
+@on_both
+@pytest.mark.parametrize("answer", [OBJECTIONS[0], OBJECTIONS[2]])
+async def test_what_lasts_three_days_while_others_get_theirs_counts_against_the_address(
+    teller: Teller, clock: Clock, answer: str
+) -> None:
+    enter(teller.book, "A", END)
+    teller.server.always["A@example.co.jp"] = teller.server.always["new@example.co.jp"] = answer
+    became = []
+    async with serving(teller.server):
+        for days in range(30, 24, -1):
+            clock.now = days_before(days)
+            enter(teller.book, f"B{days}", END - timedelta(days=30 - days))
+            await teller.run()
+            became += [state for holder, _, state in states(teller.book) if holder == "A"]
+        assert became == [DEFERRED] * 3 + [REFUSED] * 3
+        assert teller.server.commands["RCPT"] == 4 + 6
+        # Another address begins anew.
+        with teller.book.begin() as connection:
+            connection.execute(update(HOLDERS).where(HOLDERS.c.id == "A").values(email="new@example.co.jp"))
+        assert not (await teller.run()).is_done
+    assert ("A", 30, DEFERRED) in states(teller.book)
+
+
+async def test_what_fails_for_the_moment_is_tried_again_beside_what_is_left_to_the_next_run(teller: Teller) -> None:
+    enter(teller.book, "A", END)
+    enter(teller.book, "B", END)
+    teller.server.always["A@example.co.jp"] = OBJECTIONS[0]
+    teller.server.at_recipient["B@example.co.jp"] = ["450 4.2.1 greylisted"]
+    async with serving(teller.server):
+        summary = await teller.run()
+    assert dict(summary.counts - Counter()) == {SENT: 1, DEFERRED: 1}
+    assert (teller.waits, teller.server.commands["RCPT"]) == ([15], 3)
 
 
 async def test_what_one_run_could_not_send_the_next_one_does(teller: Teller) -> None:
@@ -321,6 +382,9 @@ async def test_where_the_server_took_it_and_could_not_say_so_the_mail_comes_agai
     ("answer", "state"),
     [
         ("554 5.6.0 I do not like it", DEFERRED),
+        ("550 5.1.8 your domain does not exist", DEFERRED),
+        ("550 I do not like it", DEFERRED),
+        ("552 5.2.2 mailbox full", REFUSED),
         ("550 5.1.1 no such user after all", REFUSED),
         ("451 4.3.0 later", SENT),
     ],

@@ -27,6 +27,7 @@ def test_the_least_is_a_sender_and_a_host(tmp_path: Path) -> None:
     assert settings.mailbox.display_name == "みほん信用金庫"
     assert settings.days == {30, 10}
     assert (settings.smtp.security, settings.smtp.real_port) == (Security.STARTTLS, 587)
+    assert settings.smtp.time_limit >= 600, "a server may take ten minutes to say that it has a mail"
 
 
 @pytest.mark.parametrize(("security", "port"), [("starttls", 587), ("tls", 465)])
