@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Protocol
 
 from cryptography import x509
@@ -188,11 +187,10 @@ def read_name(value: asn1.TLV) -> bytes | None:
     return canonical_name(bytes(value.data))
 
 
-@lru_cache(maxsize=128)
 def canonical_name(name: bytes) -> bytes:
     """A name in the encoding that `kiosk.certificates` gives subjects and issuers.
 
-    The messages of one transaction have the same few names several times each, which is why they are remembered.
+    Nothing is remembered here: names are customers', and a kiosk forgets them with the visit.
 
     Raises:
         MalformedMessage: it cannot be read.

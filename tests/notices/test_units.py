@@ -31,9 +31,11 @@ def values(name: str, key: str) -> list[str]:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """The units as an operator copies them, with a program that is there."""
+    """The units as an operator copies them, with a program that is there, and in a path without spaces."""
+    program = tmp_path / "kiosk"
+    program.symlink_to(sys.executable)
     for name in (SERVICE, TIMER):
-        text = "\n".join(lines(name)).replace("/opt/kiosk/bin/kiosk", sys.executable)
+        text = "\n".join(lines(name)).replace("/opt/kiosk/bin/kiosk", str(program))
         (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
 

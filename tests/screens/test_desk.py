@@ -198,15 +198,18 @@ async def test_no_action_takes_a_question_away() -> None:
 async def test_cancelled_question_is_off_the_stack() -> None:
     async def cancelled(desk: Desk) -> None:
         question = asyncio.create_task(desk.show_notice(NOTICE))
-        await asyncio.sleep(0.1)
+        await shown.wait()
         question.cancel()
         with suppress(asyncio.CancelledError):
             await question
         await for_ever()
 
+    shown = asyncio.Event()
     async with asking(cancelled) as (pilot, _):
-        await pilot.pause(0.2)
-        assert names(kiosk(pilot.app)) == ["BetweenScreen"]
+        app = kiosk(pilot.app)
+        await until(lambda: isinstance(app.screen, RenewalNoticeScreen) and app.screen.is_mounted)
+        shown.set()
+        await until(lambda: names(app) == ["BetweenScreen"])
 
 
 async def test_question_cancelled_below_another_goes_with_it() -> None:
