@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -47,6 +47,8 @@ _SESSION = {
     "statement_timeout": "20s",
     "idle_in_transaction_session_timeout": "10s",
 }
+_PATIENT = ("statement_timeout", "idle_in_transaction_session_timeout")
+_TAKE_TIME = text("SELECT " + ", ".join(f"set_config('{name}', '10min', true)" for name in _PATIENT))
 _BEGIN_SESSION = "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in _SESSION.items())
 _BE_DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 
@@ -164,6 +166,12 @@ def reading(engine: Engine) -> Engine:
 def is_postgres(database: Engine | Connection) -> bool:
     """Whether others may write while a transaction does."""
     return database.dialect.name == "postgresql"
+
+
+def take_time(connection: Connection) -> None:
+    """Let this transaction take minutes: for who reads a whole file or ledger, and has locked no holder."""
+    if is_postgres(connection):
+        connection.execute(_TAKE_TIME)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, MetaData, event, inspect, select
+from sqlalchemy import Connection, MetaData, inspect, select
 from sqlalchemy.engine.interfaces import ReflectedIndex
 
 from kiosk.ca import database, migrations, opening
@@ -28,6 +28,7 @@ from kiosk.ca.opening import Upgraded
 from kiosk.ca.schema import CERTIFICATES, CRLS, METADATA
 from kiosk.certificates import read_certificate
 from tests.ca.bank import settle
+from tests.ca.limits import limits_at
 from tests.postgres import Postgres
 
 LEDGERS = Path(__file__).parent / "ledgers"
@@ -254,24 +255,12 @@ def test_a_ledger_in_sqlite_is_copied_into_an_empty_database(postgres: Postgres,
 
 def test_to_copy_a_large_ledger_may_take_any_time(postgres: Postgres, tmp_path: Path) -> None:
     """Also to bring one in SQLite up to date, while PostgreSQL has nothing to do."""
-    limits: list[object] = []
-
-    def look(connection: Connection, _: object, statement: str, *__: object) -> None:
-        if connection.dialect.name == "postgresql" and statement.startswith("INSERT INTO holders"):
-            with closing(connection.connection.cursor()) as cursor:
-                for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
-                    cursor.execute(f"SHOW {name}")
-                    limits.append(cursor.fetchone())
-
     with postgres.database() as url:
         make(tmp_path, "0001")
         settle(tmp_path, url)
-        event.listen(Engine, "before_cursor_execute", look)
-        try:
+        with limits_at("INSERT INTO holders") as limits:
             opening.upgrade(tmp_path)
-        finally:
-            event.remove(Engine, "before_cursor_execute", look)
-    assert limits == [("0",), ("0",)]
+    assert limits == {("statement_timeout", "0"), ("idle_in_transaction_session_timeout", "0")}
 
 
 def test_no_ledger_in_postgres_is_changed_while_somebody_is_connected(postgres: Postgres, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from kiosk.ca.schema import CERTIFICATES, CertificateState, PromiseKind
 from kiosk.cmp.requests import write_update
 from kiosk.cmp.vocabulary import BodyType
 from tests.ca.bank import Bank, new_key
+from tests.ca.limits import limits_at
 from tests.ca.office import fail, records, run
 from tests.ca.test_postgres import wait_until_locks_are_awaited
 from tests.postgres import Postgres
@@ -124,3 +125,29 @@ async def test_an_import_undoes_nothing_that_another_teller_has_just_entered(
     await importing
     (found,) = records(office, "holder", "show", "KNOWN")
     assert (found["name"], found["email"]) == ("見本太郎", "new@example.jp")
+
+
+LONG = {
+    "holder import": ("holder", "import", "holders.csv"),
+    "holder import, tried": ("holder", "import", "holders.csv", "--dry-run"),
+    "certificate import": ("certificate", "import", "certificates.csv"),
+    "certificate import, tried": ("certificate", "import", "certificates.csv", "--dry-run"),
+    "holder export": ("holder", "export"),
+    "holder list": ("holder", "list"),
+    "export": ("export",),
+    "list": ("list",),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_what_is_made_of_a_whole_file_or_ledger_may_take_minutes(
+    name: str, bank: Bank, office: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL ends a session that does nothing for ten seconds: as long as it takes to read 50,000 rows."""
+    exported = records(office, "export") if bank.holder(name="A") else []
+    (office / "holders.csv").write_text("id,kind\nNEW,user\n")
+    (office / "certificates.csv").write_text(f"id,certificate\nholder-1,{exported[0]['certificate']}\n")
+    monkeypatch.chdir(office)
+    with limits_at("SELECT holders.", "SELECT certificates.", "INSERT INTO holders", "INSERT INTO audit") as limits:
+        run(office, *LONG[name])
+    assert limits == {("statement_timeout", "10min"), ("idle_in_transaction_session_timeout", "10min")}

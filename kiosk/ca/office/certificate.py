@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection, select
 
 from kiosk.ca import audit, holders, ledger
+from kiosk.ca.database import take_time
 from kiosk.ca.office import csv_files
 from kiosk.ca.office.csv_files import FileRefused, Row, RowRefused
 from kiosk.ca.office.files import DRY_RUN, ENCODING, UPDATE, read_at_most, show_planned
@@ -63,6 +64,7 @@ def import_certificates(
     with opened(directory) as office:
         rows = _rows_of_directory(source) if source.is_dir() else _rows_of_file(source, encoding)
         with office.book.read() if dry_run else office.begin() as connection:
+            take_time(connection)
             if not dry_run:
                 holders.keep_as_they_are(connection)
             importing = _Importing(connection, office, source.parent, update=update)

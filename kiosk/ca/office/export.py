@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection
 
 from kiosk.ca import audit, holders
+from kiosk.ca.database import take_time
 from kiosk.ca.office.certificate import FACTS as CERTIFICATE_FACTS
 from kiosk.ca.office.csv_files import write_rows
 from kiosk.ca.office.files import BOM, OUT, write_out
@@ -59,6 +60,7 @@ def export(
     is_pem = what == "certificates" and form != "csv" and not as_json
     wanted = Wanted(holder_id, since)
     with opened(directory) as office, office.begin() as connection:
+        take_time(connection)
         records = _EXPORTS[what](connection, wanted)
         audit.enter(connection, Act.EXPORTED, office.now, holder=holder_id, detail=f"{what}: {len(records)}")
         if as_json:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from kiosk.ca import audit, holders
+from kiosk.ca.database import take_time
 from kiosk.ca.holders import DEFAULT_LANGUAGE, Holder, HolderRefused
 from kiosk.ca.office import csv_files
 from kiosk.ca.office.files import BOM, DRY_RUN, ENCODING, FILE, OUT, UPDATE, read_at_most, show_planned, write_out
@@ -106,6 +107,7 @@ def show_holder(holder_id: str, as_json: bool, directory: Path) -> None:
 def list_holders(as_json: bool, directory: Path) -> None:
     """Everybody, by ID."""
     with opened(directory) as office, office.book.read() as connection:
+        take_time(connection)
         records = [holder_record(each) for each in holders.everybody(connection)]
     show(records, as_json=as_json, short=SHORT_HOLDER)
 
@@ -128,6 +130,7 @@ def import_holders(file: Path, encoding: str, update: bool, dry_run: bool, as_js
         )
         described = Described(office.authority, office.policy)
         with office.book.read() if dry_run else office.begin() as connection:
+            take_time(connection)
             if not dry_run:
                 holders.keep_as_they_are(connection)
             planning = Planning(holders.by_id(connection), described, update=update)
@@ -145,6 +148,7 @@ def import_holders(file: Path, encoding: str, update: bool, dry_run: bool, as_js
 def export_holders(out: Path | None, bom: bool, as_json: bool, directory: Path) -> None:
     """Everybody, as the CSV that `import` reads."""
     with opened(directory) as office, office.begin() as connection:
+        take_time(connection)
         records = [holder_record(each) for each in holders.everybody(connection)]
         audit.enter(connection, Act.EXPORTED, office.now, detail=f"holders: {len(records)}")
         content = write_json(records) + "\n" if as_json else csv_files.write_rows(records, COLUMNS)

@@ -11,6 +11,7 @@ import click
 from sqlalchemy import Connection, Row, select
 
 from kiosk.ca import audit, holders
+from kiosk.ca.database import take_time
 from kiosk.ca.office.holder import SHORT_HOLDER, holder_record
 from kiosk.ca.office.opening import DIRECTORY, opened
 from kiosk.ca.office.showing import JSON, Record, name, show
@@ -53,6 +54,7 @@ def list_(what: str, holder_id: str | None, since: datetime | None, as_json: boo
         raise click.UsageError("--since goes with audit")
     wanted = Wanted(holder_id, since)
     with opened(directory) as office, office.book.read() as connection:
+        take_time(connection)
         show(_LISTS[what](connection, wanted), as_json=as_json, short=_SHORT.get(what, ()))
 
 
