@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, event, select
 from sqlalchemy.engine.interfaces import DBAPICursor, ExecutionContext
@@ -26,6 +28,9 @@ BOUNDED = {
     "tries": "as many as `policy.most_references`, counted along an index",
 }
 
+
+_PATIENCE = 60.0
+"""Seconds after which a test gives up."""
 
 Parameters = tuple[object, ...]
 
@@ -142,4 +147,16 @@ def rows_read_in_order(bank: Bank, postgres: Postgres, place: Path) -> dict[str,
     assert url is not None
     bank.book.close()
     with postgres.connect(url.database or "") as connection:
+        _wait_for_the_end_of_others(connection)
         return dict(connection.execute("SELECT relname, seq_tup_read FROM pg_stat_user_tables").fetchall())
+
+
+def _wait_for_the_end_of_others(connection: psycopg.Connection) -> None:
+    """A session that was closed here ends there a moment later, and has published its count by then."""
+    give_up = time.monotonic() + _PATIENCE
+    others = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+    while connection.execute(others).fetchone() != (0,):
+        assert time.monotonic() < give_up, "somebody is still connected"
