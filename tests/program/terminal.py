@@ -16,6 +16,11 @@ from screens.lobby import SETTLE_SECONDS
 LIMIT = 60.0
 
 
+def _without_a_size() -> dict[str, str]:
+    """The environment but for the size of whatever terminal the tests were started on."""
+    return {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
+
+
 class Terminal:
     """Runs `kiosk ARGUMENTS` on a pty of this many cells."""
 
@@ -27,7 +32,7 @@ class Terminal:
             sys.executable,
             ["-m", "kiosk", *map(str, arguments)],
             dimensions=(lines, columns),
-            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"},
+            env={**_without_a_size(), "TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"},
             timeout=LIMIT,
         )
 
