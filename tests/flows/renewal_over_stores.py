@@ -29,7 +29,7 @@ async def renew_over(store: Store, directory: Path, old_kind: KeyKind, new_kind:
         before, known = child_processes(), set(under.bank.states())
 
         # A new certificate ends later than the old one: not one that was issued in the same second.
-        while one_year_after(system_clock()) <= old.certificate.not_after + timedelta(seconds=1):
+        while one_year_after(system_clock()) <= old.certificate.not_after + timedelta(seconds=1):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         desk = under.desk()
         outcome = await under.bank.with_policy(key_kinds=(new_kind,)).visit(desk, errand=under.errand)
