@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, time, timedelta
 from functools import wraps
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -40,7 +40,7 @@ class _Day(click.DateTime):
     def __init__(self) -> None:
         super().__init__(formats=["%Y-%m-%d"])
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:  # noqa: ANN401
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """See click."""
         day: datetime = super().convert(value, param, ctx)
         if day.year not in YEARS:
@@ -63,7 +63,7 @@ def _which_journal(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--journal", "path", type=_FILE, help="The journal itself.")
     @click.option("--language", type=click.Choice(languages()), help="In place of that of the settings.")
     @wraps(command)
-    def wrapped(settings: Path | None, path: Path | None, language: str | None, **rest: Any) -> None:  # noqa: ANN401
+    def wrapped(settings: Path | None, path: Path | None, language: str | None, **rest: object) -> None:
         if (settings is None) == (path is None):
             raise click.UsageError("one of --settings and --journal is wanted")
         try:
@@ -95,7 +95,7 @@ def _which_lines(command: Callable[..., None]) -> Callable[..., None]:
         serial: str,
         code: str,
         problems: bool,
-        **rest: Any,  # noqa: ANN401
+        **rest: object,
     ) -> None:
         if day and (since or until):
             raise click.UsageError("--day stands for --since and --until")
@@ -144,7 +144,8 @@ def export(path: Path, texts: Texts, wanted: Wanted, form: str, out: Path | None
     """Write every field of the lines that are wanted, for an audit."""
     with _reading(path) as reader:
         if out is None:
-            sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]
+            if isinstance(sys.stdout, TextIOWrapper):
+                sys.stdout.reconfigure(encoding="utf-8", newline="")
             exporting.write(reader.lines(wanted), exporting.Form(form), sys.stdout)
             return
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 import click
@@ -32,7 +33,8 @@ def doctor(settings: Path | None, as_json: bool, language: str | None) -> None:
     """
     known = known_from(settings)
     texts = Texts(language or known.branch.language)
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     with site_folder() as folder:
         found = asyncio.run(_examined(Site(known, Path(folder)), texts, as_json=as_json))
     if as_json:

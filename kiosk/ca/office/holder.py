@@ -77,12 +77,18 @@ def change_holder(
     directory: Path,
 ) -> None:
     """Change what is known of a holder. Certificates stay as they are, and so does what renews them."""
-    given = {"kind": kind and HolderKind(kind), "name": holder_name, "email": email, "language": language}
-    changes = {key: value or None for key, value in given.items() if value is not None}
+    given = {"kind": kind, "name": holder_name, "email": email, "language": language}
+    changes = [column for column, value in given.items() if value is not None]
     with opened(directory) as office, office.begin() as connection:
         holders.keep_as_they_are(connection)
         known = _known(holders.find(connection, holder_id), holder_id)
-        wanted = replace(known, **changes)  # type: ignore[arg-type]
+        wanted = replace(
+            known,
+            kind=known.kind if kind is None else HolderKind(kind),
+            name=known.name if holder_name is None else holder_name or None,
+            email=known.email if email is None else email or None,
+            language=known.language if language is None else language,
+        )
         after = Described(office.authority, office.policy).changed(known, wanted)
         if after != known:
             holders.change_all(connection, [after])
