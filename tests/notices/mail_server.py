@@ -153,14 +153,16 @@ class MailTls:
     roots: Path
 
 
-def make_tls(directory: Path) -> MailTls:
-    """By a root of its own, whom nobody else trusts."""
+def make_tls(directory: Path, *, ends_in: timedelta = timedelta(days=1)) -> MailTls:
+    """By a root of its own, whom nobody else trusts; the server's certificate ends from now in `ends_in`."""
     root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     now = system_clock().replace(microsecond=0)
-    validity = Validity(now - timedelta(days=1), now + timedelta(days=1))
+    validity = Validity(now - timedelta(days=2), now + timedelta(days=1))
     root_name, own_name = name("Mail Root"), name("mail.mihon.example")
     root = authority_certificate(Issuer(root_key), root_name, root_key.public_key(), validity, 1, path_length=0)
-    own = loopback_certificate(Issuer(root_key, root), own_name, key.public_key(), validity, 2)
+    own = loopback_certificate(
+        Issuer(root_key, root), own_name, key.public_key(), Validity(validity.not_before, now + ends_in), 2
+    )
     pems = [each.x509.public_bytes(Encoding.PEM) for each in (own, root)]
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (directory / "mail.pem").write_bytes(pems[0] + secret)

@@ -543,6 +543,30 @@ async def test_a_server_without_a_trusted_certificate_hears_nothing(
     assert (teller.server.logins, teller.waits, states(teller.book)) == ([], [], [])
 
 
+@pytest.mark.parametrize("security", [Security.STARTTLS, Security.TLS])
+async def test_a_server_whose_certificate_has_ended_hears_nothing(
+    teller: Teller, tmp_path_factory: pytest.TempPathFactory, security: Security
+) -> None:
+    await hears_nothing(teller, make_tls(tmp_path_factory.mktemp("mail"), ends_in=-timedelta(days=1)), security)
+
+
+@pytest.mark.parametrize("security", [Security.STARTTLS, Security.TLS])
+async def test_a_server_with_the_certificate_of_another_address_hears_nothing(
+    teller: Teller, tls: MailTls, security: Security
+) -> None:
+    await hears_nothing(teller, tls, security, host="localhost")
+
+
+async def hears_nothing(teller: Teller, tls: MailTls, security: Security, **changes: object) -> None:
+    """A server whose root is trusted, and whose certificate is not."""
+    enter(teller.book, "A", END)
+    secured(teller, tls, security=security, user="", password_file="", **changes)
+    async with serving(teller.server, tls=tls.context, implicit=security is Security.TLS):
+        summary = await teller.run()
+    assert "cannot be trusted" in summary.trouble
+    assert (teller.server.commands["MAIL"], teller.waits, states(teller.book)) == (0, [], [])
+
+
 async def test_a_server_that_offers_no_encryption_hears_nothing(teller: Teller, tls: MailTls) -> None:
     enter(teller.book, "A", END)
     secured(teller, tls, security=Security.STARTTLS)

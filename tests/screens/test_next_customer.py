@@ -15,13 +15,13 @@ from textual import events
 
 from kiosk.app import Branch, KioskApp
 from kiosk.demo_bank import Customer, DemoBank
-from kiosk.desk import CodeQuestion, Desk
+from kiosk.desk import CodeQuestion, Desk, PinQuestion, Tries
 from kiosk.one_time_code import make
-from kiosk.pin import Pin
+from kiosk.pin import Pin, wipe
 from kiosk.reception import FrontDesk
 from kiosk.services import open_services
 from kiosk.settings import DEMO_PIN
-from kiosk.tokens.wire import KeyKind
+from kiosk.tokens.wire import KeyKind, StoreKind
 from screens.frame import Question
 from screens.standby import StandbyScreen
 from tests.bank import Bank, open_bank
@@ -179,5 +179,31 @@ async def test_nothing_of_a_one_time_code_is_in_the_heap_of_the_next() -> None:
         await until(lambda: " ".join(CODE[4:8]) in screen_text(app) or CODE[4:8] in screen_text(app))
         assert counter.heap.finds(), "the search finds what stands on a screen"
         await counter.at("EnrolCodeScreen", "enter")
+        await reception.ended()
+        await nothing_of(counter.heap)
+
+
+PASSWORD = "QZvx-5550199!kt"
+
+
+async def test_nothing_of_a_password_is_in_the_heap_of_the_next() -> None:
+    """That of the PC's certificate database, which a token process was handed."""
+
+    async def ask(desk: Desk) -> None:
+        pin = await desk.ask_pin(PinQuestion("", False, Tries.PLENTY, shortest=0, longest=64, store=StoreKind.PC))
+        assert pin is not None
+        typed = pin.take()
+        assert bytes(typed[:4]) == PASSWORD[:4].encode()
+        wipe(typed)
+
+    reception = OneQuestion(ask)
+    app = KioskApp(reception, BRANCH, fixed_clock, settle_seconds=0.0)
+    async with app.run_test(size=(160, 45)):
+        counter = Counter(app, Heap(PASSWORD))
+        await counter.at("PasswordScreen")
+        for letter in PASSWORD:
+            app.post_message(events.Key(letter, letter))
+        await until(counter.heap.finds)
+        await counter.at("PasswordScreen", "enter")
         await reception.ended()
         await nothing_of(counter.heap)
