@@ -54,6 +54,7 @@ class Frame(Screen[None], inherit_bindings=False):
         self.lobby = lobby
         self._told_in = lobby.texts.language
         self._turned = (1, 1)
+        self._more_had_focus = False
 
     def blocks(self) -> Sequence[Block]:
         """What is written on the sheet."""
@@ -161,10 +162,20 @@ class Frame(Screen[None], inherit_bindings=False):
 
     def _offer_more(self) -> None:
         for more in self.query("#more").results(Choice):
+            was_focused = more.has_focus or self._more_had_focus
+            self._more_had_focus = False
             more.display = self.query_one(Page).count > 1
             self.query_one(Choices).fit()
-            if more.has_focus and not more.display:
-                self.query("Choice:enabled").first().focus()
+            if was_focused:
+                (more if more.display else self.query("Choice:enabled").first()).focus()
+
+    @on(Choices.Widened)
+    def _ask_anew_for_more(self) -> None:
+        """Whether pages are needed: a button to turn them that is there already would itself be a reason."""
+        for more in self.query("#more").results(Choice):
+            self._more_had_focus = self._more_had_focus or more.has_focus
+            more.display = False
+        self._fit_bar()
 
     @on(Choice.Pressed, "#more")
     def _turn_page(self) -> None:

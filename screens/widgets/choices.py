@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal
+from textual.message import Message
 from textual.widget import Widget
 
 from screens.widgets.choice import TIGHT, Choice
@@ -26,9 +28,14 @@ _TALLEST = 4
 class Choices(Widget):
     """Buttons of one size in a row; those that lead back or turn pages stand at the right, or in a row below."""
 
+    @dataclass
+    class Widened(Message):
+        """The bar has another width than before, and its buttons other sizes."""
+
     def __init__(self, choices: Sequence[Choice]) -> None:
         super().__init__()
         self.buttons = tuple(choices)
+        self._fitted_to = 0
 
     def compose(self) -> ComposeResult:
         """The two rows."""
@@ -42,6 +49,9 @@ class Choices(Widget):
     def on_resize(self, _event: events.Resize) -> None:
         """Other width, other sizes."""
         self.fit()
+        if self.size.width != self._fitted_to:
+            self._fitted_to = self.size.width
+            self.post_message(self.Widened())
 
     def fit(self) -> None:
         """Give the buttons their sizes for the present width."""

@@ -63,7 +63,7 @@ async def test_every_reason_fits_on_either_button(language: str) -> None:
 async def test_a_resized_screen_is_laid_out_like_a_new_one(size: str) -> None:
     """So that above one screen at every size stands for a new one at each."""
     async with touring("ja", SIZES[size]) as new, touring("ja", SIZES["usual"]) as resized:
-        for name in ("pin", "renewal-start", "problem-expired"):
+        for name in ("standby-ready", "pin", "renewal-start", "problem-expired"):
             await new.show(name)
             await resized.show(name)
             await resized.resize(SIZES[size])
