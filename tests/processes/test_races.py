@@ -218,7 +218,9 @@ async def test_certconf_against_the_end_of_its_time(bank: SharedBank, where: str
     if closed.body_type == PKICONF:
         assert (bank.state(certificate), bank.state(holder.certificate)) == (VALID, SUPERSEDED)
     else:
-        assert outcome(closed) == {FailInfo.CERT_REVOKED}
+        # Whoever ends what is overdue also forgets, once in a while, the transactions that wait for nothing any more.
+        is_known = bank.database.ask("SELECT 1 FROM transactions WHERE id = %s", talk.last.header.transaction_id)
+        assert outcome(closed) in ([{FailInfo.CERT_REVOKED}] + ([] if is_known else [{FailInfo.BAD_REQUEST}]))
         assert (bank.state(certificate), bank.state(holder.certificate)) == (REVOKED, VALID)
 
 
