@@ -1,5 +1,5 @@
 # make run   sets up everything and starts the demo kiosk
-# make test  sets up everything and runs every test
+# make test  sets up everything and runs every test but those of make test-tokens, which start daemons
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
@@ -15,12 +15,16 @@ RUN_NEEDS := /usr/lib/softhsm/libsofthsm2.so:softhsm2 certutil:libnss3-tools p11
 TEST_NEEDS := $(RUN_NEEDS) pkcs11-tool:opensc openssl:openssl setpriv:util-linux chromium:chromium \
 	/usr/libexec/p11-kit/p11-kit-server:p11-kit-modules /usr/lib/postgresql/*/bin/postgres:postgresql
 
+# pcscd and pkcsslotd are not started on this machine: tests start their own
+TOKENS_NEEDS := $(TEST_NEEDS) pkcs15-init:opensc /usr/lib/*/opensc-pkcs11.so:opensc-pkcs11 /usr/sbin/pcscd:pcscd \
+	/usr/lib/pcsc/drivers/serial/libifdvpcd.so:vsmartcard-vpcd /usr/sbin/pkcsslotd:opencryptoki
+
 PICTURE_NEEDS := Xvfb:xvfb weston:weston foot:foot import:imagemagick xdotool:xdotool chromium:chromium \
 	/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
 
 BENCH ?= $(basename $(notdir $(wildcard tests/benchmarks/bench_*.py)))
 
-.PHONY: bench snapshots pictures system-pictures run setup test soak check format lock clean system-run system-test
+.PHONY: bench snapshots pictures system-pictures run setup test test-tokens soak check format lock clean system-run system-test system-tokens
 
 run: setup
 	@$(BIN)/python -m kiosk demo $(ARGS)
@@ -29,7 +33,11 @@ setup: system-run $(READY)
 
 # ARGS="-n 0 ..." runs in one process, as a debugger wants it
 test: system-test $(READY)
-	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not tokens" $(ARGS)
+
+# renewals over other makers' stacks: opencryptoki, OpenSC over pcscd; says what it has to skip, and fails if that is all
+test-tokens: system-tokens $(READY)
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m tokens $(ARGS)
 
 # takes the screens as they are now for what they should be; look at the changes before committing them
 snapshots: $(READY)
@@ -74,6 +82,9 @@ system-pictures:
 
 system-test:
 	@assets/setup/debian $(TEST_NEEDS)
+
+system-tokens:
+	@assets/setup/debian $(TOKENS_NEEDS)
 
 # One at a time: two `make run` in a fresh checkout must not build the same environment twice.
 $(READY): requirements.lock pyproject.toml

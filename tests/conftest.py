@@ -29,6 +29,13 @@ def pytest_xdist_auto_num_workers() -> int:
     return len(os.sched_getaffinity(0)) + 1
 
 
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Of `make test-tokens` something has to have run, wherever it runs."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and session.config.option.markexpr == "tokens" and not exitstatus and not reporter.stats.get("passed"):
+        session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+
 @pytest.fixture
 async def bank(tmp_path: Path) -> AsyncIterator[Bank]:
     """A bank whose customer has 20 days left and a P-256 key."""
