@@ -19,7 +19,7 @@ from kiosk.ca.policy import POLICY_FILE
 from kiosk.clock import JAPAN, system_clock
 from kiosk.cmp.client import CmpClient
 from kiosk.credentials import Credential, HolderRule
-from kiosk.demo_bank import TOKEN_LABEL, Customer, DemoBank, opened, prepare
+from kiosk.demo_bank import TOKEN_LABEL, Customer, DemoBank, issue_onto_token, opened, prepare
 from kiosk.desk import Errand
 from kiosk.journal import Journal
 from kiosk.pin import Pin
@@ -30,7 +30,7 @@ from kiosk.settings import DEMO_PIN, Settings
 from kiosk.tokens.errors import TokenError
 from kiosk.tokens.inventory import Inventory
 from kiosk.tokens.pc import PcStore
-from kiosk.tokens.process import TokenProcess
+from kiosk.tokens.process import ModuleSettings, TokenProcess
 from kiosk.tokens.token import Token, find_tokens
 from kiosk.tokens.wire import KeyKind
 from kiosk.visit import Outcome
@@ -56,6 +56,10 @@ class Bank:
         """The same bank at a kiosk that has other settings for this PC."""
         pc = msgspec.structs.replace(self.settings.pc, **settings)
         return Bank(DemoBank(self.directory, msgspec.structs.replace(self.settings, pc=pc)))
+
+    def at(self, module: ModuleSettings) -> Bank:
+        """The same bank at a kiosk with another module for its tokens."""
+        return Bank(DemoBank(self.directory, msgspec.structs.replace(self.settings, token=module)))
 
     @property
     def database(self) -> Path:
@@ -128,13 +132,14 @@ class Bank:
             finally:
                 await front_desk.close()
 
-    async def inventory(self, label: str = TOKEN_LABEL) -> Inventory:
+    async def inventory(self, label: str = "") -> Inventory:
         """What lies on the token, seen by a process of its own."""
         async with await self.open_token(label) as token:
             return await token.inventory()
 
-    async def open_token(self, label: str = TOKEN_LABEL, pin: str = DEMO_PIN) -> Token:
+    async def open_token(self, label: str = "", pin: str = DEMO_PIN) -> Token:
         process = TokenProcess.start(self.settings.token)
+        label = label or self.settings.token.token_label or TOKEN_LABEL
         facts = next(each for each in await find_tokens(process) if each.label == label)
         token = Token(self.settings.token, process, facts, HolderRule())
         try:
@@ -182,21 +187,27 @@ async def open_bank(
     others: Sequence[Customer] = (),
     pc: bool = False,
     ca_policy: str = "",
+    module: ModuleSettings | None = None,
 ) -> AsyncIterator[Bank]:
     """A bank in `directory`, whose customer's certificate has so many days left.
 
     `others` share the token; `pc` says whether policy offers to save into this PC; `ca_policy` is the CA's policy file.
+    The token is the one that `module` shows, or else a software token made here.
     """
     directory.mkdir(exist_ok=True)
-    customers = (Customer(days_left, kind), *others)
+    customers = () if module else (Customer(days_left, kind), *others)
     if not any(directory.iterdir()):
         shutil.copytree(await _prepared(customers), directory, dirs_exist_ok=True)
         keep = True
     await prepare(directory, customers, keep=keep)
     if ca_policy:
         (directory / "ca" / POLICY_FILE).write_text(ca_policy)
+    if module:
+        whose, pin = (Customer(days_left, kind), *others), Pin(bytearray(DEMO_PIN, "ascii"))
+        await issue_onto_token(directory / "ca", module, whose, pin, label=module.token_label)
     with opened(directory, "ja", running_ready_ca) as demo:
-        yield Bank(demo).with_pc(offered=pc)
+        bank = Bank(demo).with_pc(offered=pc)
+        yield bank.at(module) if module else bank
 
 
 _PREPARED: dict[tuple[object, ...], Path] = {}

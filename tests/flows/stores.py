@@ -12,13 +12,18 @@ from pathlib import Path
 
 import msgspec
 
-from kiosk.demo_bank import DemoBank
+from kiosk.demo_bank import TOKEN_LABEL
 from kiosk.desk import Destination, Errand
 from kiosk.tokens.token import Token
 from kiosk.tokens.wire import KeyKind
 from tests.bank import Bank, open_bank
 from tests.scripted_desk import ScriptedDesk
+from tests.tokens import opencryptoki
+from tests.tokens.opencryptoki import running_opencryptoki
 from tests.tokens.pulled_token import PulledToken
+from tests.tokens.virtual_card import pcscd
+from tests.tokens.virtual_card.pcscd import running_pcscd
+from tests.tokens.virtual_card.prepared import prepared_card
 
 _ALL_YEAR = 400
 """Days of a renewal window in which a certificate of today can be renewed once more."""
@@ -49,6 +54,10 @@ class Store:
     prepare: Callable[[Path, KeyKind], AbstractAsyncContextManager[StoreUnderTest]]
     ordinary_user: bool = False
     """Whether it is nothing for root."""
+    kinds: frozenset[KeyKind] = frozenset({KeyKind.RSA_2048, KeyKind.EC_P256})
+    """Those of the tests' kinds that its tokens can make and sign with."""
+    why_not: Callable[[], str] | None = None
+    """Of a store that needs daemons: why they cannot run here; empty where they can."""
 
 
 @asynccontextmanager
@@ -63,10 +72,26 @@ async def _behind_p11_kit_server(directory: Path, kind: KeyKind) -> AsyncIterato
         token = PulledToken(bank.settings.token, directory)
         token.put_in()
         try:
-            settings = msgspec.structs.replace(bank.settings, token=token.settings)
-            yield StoreUnderTest(Bank(DemoBank(bank.directory, settings)), lambda: _token(bank))
+            yield StoreUnderTest(bank.at(token.settings), lambda: _token(bank))
         finally:
             token.pull()
+
+
+@asynccontextmanager
+async def _opencryptoki(directory: Path, kind: KeyKind) -> AsyncIterator[StoreUnderTest]:
+    with running_opencryptoki(directory.with_name("opencryptoki"), TOKEN_LABEL) as running:
+        module = msgspec.structs.replace(running.module, token_label=TOKEN_LABEL)
+        async with open_bank(directory, kind=kind, module=module) as bank:
+            yield StoreUnderTest(bank, lambda: _token(bank))
+
+
+@asynccontextmanager
+async def _opensc_over_pcscd(directory: Path, kind: KeyKind) -> AsyncIterator[StoreUnderTest]:
+    with running_pcscd() as service:
+        service.slots[0].put_in(prepared_card(service, TOKEN_LABEL, "0001020304"))
+        module = msgspec.structs.replace(service.module, token_label=f"{TOKEN_LABEL} (User PIN)")
+        async with open_bank(directory, kind=kind, module=module) as bank:
+            yield StoreUnderTest(bank, lambda: _token(bank))
 
 
 @asynccontextmanager
@@ -90,4 +115,6 @@ STORES = (
     Store("softhsm", _softhsm),
     Store("p11-kit-server", _behind_p11_kit_server),
     Store("this-pc", _this_pc, ordinary_user=True),
+    Store("opencryptoki", _opencryptoki, kinds=frozenset({KeyKind.RSA_2048}), why_not=opencryptoki.why_not),
+    Store("opensc-pcscd", _opensc_over_pcscd, kinds=frozenset({KeyKind.RSA_2048}), why_not=pcscd.why_not),
 )
