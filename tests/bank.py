@@ -6,7 +6,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -188,11 +188,13 @@ async def open_bank(
     pc: bool = False,
     ca_policy: str = "",
     module: ModuleSettings | None = None,
+    beforehand: Callable[[Path], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Bank]:
     """A bank in `directory`, whose customer's certificate has so many days left.
 
     `others` share the token; `pc` says whether policy offers to save into this PC; `ca_policy` is the CA's policy file.
-    The token is the one that `module` shows, or else a software token made here.
+    The token is the one that `module` shows, or else a software token made here. `beforehand` is done with the CA's
+    directory before it serves.
     """
     directory.mkdir(exist_ok=True)
     customers = () if module else (Customer(days_left, kind), *others)
@@ -202,6 +204,8 @@ async def open_bank(
     await prepare(directory, customers, keep=keep)
     if ca_policy:
         (directory / "ca" / POLICY_FILE).write_text(ca_policy)
+    if beforehand:
+        await beforehand(directory / "ca")
     if module:
         whose, pin = (Customer(days_left, kind), *others), Pin(bytearray(DEMO_PIN, "ascii"))
         await issue_onto_token(directory / "ca", module, whose, pin, label=module.token_label)

@@ -22,8 +22,7 @@ from tests.tokens import opencryptoki
 from tests.tokens.opencryptoki import running_opencryptoki
 from tests.tokens.pulled_token import PulledToken
 from tests.tokens.virtual_card import pcscd
-from tests.tokens.virtual_card.pcscd import running_pcscd
-from tests.tokens.virtual_card.prepared import prepared_card
+from tests.tokens.virtual_card.bank import open_card_bank
 
 _ALL_YEAR = 400
 """Days of a renewal window in which a certificate of today can be renewed once more."""
@@ -87,11 +86,8 @@ async def _opencryptoki(directory: Path, kind: KeyKind) -> AsyncIterator[StoreUn
 
 @asynccontextmanager
 async def _opensc_over_pcscd(directory: Path, kind: KeyKind) -> AsyncIterator[StoreUnderTest]:
-    with running_pcscd() as service:
-        service.slots[0].put_in(prepared_card(service, TOKEN_LABEL, "0001020304"))
-        module = msgspec.structs.replace(service.module, token_label=f"{TOKEN_LABEL} (User PIN)")
-        async with open_bank(directory, kind=kind, module=module) as bank:
-            yield StoreUnderTest(bank, lambda: _token(bank))
+    async with open_card_bank(directory, kind) as under:
+        yield StoreUnderTest(under.bank, lambda: _token(under.bank))
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 from kiosk.tokens.process import ModuleSettings
@@ -58,12 +59,24 @@ exec pcscd -f -c "$0/reader.conf"
 """
 
 
-@dataclass(frozen=True)
+@dataclass
 class CardService:
     """A pcscd that runs."""
 
     directory: Path
-    slots: tuple[Slot, ...]
+    process: subprocess.Popen[bytes]
+
+    @cached_property
+    def slots(self) -> tuple[Slot, ...]:
+        """Those of its one reader."""
+        return tuple(
+            Slot(self.process.pid, _PORT + number, partial(self.shows_card, number)) for number in range(_SLOTS)
+        )
+
+    def shows_card(self, number: int) -> bool:
+        """Whether a program sees a card in this slot."""
+        lines = (line.split() for line in self.run("opensc-tool", "--list-readers").splitlines())
+        return any(words[:2] == [str(number), "Yes"] for words in lines)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -78,11 +91,10 @@ class CardService:
         """OpenSC, as a kiosk would use it."""
         return ModuleSettings(module=str(_OPENSC), environment=self.environment)
 
-    def run(self, *command: str, given: str = "") -> str:
+    def run(self, *command: str) -> str:
         """Run a program of OpenSC's to its end."""
-        run = subprocess.run(
-            command, env={**os.environ, **self.environment}, input=given, capture_output=True, text=True, check=False
-        )
+        environment = {**os.environ, **self.environment}
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stdout + run.stderr
         return run.stdout
 
@@ -110,12 +122,10 @@ def running_pcscd(*, roomy: bool = True) -> Iterator[CardService]:
         process = subprocess.Popen([*_IN_ITS_OWN, "sh", "-c", _SCRIPT, str(directory)], stdout=log, stderr=log)
     try:
         _wait_for(directory / "pcscd.comm", process)
-        slots = tuple(Slot(process.pid, _PORT + number) for number in range(_SLOTS))
-        try:
-            yield CardService(directory, slots)
-        finally:
-            for slot in slots:
-                slot.pull()
+        service = CardService(directory, process)
+        yield service
+        for slot in service.slots:
+            slot.pull()
     finally:
         process.terminate()
         process.wait()

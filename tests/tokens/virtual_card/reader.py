@@ -10,8 +10,10 @@ from __future__ import annotations
 import fcntl
 import socket
 import struct
+import time
+from collections.abc import Callable
 from contextlib import suppress
-from threading import Event, Thread
+from threading import Thread
 
 from tests.tokens.namespaces import enter_network_of
 from tests.tokens.virtual_card.card import ATR, VirtualCard
@@ -20,26 +22,34 @@ _OFF, _ON, _RESET, _ATR = b"\x00", b"\x01", b"\x02", b"\x04"
 
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 
-_NOTICED_SECONDS = 30.0
+_SHOWN_SECONDS = 60.0
 
 
 class Slot:
     """Empty at first."""
 
-    def __init__(self, network_of: int, port: int) -> None:
-        """The slot behind `port`, in the network of the process `network_of`."""
+    def __init__(self, network_of: int, port: int, shows_card: Callable[[], bool]) -> None:
+        """The slot behind `port`, in the network of the process `network_of`.
+
+        `shows_card` says whether programs see that a card is in.
+        """
         self._network_of = network_of
         self._port = port
+        self._shows_card = shows_card
         self._connection: socket.socket | None = None
         self._thread: Thread | None = None
 
     def put_in(self, card: VirtualCard) -> None:
-        """Put `card` in, and wait until the reader has noticed."""
+        """Put `card` in, and wait until programs see it.
+
+        What was in is pulled, and seen to be gone, before: the reader looks two or three times a second, and no hand is
+        as quick as that.
+        """
         self.pull()
-        noticed = Event()
-        self._thread = Thread(target=self._serve, args=(card, noticed), daemon=True)
+        self._wait_until(shown=False)
+        self._thread = Thread(target=self._serve, args=(card,), daemon=True)
         self._thread.start()
-        assert noticed.wait(_NOTICED_SECONDS), "the reader does not look"
+        self._wait_until(shown=True)
 
     def pull(self) -> None:
         """The card is gone between two bytes; what it was about to answer nobody hears."""
@@ -50,7 +60,13 @@ class Slot:
             self._thread.join()
         self._connection = self._thread = None
 
-    def _serve(self, card: VirtualCard, noticed: Event) -> None:
+    def _wait_until(self, *, shown: bool) -> None:
+        ends = time.monotonic() + _SHOWN_SECONDS
+        while self._shows_card() is not shown:
+            assert time.monotonic() < ends, "the reader does not look"
+            time.sleep(0.02)
+
+    def _serve(self, card: VirtualCard) -> None:
         """In a thread of its own, because a thread can enter another network alone."""
         enter_network_of(self._network_of)
         _bring_up_loopback()
@@ -63,7 +79,6 @@ class Slot:
                     continue
                 reply = ATR if message == _ATR else card.answer(message)
                 connection.sendall(len(reply).to_bytes(2, "big") + reply)
-                noticed.set()
 
 
 def _bring_up_loopback() -> None:

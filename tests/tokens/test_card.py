@@ -1,0 +1,118 @@
+"""A card is put in, pulled, put in again and exchanged for another, in a reader of a real pcscd, behind OpenSC."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kiosk.desk import SavingStep, Standby
+from kiosk.errors import Changed, Code
+from kiosk.tokens.wire import KeyKind, ObjectKind
+from tests.bank import child_processes
+from tests.flows.test_reception import Board, front_desk_of
+from tests.scripted_desk import ScriptedDesk
+from tests.tokens.virtual_card import pcscd
+from tests.tokens.virtual_card.bank import CardBank, open_card_bank
+
+pytestmark = pytest.mark.tokens
+
+_CHANGED = {
+    SavingStep.KEY: Changed.NOTHING,
+    SavingStep.CONFIRM: Changed.STORED,
+    SavingStep.RETIRE: Changed.RENEWED,
+}
+"""What the customer is told of a cut at a step; of any other, that the renewal is unfinished."""
+
+
+@pytest.fixture
+async def cards(tmp_path: Path) -> AsyncIterator[CardBank]:
+    if why := pcscd.why_not():
+        pytest.skip(f"opensc-pcscd: {why}")
+    async with open_card_bank(tmp_path / "bank") as opened:
+        yield opened
+
+
+async def test_a_visit_begins_when_a_card_is_put_in_and_ends_when_it_is_taken_out(cards: CardBank) -> None:
+    class Desk(ScriptedDesk):
+        async def ask_take_out(self, *, removable: bool) -> None:
+            await super().ask_take_out(removable=removable)
+            await asyncio.to_thread(cards.slot.pull)
+            await asyncio.Event().wait()  # only the card's going ends the question
+
+    cards.slot.pull()
+    board, desk = Board(), Desk()
+    async with front_desk_of(cards.bank.settings) as front_desk:
+        for card in (cards.card, cards.neighbours):
+            waiting = asyncio.create_task(front_desk.wait_for_customer(board))
+            await board.wait_for(Standby.INSERT)
+            await asyncio.to_thread(cards.slot.put_in, card)
+            await waiting
+            await front_desk.serve(desk)
+            assert desk.asked[-2:] == ["completion", "take-out"]
+            assert desk.seen[-1] is True, "OpenSC's readers are said to be removable"
+            desk.pins.append("123456")
+    assert [standby for standby, _ in board.shown] == [Standby.INSERT]
+
+
+@pytest.mark.parametrize("another", [False, True], ids=["pulled", "exchanged"])
+@pytest.mark.parametrize("step", list(SavingStep))
+async def test_a_card_pulled_at_any_step_is_finished_later(cards: CardBank, step: SavingStep, another: bool) -> None:
+    old, neighbours = await cards.bank.credential(), cards.neighbours.copy()
+    before, known = child_processes(), set(cards.bank.states())
+
+    def pull(begun: SavingStep) -> None:
+        if begun is step:
+            cards.slot.pull()
+            if another:
+                cards.slot.put_in(cards.neighbours)
+
+    cut = await cards.bank.visit(ScriptedDesk(at_step=pull))
+    assert cut.completion is None
+    assert cut.problem is not None
+    # Of an exchange the watcher may tell, a little before the step itself would.
+    expected = _CHANGED.get(step, Changed.UNFINISHED)
+    assert cut.problem.changed in ({expected, Changed.UNFINISHED} if another else {expected})
+    assert cut.problem.code in {Code.TOKEN_TAKEN_OUT, Code.OLD_CREDENTIAL_NOT_REMOVED}
+    assert cut.problem.code is Code.TOKEN_TAKEN_OUT or step is SavingStep.RETIRE
+    assert child_processes() == before
+    if another:
+        assert cards.neighbours.files.master == neighbours.files.master
+        assert cards.neighbours.keys == neighbours.keys
+        assert cards.neighbours.pin == neighbours.pin, "nobody has tried the PIN of this card's customer on the other"
+
+    cards.slot.put_in(cards.card)
+    async with await cards.bank.open_token() as token:
+        assert await token.proves(old), "the old credential works"
+    outcome = await cards.bank.visit(ScriptedDesk())
+    assert outcome.problem is None
+    new = await cards.bank.credential()
+    assert new.certificate.serial != old.certificate.serial
+    assert sorted(each.kind for each in (await cards.bank.inventory()).objects) == sorted(ObjectKind), "no orphan"
+    states = cards.bank.states()
+    assert states[old.certificate.serial] == "superseded"
+    assert {serial: states[serial] for serial in set(states) - known} == {new.certificate.serial: "valid"}
+
+
+async def test_a_card_with_too_little_room_is_finished_at_the_next_visit(tmp_path: Path) -> None:
+    """OpenSC writes the certificate, finds no room for its subject beside the key, and says GeneralError."""
+    if why := pcscd.why_not():
+        pytest.skip(f"opensc-pcscd: {why}")
+    async with open_card_bank(tmp_path / "bank", roomy=False) as cards:
+        old = await cards.bank.credential()
+        cut = await cards.bank.visit(ScriptedDesk())
+        assert cut.problem is not None
+        assert (cut.problem.code, cut.problem.changed) == (Code.TOKEN_FAILED, Changed.UNFINISHED)
+        async with await cards.bank.open_token() as token:
+            assert await token.proves(old), "the old credential works"
+        outcome = await cards.bank.visit(ScriptedDesk())
+        assert outcome.problem is None
+        assert (await cards.bank.credential()).certificate.serial != old.certificate.serial
+
+
+async def test_opensc_offers_no_elliptic_curves_with_this_card(cards: CardBank) -> None:
+    """OpenSC 0.23 signs with those of an IsoApplet over SHA-1 only, so the kiosk must not choose them."""
+    async with await cards.bank.open_token() as token:
+        assert await token.key_kinds() == [KeyKind.RSA_2048]
