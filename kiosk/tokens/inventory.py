@@ -1,26 +1,21 @@
-"""What lies on a token: which certificates have their key, and which key is whose successor.
-
-Certificates and keys are paired by public key, because IDs and labels are only what somebody wrote there. Where a
-token tells the public half neither with the private key nor in an object of its own, the ID has to do.
-"""
+"""What lies on a token: which certificates have their key, and which key is whose successor."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain, count
 
 from kiosk.certificates import Certificate, PublicKey, UnreadableCertificate, public_key_of, read_certificate
 from kiosk.credentials import Credential, HolderRule, enrolment_key_id, successor_key_id
+from kiosk.tokens.items import PENDING_LABEL, Item, ItemKind, classify
 from kiosk.tokens.keys import public_key_der
+from kiosk.tokens.pairing import pair
 from kiosk.tokens.wire import ObjectKind, StoredObject
 
-PENDING_LABEL = "renewal pending"
-"""The label of a new key pair and certificate until the CA has acknowledged it (design decision 7).
-
-For a renewal it is for people who look at a token; for 電子証明書取得 it tells whether that has come to its end."""
-
+__all__ = ["PENDING_LABEL", "Inventory", "Item", "ItemKind", "read_inventory"]
 
 _LONGEST_LABEL = 64
 """Characters; a common name has no more (RFC 5280, upper bound ub-common-name)."""
@@ -34,6 +29,58 @@ class Inventory:
     credentials: tuple[Credential, ...]
     unreadable: int
     """How many certificate objects are damaged; they are left alone."""
+    rule: HolderRule = field(default_factory=HolderRule)
+    """How IDs are told from subjects."""
+    ours: frozenset[bytes] | None = None
+    """The certificates (DER) that our CA has issued, with or without key; None where nobody has checked."""
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """Everything here, named for what it is; each object is part of one item."""
+        return classify(self.objects, self.rule, self.ours)
+
+    def debris(self, now: datetime) -> tuple[StoredObject, ...]:
+        """What is surely ours and of no use any more, in the order in which it can be removed.
+
+        Never a private key. Nothing at all where nobody has checked what is ours (`trusted`), or where a private key
+        tells so little of itself that it may belong to anything. To be asked with the PIN given only: before, private
+        keys are hidden.
+        """
+        items = self.items
+        if any(each.kind is ItemKind.DAMAGED and _has_private_key(each) for each in items):
+            return ()
+        useful = [each.certificate for each in items if each.ours and each.kind is ItemKind.CREDENTIAL]
+        in_date = [each for each in useful if each and each.valid_at(now)]
+        served = {self.rule.holder_of(each).id for each in in_date}
+        certified = {each.public_key_der for each in in_date}
+        once = Counter(self.objects)
+        found = (each for item in items if self._is_debris(item, served, certified) for each in item.objects)
+        return tuple(each for each in found if once[each] == 1)
+
+    def _is_debris(self, item: Item, served: set[str], certified: set[bytes]) -> bool:
+        """Whether `item` is; there are credentials in date for the holders `served` and the keys `certified`."""
+        certificate = item.certificate
+        match item.kind:
+            case _ if not item.ours:
+                return False
+            case ItemKind.PUBLIC_KEY_ALONE:
+                return True
+            case ItemKind.CERTIFICATE_ALONE:
+                return certificate is not None and self.rule.holder_of(certificate).id in served
+            case ItemKind.PLACEHOLDER:
+                return certificate is not None and certificate.public_key_der in certified
+            case ItemKind.DUPLICATE:
+                return self._is_named_elsewhere(item.objects[0])
+            case _:
+                return False
+
+    def _is_named_elsewhere(self, stored: StoredObject) -> bool:
+        """Whether it is a certificate labelled as pending that is here under its own label as well."""
+        return (stored.kind, stored.label) == (ObjectKind.CERTIFICATE, PENDING_LABEL) and any(
+            (each.kind, each.key_id, each.der) == (stored.kind, stored.key_id, stored.der)
+            for each in self.objects
+            if each.label != PENDING_LABEL
+        )
 
     def current(self, now: datetime) -> tuple[Credential, ...]:
         """The credentials one can log in with: one for each ID.
@@ -41,15 +88,23 @@ class Inventory:
         It is the newest, but not a successor whose predecessor is still there and in date: that renewal has not come
         to its end, whatever the labels say, and the old one works until it has.
         """
+        in_date = (each.certificate for each in self.credentials if each.certificate.not_after >= now)
+        unfinished = {successor_key_id(each) for each in in_date}
         newest: dict[str, Credential] = {}
         for credential in sorted(self.credentials, key=lambda each: each.certificate.not_after):
-            if not self._is_unfinished(credential, now):
+            if credential.key_id not in unfinished:
                 newest[credential.holder.id] = credential
         return tuple(newest.values())
 
     def trusted(self, trusts: Callable[[Certificate], bool]) -> Inventory:
-        """The same without the credentials that other issuers may have put on the token."""
-        return replace(self, credentials=tuple(each for each in self.credentials if trusts(each.certificate)))
+        """The same without the credentials that other issuers may have put on the token.
+
+        `items` and `debris` then know as well what is ours.
+        """
+        read = (_read(each) for each in self.objects if each.kind is ObjectKind.CERTIFICATE)
+        ours = frozenset(each.der for each in read if each is not None and trusts(each))
+        kept = tuple(each for each in self.credentials if trusts(each.certificate))
+        return replace(self, credentials=kept, ours=ours)
 
     def has_successor_key(self, credential: Credential) -> bool:
         """Whether a renewal of `credential` has begun: a private key with the successor's ID is there."""
@@ -108,9 +163,10 @@ class Inventory:
 
     def public_half_of(self, key_id: bytes) -> PublicKey | None:
         """The public half of that key, from the key, its public key or its certificate; None where nothing tells it."""
-        halves = (_public_half(each, self.objects) for each in self._keys(key_id))
-        told = next((half for half in halves if half is not None), None)
-        return None if told is None else public_key_of(told)
+        families = pair(self.objects).families
+        told = (half for half, family in families.items() if any(each.key_id == key_id for each in family.private_keys))
+        half = next(told, None)
+        return None if half is None else public_key_of(half)
 
     def successor(self, credential: Credential) -> Credential | None:
         """The successor of `credential`, where its certificate has been written already."""
@@ -139,58 +195,34 @@ class Inventory:
         numbered = (f"{name} #{number}" for number in count(2))
         return next(each for each in chain((name,), numbered) if each not in taken)
 
-    def _is_unfinished(self, credential: Credential, now: datetime) -> bool:
-        predecessors = (each for each in self.credentials if successor_key_id(each.certificate) == credential.key_id)
-        return any(each.certificate.not_after >= now for each in predecessors)
-
 
 def read_inventory(objects: Sequence[StoredObject], rule: HolderRule) -> Inventory:
     """Pair what lies on a token; `rule` tells whose certificate it is."""
-    credentials: list[Credential] = []
-    unreadable = 0
-    for stored in objects:
-        if stored.kind is not ObjectKind.CERTIFICATE:
-            continue
-        try:
-            certificate = read_certificate(stored.der)
-        except UnreadableCertificate:
-            unreadable += 1
-            continue
-        key = _key_of(certificate, objects)
-        if key is not None:
-            credentials.append(Credential(certificate, key.key_id, rule.holder_of(certificate)))
-    return Inventory(tuple(objects), tuple(credentials), unreadable)
-
-
-def _key_of(certificate: Certificate, objects: Sequence[StoredObject]) -> StoredObject | None:
-    keys = [each for each in objects if each.kind is ObjectKind.PRIVATE_KEY]
-    for key in keys:
-        if _public_half(key, objects) == certificate.public_key_der:
-            return key
-    return None
-
-
-def _public_half(key: StoredObject, objects: Sequence[StoredObject]) -> bytes | None:
-    told = public_key_der(key.public)
-    if told is not None:
-        return told
-    beside = [each for each in objects if each.key_id == key.key_id]
-    public = (public_key_der(each.public) for each in beside if each.kind is ObjectKind.PUBLIC_KEY)
-    certified = (_certified_key(each) for each in beside if each.kind is ObjectKind.CERTIFICATE)
-    return next((half for half in (*public, *certified) if half is not None), None)
+    pairing = pair(objects)
+    found: dict[StoredObject, Credential] = {}
+    for family in pairing.families.values():
+        for stored, certificate in family.certificates:
+            key = family.key_beside(stored)
+            if key is not None:
+                found[stored] = Credential(certificate, key.key_id, rule.holder_of(certificate))
+    in_order = (found[each] for each in objects if each in found)
+    unreadable = sum(each.kind is ObjectKind.CERTIFICATE for each in pairing.damaged)
+    return Inventory(tuple(objects), tuple(dict.fromkeys(in_order)), unreadable, rule)
 
 
 def _is_others(stored: StoredObject, certificate: Certificate) -> bool:
     """Whether it is of another subject, as far as it can be read."""
-    try:
-        return read_certificate(stored.der).subject_der != certificate.subject_der
-    except UnreadableCertificate:
-        return True
+    read = _read(stored)
+    return read is None or read.subject_der != certificate.subject_der
 
 
-def _certified_key(stored: StoredObject) -> bytes | None:
+def _has_private_key(item: Item) -> bool:
+    return any(each.kind is ObjectKind.PRIVATE_KEY for each in item.objects)
+
+
+def _read(stored: StoredObject) -> Certificate | None:
     try:
-        return read_certificate(stored.der).public_key_der
+        return read_certificate(stored.der)
     except UnreadableCertificate:
         return None
 
