@@ -22,10 +22,11 @@ from kiosk.desk import SavingStep
 from kiosk.errors import Changed, Code, KioskError
 from kiosk.journal import Event, VisitRecord
 from kiosk.one_time_code import OneTimeCode
-from kiosk.preparation import compare_clocks, nothing_came_of_it, preferred_kind
-from kiosk.problems import as_problems, ca_problem
+from kiosk.preparation import compare_clocks, nothing_came_of_it, preferred_kind, reject
+from kiosk.problems import as_problems
 from kiosk.request_keys import requesting
 from kiosk.services import Services
+from kiosk.storing import NO_ROOM, NotStored, stored
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.inventory import PENDING_LABEL, Inventory
 from kiosk.tokens.token import Token, TokenKey
@@ -123,7 +124,11 @@ class Enrolment:
         self._made_here = True
         with as_problems():
             try:
-                self._key = await self.token.make_key_pair(self._chosen_kind(), key_id, PENDING_LABEL)
+                self._key = await stored(
+                    self.token,
+                    lambda: self.token.make_key_pair(self._chosen_kind(), key_id, PENDING_LABEL),
+                    lambda: self._remove_new_key(key_id),
+                )
             except TokenError:
                 await self._remove_new_key(key_id)
                 raise
@@ -148,11 +153,21 @@ class Enrolment:
         """Write the new certificate beside its key.
 
         Raises:
-            KioskError: the token could not; the enrolment can be finished later.
+            KioskError: T-26 or another code, the token is there and does not take it; then the CA is told, and the new
+                key is removed. Or the token failed; then the enrolment can be finished later.
         """
         await self.record.note(Event.WRITING, serial=self._new().serial)
         with as_problems():
-            await self.token.write_certificate(self._new(), self._new_key().key_id, PENDING_LABEL)
+            try:
+                await stored(
+                    self.token,
+                    lambda: self.token.write_certificate(self._new(), self._new_key().key_id, PENDING_LABEL),
+                    self.token.inventory,
+                )
+            except NotStored:
+                if await self._reject(_needed(self._issued), NO_ROOM):
+                    await self._remove_new_key(self._new_key().key_id)
+                raise
 
     async def prove(self) -> None:
         """Read the new credential back in a fresh token process, compare it byte for byte, and sign with it.
@@ -234,7 +249,8 @@ class Enrolment:
                 if self.services.policy.holder_rule.holder_of(issued.certificate).id != self.holder_id:
                     raise WrongCertificate(Distrust.CERTIFICATE_SUBJECT, issued)
             except WrongCertificate as error:
-                await self._reject(error)
+                if await self._reject(error.issued, error.reason.value) and self._made_here:
+                    await self._remove_new_key(self._new_key().key_id)
                 raise
             except Refused as refused:
                 raise await self._refused(refused) from refused
@@ -259,16 +275,8 @@ class Enrolment:
         if self._made_here and nothing_came_of_it(error):
             await self._remove_new_key(self._new_key().key_id)
 
-    async def _reject(self, wrong: WrongCertificate) -> None:
-        """Have the CA revoke what nobody asked for; then the key that it was for is of no use either."""
-        await self.record.note(Event.REJECTING, serial=wrong.issued.certificate.serial, detail=wrong.reason.value)
-        try:
-            await self.services.ca.reject(wrong.issued, wrong.reason.value)
-        except CmpError as error:
-            await self.record.note(Event.PROBLEM, code=ca_problem(error).problem.code, detail="not rejected")
-        else:
-            if self._made_here:
-                await self._remove_new_key(self._new_key().key_id)
+    async def _reject(self, issued: Issued, reason: str) -> bool:
+        return await reject(self.services.ca, issued, reason, self.record)
 
     async def _make_room(self, key_id: bytes) -> None:
         """Remove the key of an earlier visit, so that another one can have its ID.
@@ -283,9 +291,9 @@ class Enrolment:
         """Leave nothing of a key that nobody will certify; what cannot be removed is found at the next visit."""
         await self.record.note(Event.REMOVING_KEY)
         try:
-            for stored in (await self.token.inventory()).objects:
-                if stored.key_id == key_id:
-                    await self.token.remove(stored)
+            for each in (await self.token.inventory()).objects:
+                if each.key_id == key_id:
+                    await self.token.remove(each)
             left = [each for each in (await self.token.inventory()).objects if each.key_id == key_id]
         except (TokenError, TokenHangs, TokenProcessDied) as error:
             await self.record.note(Event.PROBLEM, code=Code.TOKEN_FAILED, detail=f"new key not removed: {error}")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from kiosk.certificates import Certificate
+from kiosk.cmp.client import CmpClient
 from kiosk.cmp.errors import CmpError, Refused, TransferError
+from kiosk.cmp.issued import Issued
 from kiosk.errors import Code, KioskError
 from kiosk.journal import Event, VisitRecord
-from kiosk.problems import status_problem
+from kiosk.problems import ca_problem, status_problem
 from kiosk.revocation.check import RevocationCheck, RevocationRule
 from kiosk.revocation.status import SUPERSEDED, Standing, StatusError, StatusNotTold
 from kiosk.tokens.wire import KeyKind
@@ -90,3 +92,18 @@ def nothing_came_of_it(error: CmpError) -> bool:
             return error.proven and error.decided
         case _:
             return False
+
+
+async def reject(ca: CmpClient, issued: Issued, reason: str, record: VisitRecord) -> bool:
+    """Have the CA revoke a certificate that is not taken; whether it has agreed.
+
+    Then the key that it was for is of no use to anybody. A CA that cannot be told is no further problem: its
+    certificate lapses when nobody confirms it, or a teller revokes it.
+    """
+    await record.note(Event.REJECTING, serial=issued.certificate.serial, detail=reason)
+    try:
+        await ca.reject(issued, reason)
+    except CmpError as error:
+        await record.note(Event.PROBLEM, code=ca_problem(error).problem.code, detail="not rejected")
+        return False
+    return True

@@ -27,6 +27,7 @@ _TOKEN_CODES = {
     FailureKind.PIN_LOCKED: Code.PIN_LOCKED,
     FailureKind.PIN_NOT_SET: Code.PIN_NOT_SET,
     FailureKind.PIN_TO_BE_CHANGED: Code.PIN_NOT_SET,
+    FailureKind.FULL: Code.TOKEN_FULL,
     FailureKind.UNSUITABLE: Code.NO_SUITABLE_KEY_KIND,
 }
 

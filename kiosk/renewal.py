@@ -21,10 +21,11 @@ from kiosk.cmp.signing import Signer
 from kiosk.credentials import Credential, successor_key_id
 from kiosk.errors import Changed, Code, KioskError
 from kiosk.journal import Event, VisitRecord
-from kiosk.preparation import check_revocation, compare_clocks, nothing_came_of_it, preferred_kind
-from kiosk.problems import as_problems, ca_problem
+from kiosk.preparation import check_revocation, compare_clocks, nothing_came_of_it, preferred_kind, reject
+from kiosk.problems import as_problems
 from kiosk.request_keys import requesting
 from kiosk.services import Services
+from kiosk.storing import NO_ROOM, NotStored, stored
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.inventory import PENDING_LABEL, Inventory
 from kiosk.tokens.token import Token, TokenKey
@@ -127,10 +128,13 @@ class Renewal:
         await self.record.note(Event.MAKING_KEY, serial=self.old.certificate.serial, detail=self._chosen_kind())
         self.standing.changed = self._unfinished
         self._made_here = True
+        label = self._label(inventory, self.old.certificate)
         with as_problems():
             try:
-                self._key = await self.store.make_key_pair(
-                    self._chosen_kind(), key_id, self._label(inventory, self.old.certificate)
+                self._key = await stored(
+                    self.store,
+                    lambda: self.store.make_key_pair(self._chosen_kind(), key_id, label),
+                    self._remove_new_key,
                 )
             except TokenError:
                 await self._remove_new_key()
@@ -153,7 +157,8 @@ class Renewal:
                     self._old_signer(), requesting(self._new_key(), self._peer)
                 )
             except WrongCertificate as error:
-                await self._reject(error)
+                if await self._reject(error.issued, error.reason.value) and self._made_here:
+                    await self._remove_new_key()
                 raise
             except CmpError as error:
                 if self._made_here and nothing_came_of_it(error):
@@ -167,12 +172,21 @@ class Renewal:
         """Write the new certificate beside its key.
 
         Raises:
-            KioskError: the store could not; the renewal can be finished later.
+            KioskError: T-26 or another code, the store is there and does not take it; then the CA is told, and the new
+                key is removed. Or the store failed; then the renewal can be finished later.
         """
         await self.record.note(Event.WRITING, serial=self._new().serial)
         with as_problems():
             label = self._label(await self.store.inventory(), self._new())
-            await self.store.write_certificate(self._new(), self._new_key().key_id, label)
+            try:
+                await stored(
+                    self.store,
+                    lambda: self.store.write_certificate(self._new(), self._new_key().key_id, label),
+                    self.store.inventory,
+                )
+            except NotStored:
+                await self._give_back()
+                raise
 
     async def prove(self) -> None:
         """Read the new credential back in a fresh token process, compare it byte for byte, and sign with it.
@@ -244,16 +258,16 @@ class Renewal:
         if not self._into_pc:
             await self.store.relabel(self._new_key().key_id, self._new().common_name)
 
-    async def _reject(self, wrong: WrongCertificate) -> None:
-        """Have the CA revoke what nobody asked for; then the key that it was for is of no use either."""
-        await self.record.note(Event.REJECTING, serial=wrong.issued.certificate.serial, detail=wrong.reason.value)
-        try:
-            await self.services.ca.reject(wrong.issued, wrong.reason.value)
-        except CmpError as error:
-            await self.record.note(Event.PROBLEM, code=ca_problem(error).problem.code, detail="not rejected")
-        else:
-            if self._made_here:
-                await self._remove_new_key()
+    async def _reject(self, issued: Issued, reason: str) -> bool:
+        return await reject(self.services.ca, issued, reason, self.record)
+
+    async def _give_back(self) -> None:
+        """Nothing stays pending of what cannot be stored: neither at the CA nor on the token.
+
+        Where the CA does not agree the key stays: what it was certified for may count.
+        """
+        if self._issued and await self._reject(self._issued, NO_ROOM):
+            await self._remove_new_key(NO_ROOM)
 
     def _check_window(self, now: datetime) -> None:
         last_second = self.old.certificate.not_after
@@ -267,9 +281,9 @@ class Renewal:
         wanted = successor_key_id(self.old.certificate)
         await self.record.note(Event.REMOVING_KEY, serial=self.old.certificate.serial, detail=why)
         try:
-            for stored in (await self.store.inventory()).objects:
-                if stored.key_id == wanted:
-                    await self.store.remove(stored)
+            for each in (await self.store.inventory()).objects:
+                if each.key_id == wanted:
+                    await self.store.remove(each)
             left = [each for each in (await self.store.inventory()).objects if each.key_id == wanted]
         except (TokenError, TokenHangs, TokenProcessDied) as error:
             await self.record.note(Event.PROBLEM, code=self._store_failed, detail=f"new key not removed: {error}")

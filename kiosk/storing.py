@@ -1,0 +1,56 @@
+"""What is to be kept on a token, and a token that does not keep it, most often because it is full.
+
+Modules say GeneralError for a full token, for one that is gone, and for nearly everything else. So what has failed is
+tried once more in a fresh process, after a look whether the token is there; only then it is given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from kiosk.tokens.errors import TokenError
+from kiosk.tokens.token import Token
+from kiosk.tokens.wire import FailureKind
+
+T = TypeVar("T")
+
+NO_ROOM = "not stored"
+"""What the CA and the journal are told."""
+
+_OF_FULL_TOKENS = frozenset({"GeneralError", "FunctionFailed", "DeviceError", "ObjectHandleInvalid", "HostMemory"})
+"""What modules raise for a full token that do not say DeviceMemory (field notes §2, §4; SoftHSM on a full disc)."""
+
+
+class NotStored(TokenError):
+    """The token is there and does not take it; `FULL` where that is most likely why."""
+
+    def __init__(self, error: TokenError) -> None:
+        full = error.kind is FailureKind.FULL or error.detail in _OF_FULL_TOKENS
+        super().__init__(FailureKind.FULL if full else error.kind, error.detail)
+        self.store = error.store
+
+
+async def stored(store: Token, act: Callable[[], Awaitable[T]], clear: Callable[[], Awaitable[object]]) -> T:
+    """Do `act`, which is to leave something on the token; where it fails, `clear` up and do it once more.
+
+    Raises:
+        NotStored: the token is there, and has not taken it.
+        TokenError: it is not there, or cannot be used.
+        TokenHangs, TokenProcessDied
+    """
+    try:
+        return await act()
+    except TokenError as error:
+        if error.kind is FailureKind.FULL:
+            raise NotStored(error) from error
+        if error.kind is not FailureKind.DEVICE:
+            raise
+    await store.log_in_afresh()
+    await clear()
+    try:
+        return await act()
+    except TokenError as error:
+        if error.kind not in (FailureKind.FULL, FailureKind.DEVICE):
+            raise
+        raise NotStored(error) from error

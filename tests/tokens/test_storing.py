@@ -1,0 +1,197 @@
+"""A token that does not keep what it is given: what is tried again, what is given back, and what is left pending."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from kiosk.certificates import Certificate
+from kiosk.cmp.client import CmpClient
+from kiosk.cmp.errors import TransferError, TransferFailure
+from kiosk.cmp.issued import Issued
+from kiosk.credentials import HolderRule, successor_key_id
+from kiosk.errors import Changed, Code, KioskError
+from kiosk.journal import Event
+from kiosk.pin import Pin
+from kiosk.renewal import Renewal
+from kiosk.services import open_services
+from kiosk.settings import DEMO_PIN
+from kiosk.tokens.errors import TokenError
+from kiosk.tokens.process import TokenProcess
+from kiosk.tokens.token import Token, TokenKey, find_tokens
+from kiosk.tokens.wire import FailureKind, KeyKind
+from tests.bank import Bank, open_bank
+from tests.flows.test_enrolment import Standing, Through
+
+FULL = TokenError(FailureKind.FULL, "DeviceMemory")
+GENERAL = TokenError(FailureKind.DEVICE, "GeneralError")
+REFUSED = TokenError(FailureKind.DEVICE, "AttributeTypeInvalid")
+GONE = TokenError(FailureKind.GONE, "DeviceRemoved")
+
+
+class Unwilling(Token):
+    """A real token that fails as it is told to, each time it is to keep something."""
+
+    failures: list[TokenError]
+
+    async def make_key_pair(self, kind: KeyKind, key_id: bytes, label: str) -> TokenKey:
+        """Also a token that fails has made its key."""
+        made = await super().make_key_pair(kind, key_id, label)
+        if self.failures:
+            raise self.failures.pop(0)
+        return made
+
+    async def write_certificate(self, certificate: Certificate, key_id: bytes, label: str) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        await super().write_certificate(certificate, key_id, label)
+
+
+class Unreachable(Through):
+    """A CA that cannot be told that its certificate is not taken."""
+
+    async def update(self, *asked: object, **options: object) -> Issued:
+        return await self._real.update(*asked, **options)  # type: ignore[arg-type]
+
+    async def reject(self, issued: Issued, reason: str) -> None:  # noqa: ARG002
+        raise TransferError(TransferFailure.UNREACHABLE, "no route", may_have_arrived=False)
+
+
+@dataclass
+class UnderWay:
+    token: Unwilling
+    renewal: Renewal
+    standing: Standing = field(default_factory=Standing)
+
+
+@pytest.fixture
+async def bank(tmp_path: Path) -> AsyncIterator[Bank]:
+    async with open_bank(tmp_path / "bank") as bank:
+        yield bank
+
+
+@asynccontextmanager
+async def prepared(bank: Bank, through: type[Through] | None = None) -> AsyncIterator[UnderWay]:
+    """A renewal up to the point where its key is to be made."""
+    process = TokenProcess.start(bank.settings.token)
+    (facts,) = await find_tokens(process)
+    async with (
+        open_services(bank.settings) as services,
+        Unwilling(bank.settings.token, process, facts, HolderRule()) as token,
+    ):
+        await token.log_in(Pin(bytearray(DEMO_PIN, "ascii")))
+        token.failures = []
+        (old, *_) = (await token.inventory()).credentials
+        ca: CmpClient = through(services.ca) if through else services.ca
+        standing, record = Standing(), services.journal.begin_visit(facts.serial)
+        renewal = Renewal(token, old, replace(services, ca=ca), record, standing)
+        await renewal.prepare()
+        yield UnderWay(token, renewal, standing)
+
+
+async def code_of(act: object) -> Code | None:
+    with pytest.raises(KioskError) as raised:
+        await act  # type: ignore[misc]
+    return raised.value.problem.code
+
+
+@pytest.mark.parametrize(
+    ("failures", "code"),
+    [((FULL,), Code.TOKEN_FULL), ((GENERAL, GENERAL), Code.TOKEN_FULL), ((GENERAL, FULL), Code.TOKEN_FULL),
+     ((REFUSED, REFUSED), Code.TOKEN_FAILED)],
+    ids=lambda each: "+".join(error.detail for error in each) if isinstance(each, tuple) else "",
+)  # fmt: skip
+async def test_a_certificate_that_is_not_kept_is_given_back(
+    bank: Bank, failures: tuple[TokenError, ...], code: Code
+) -> None:
+    before, (old,) = (await bank.inventory()).objects, bank.states()
+    async with prepared(bank) as at:
+        await at.renewal.make_key()
+        new = await at.renewal.request()
+        at.token.failures = list(failures)
+        assert await code_of(at.renewal.write()) is code
+        assert at.standing.changed is Changed.NOTHING
+    assert (await bank.inventory()).objects == before
+    assert bank.states() == {old: "valid", new.serial: "revoked"}
+    await bank.credential()
+
+
+async def test_what_has_failed_once_is_done_in_a_fresh_process(bank: Bank) -> None:
+    async with prepared(bank) as at:
+        used = at.token._process
+        at.token.failures = [GENERAL]
+        await at.renewal.make_key()
+        assert at.token._process is not used
+        await at.renewal.request()
+        used = at.token._process
+        at.token.failures = [GENERAL]
+        await at.renewal.write()
+        assert at.token._process is not used
+        await at.renewal.prove()
+        await at.renewal.confirm()
+        await at.renewal.retire_old()
+    await bank.credential()
+    assert len((await bank.inventory()).objects) == 3, "the key that was made and not answered for is gone"
+    assert Event.REJECTING not in bank.events()
+
+
+@pytest.mark.parametrize(
+    ("failures", "code"),
+    [((FULL,), Code.TOKEN_FULL), ((GENERAL, GENERAL), Code.TOKEN_FULL), ((REFUSED, REFUSED), Code.TOKEN_FAILED)],
+    ids=["full", "general error", "refused"],
+)
+async def test_a_key_that_is_not_kept_leaves_nothing(bank: Bank, failures: tuple[TokenError, ...], code: Code) -> None:
+    before, ledger = (await bank.inventory()).objects, bank.ledger()
+    async with prepared(bank) as at:
+        at.token.failures = list(failures)
+        assert await code_of(at.renewal.make_key()) is code
+        assert at.standing.changed is Changed.NOTHING
+    assert (await bank.inventory()).objects == before
+    assert bank.ledger() == ledger
+
+
+async def test_a_write_that_is_cut_leaves_the_renewal_pending(bank: Bank) -> None:
+    async with prepared(bank) as at:
+        await at.renewal.make_key()
+        new = await at.renewal.request()
+        at.token.failures = [GONE]
+        assert await code_of(at.renewal.write()) is Code.TOKEN_TAKEN_OUT
+        assert at.standing.changed is Changed.UNFINISHED
+    assert bank.states()[new.serial] == "unconfirmed"
+    assert (await bank.inventory()).has_key(successor_key_id(at.renewal.old.certificate))
+
+
+async def test_where_the_ca_cannot_be_told_the_key_stays(bank: Bank) -> None:
+    async with prepared(bank, Unreachable) as at:
+        await at.renewal.make_key()
+        new = await at.renewal.request()
+        at.token.failures = [FULL]
+        assert await code_of(at.renewal.write()) is Code.TOKEN_FULL
+        assert at.standing.changed is Changed.UNFINISHED
+    assert bank.states()[new.serial] == "unconfirmed"
+    async with prepared(bank) as at:
+        await at.renewal.make_key()
+        await at.renewal.request()
+        at.token.failures = [FULL]
+        assert await code_of(at.renewal.write()) is Code.TOKEN_FULL
+        assert at.standing.changed is Changed.NOTHING, "also a key that an earlier visit has made"
+    assert bank.states()[new.serial] == "revoked"
+    assert len((await bank.inventory()).objects) == 3
+
+
+async def test_a_certificate_that_was_confirmed_meanwhile_is_not_given_up(bank: Bank) -> None:
+    """The CA says so, and then the key that it was for stays."""
+    async with prepared(bank) as at:
+        await at.renewal.make_key()
+        new = await at.renewal.request()
+        await at.renewal.confirm()
+        at.standing.changed = Changed.UNFINISHED
+        at.token.failures = [FULL]
+        assert await code_of(at.renewal.write()) is Code.TOKEN_FULL
+        assert at.standing.changed is Changed.UNFINISHED
+    assert bank.states()[new.serial] == "valid"
+    assert (await bank.inventory()).has_key(successor_key_id(at.renewal.old.certificate))
