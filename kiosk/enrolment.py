@@ -26,7 +26,7 @@ from kiosk.preparation import compare_clocks, nothing_came_of_it, preferred_kind
 from kiosk.problems import as_problems
 from kiosk.request_keys import requesting
 from kiosk.services import Services
-from kiosk.storing import NO_ROOM, NotStored, stored
+from kiosk.storing import NO_ROOM, NotStored, clear_place, stored
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.inventory import PENDING_LABEL, Inventory
 from kiosk.tokens.token import Token, TokenKey
@@ -83,7 +83,7 @@ class Enrolment:
 
         Raises:
             KioskError: C-10 or C-11, the CA does not take the code; it cannot be reached, the clocks disagree, or the
-                token can make no key the CA takes.
+                token can make no key the CA takes, or has no place for one (T-27).
         """
         self._secret = self._peer.secret(self.holder_id.encode(), code.secret)
         with as_problems():
@@ -97,7 +97,9 @@ class Enrolment:
             of_ca = answer.template.key_kinds if answer.template else self._peer.key_kinds
             self._kind = preferred_kind(self.services.policy.key_kinds, await self.token.key_kinds(), of_ca)
             self.token.warm_up()
-            self._removes = bool(self._expired(await self.token.inventory()))
+            inventory = await self.token.inventory()
+        self._place_in(inventory)
+        self._removes = bool(self._expired(inventory))
         self.authority = _issuer_name(answer.ca_certificates, self.services)
         await self.record.note(Event.PREPROCESSED)
 
@@ -109,7 +111,7 @@ class Enrolment:
         """
         with as_problems():
             inventory = await self.token.inventory()
-        key_id = inventory.enrolment_key_id(self.holder_id)
+        key_id = self._place_in(inventory)
         if inventory.has_key(key_id):
             self.standing.changed = Changed.ENROLLING
             if self._peer.resume is Resume.SAME_KEY:
@@ -123,6 +125,7 @@ class Enrolment:
         self.standing.changed = Changed.ENROLLING
         self._made_here = True
         with as_problems():
+            await clear_place(self.token, inventory, key_id)
             try:
                 self._key = await stored(
                     self.token,
@@ -274,6 +277,13 @@ class Enrolment:
     async def _take_back_after(self, error: CmpError) -> None:
         if self._made_here and nothing_came_of_it(error):
             await self._remove_new_key(self._new_key().key_id)
+
+    def _place_in(self, inventory: Inventory) -> bytes:
+        """CKA_ID of the new key; never that of a key that is somebody else's."""
+        key_id = inventory.enrolment_key_id(self.holder_id)
+        if key_id is None:
+            raise KioskError(Code.NO_FREE_SLOT)
+        return key_id
 
     async def _reject(self, issued: Issued, reason: str) -> bool:
         return await reject(self.services.ca, issued, reason, self.record)

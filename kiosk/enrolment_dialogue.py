@@ -135,7 +135,8 @@ class EnrolmentDialogue:
     async def _is_begun(self, holder_id: str) -> bool:
         with as_problems(), self.idle.suspended():
             inventory = await self.token.inventory()
-        return inventory.has_key(inventory.enrolment_key_id(holder_id))
+        key_id = inventory.enrolment_key_id(holder_id)
+        return key_id is not None and inventory.has_key(key_id)
 
     async def _ask_and_save(self, enrolment: Enrolment) -> Completion | None:
         if not await self._agrees(enrolment.authority):

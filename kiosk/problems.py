@@ -28,6 +28,7 @@ _TOKEN_CODES = {
     FailureKind.PIN_NOT_SET: Code.PIN_NOT_SET,
     FailureKind.PIN_TO_BE_CHANGED: Code.PIN_NOT_SET,
     FailureKind.FULL: Code.TOKEN_FULL,
+    FailureKind.OCCUPIED: Code.NO_FREE_SLOT,
     FailureKind.UNSUITABLE: Code.NO_SUITABLE_KEY_KIND,
 }
 

@@ -18,14 +18,14 @@ from kiosk.cmp.errors import CmpError, Distrust
 from kiosk.cmp.issued import Issued, Wanted, WrongCertificate, fault_of
 from kiosk.cmp.peer import Peer, Resume
 from kiosk.cmp.signing import Signer
-from kiosk.credentials import Credential, successor_key_id
+from kiosk.credentials import Credential
 from kiosk.errors import Changed, Code, KioskError
 from kiosk.journal import Event, VisitRecord
 from kiosk.preparation import check_revocation, compare_clocks, nothing_came_of_it, preferred_kind, reject
 from kiosk.problems import as_problems
 from kiosk.request_keys import requesting
 from kiosk.services import Services
-from kiosk.storing import NO_ROOM, NotStored, stored
+from kiosk.storing import NO_ROOM, NotStored, clear_place, stored
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.inventory import PENDING_LABEL, Inventory
 from kiosk.tokens.token import Token, TokenKey
@@ -55,6 +55,8 @@ class Renewal:
     _taken_by_ca: frozenset[str] = field(default=frozenset(), init=False)
     """The kinds of key that the CA says it takes; empty where it does not say."""
     _kind: KeyKind | None = field(default=None, init=False)
+    _key_id: bytes = field(default=b"", init=False)
+    """CKA_ID of the successor, once its key is to be made."""
     _key: TokenKey | None = field(default=None, init=False)
     _made_here: bool = field(default=False, init=False)
     """Whether the new key was made in this visit, so that no earlier request can have gone out for it."""
@@ -98,10 +100,11 @@ class Renewal:
         """The successor is to live in `store`: choose the kind of key. Changes nothing.
 
         Raises:
-            KioskError: it can make no key the CA takes, or fails.
+            KioskError: it can make no key the CA takes, T-27 it has no place for one, or it fails.
         """
         self.store = store
         with as_problems():
+            self._place_in(await store.inventory())
             self._kind = preferred_kind(self.services.policy.key_kinds, await store.key_kinds(), self._taken_by_ca)
             store.warm_up()
 
@@ -114,9 +117,9 @@ class Renewal:
         Raises:
             KioskError: the store could not, or does not tell the key that is there already.
         """
-        key_id = successor_key_id(self.old.certificate)
         with as_problems():
             inventory = await self.store.inventory()
+        key_id = self._key_id = self._place_in(inventory)
         if inventory.has_successor_key(self.old):
             self.standing.changed = self._unfinished
             if not await self._is_given_up(inventory):
@@ -130,6 +133,7 @@ class Renewal:
         self._made_here = True
         label = self._label(inventory, self.old.certificate)
         with as_problems():
+            await clear_place(self.store, inventory, key_id)
             try:
                 self._key = await stored(
                     self.store,
@@ -278,7 +282,7 @@ class Renewal:
 
     async def _remove_new_key(self, why: str = "") -> bool:
         """Leave nothing of a key that nobody will certify; what cannot be removed is found at the next visit."""
-        wanted = successor_key_id(self.old.certificate)
+        wanted = self._key_id
         await self.record.note(Event.REMOVING_KEY, serial=self.old.certificate.serial, detail=why)
         try:
             for each in (await self.store.inventory()).objects:
@@ -291,6 +295,13 @@ class Renewal:
         if not left:
             self.standing.changed = Changed.NOTHING
         return not left
+
+    def _place_in(self, inventory: Inventory) -> bytes:
+        """CKA_ID of the successor; never that of a key that is somebody else's."""
+        key_id = inventory.successor_id(self.old)
+        if key_id is None:
+            raise KioskError(Code.NO_FREE_SLOT)
+        return key_id
 
     async def _is_given_up(self, inventory: Inventory) -> bool:
         """Whether the key of an earlier renewal is to make room for another; then it has (`Resume.NEW_KEY`).

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from kiosk.tokens.errors import TokenError
+from kiosk.tokens.inventory import Inventory
 from kiosk.tokens.token import Token
 from kiosk.tokens.wire import FailureKind
 
@@ -46,11 +47,25 @@ async def stored(store: Token, act: Callable[[], Awaitable[T]], clear: Callable[
             raise NotStored(error) from error
         if error.kind is not FailureKind.DEVICE:
             raise
+        first = error
     await store.log_in_afresh()
     await clear()
     try:
         return await act()
-    except TokenError as error:
-        if error.kind not in (FailureKind.FULL, FailureKind.DEVICE):
+    except TokenError as again:
+        if again.kind is FailureKind.OCCUPIED:  # by what could not be cleared up
+            raise NotStored(first) from again
+        if again.kind not in (FailureKind.FULL, FailureKind.DEVICE):
             raise
-        raise NotStored(error) from error
+        raise NotStored(again) from again
+
+
+async def clear_place(store: Token, inventory: Inventory, key_id: bytes) -> None:
+    """Remove a public key that a cut visit has left where a key is to be made; its private key does not exist.
+
+    Raises:
+        TokenError, TokenHangs, TokenProcessDied
+    """
+    if not inventory.has_key(key_id):
+        for each in inventory.public_keys_of(key_id):
+            await store.remove(each)

@@ -200,7 +200,12 @@ class Cryptoki:
         return _key_kinds(slot)
 
     def make_key_pair(self, kind: KeyKind, key_id: bytes, label: str) -> wire.MadeKeyPair:
-        """Make a key pair that never leaves the token; an extractable one is removed again."""
+        """Make a key pair that never leaves the token; an extractable one is removed again.
+
+        Cards with places for keys would silently destroy the key that is where another one is made.
+        """
+        if any(self._search(each, {Attribute.ID: key_id}) for each in (ObjectKind.PRIVATE_KEY, ObjectKind.PUBLIC_KEY)):
+            raise Failure(FailureKind.OCCUPIED, "a key has this ID")
         session, options = self._open(), _key_pair_options(key_id, label)
         if kind is KeyKind.EC_P256:
             curve = {Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}

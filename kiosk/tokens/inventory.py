@@ -33,6 +33,8 @@ class Inventory:
     """How IDs are told from subjects."""
     ours: frozenset[bytes] | None = None
     """The certificates (DER) that our CA has issued, with or without key; None where nobody has checked."""
+    slots: tuple[bytes, ...] = ()
+    """The only CKA_IDs that a key can have here, in the order in which they are used; empty where any ID will do."""
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -88,10 +90,10 @@ class Inventory:
         It is the newest, but not a successor whose predecessor is still there and in date: that renewal has not come
         to its end, whatever the labels say, and the old one works until it has.
         """
-        in_date = (each.certificate for each in self.credentials if each.certificate.not_after >= now)
-        unfinished = {successor_key_id(each) for each in in_date}
+        in_date = [each for each in self.credentials if each.certificate.not_after >= now]
+        unfinished = {self.successor_id(each) for each in in_date}
         newest: dict[str, Credential] = {}
-        for credential in sorted(self.credentials, key=lambda each: each.certificate.not_after):
+        for credential in sorted(self.credentials, key=_end):
             if credential.key_id not in unfinished:
                 newest[credential.holder.id] = credential
         return tuple(newest.values())
@@ -106,13 +108,53 @@ class Inventory:
         kept = tuple(each for each in self.credentials if trusts(each.certificate))
         return replace(self, credentials=kept, ours=ours)
 
+    def successor_id(self, credential: Credential) -> bytes | None:
+        """CKA_ID of the key that is to succeed `credential`, or does so already; None where no place is free for it."""
+        if not self.slots:
+            return successor_key_id(credential.certificate)
+        return self._begun_in_slot(credential) or self.free_slot()
+
     def has_successor_key(self, credential: Credential) -> bool:
-        """Whether a renewal of `credential` has begun: a private key with the successor's ID is there."""
+        """Whether a renewal of `credential` has begun: its successor's private key is there."""
+        if self.slots:
+            return self._begun_in_slot(credential) is not None
         return self.has_key(successor_key_id(credential.certificate))
 
     def successor_key(self, credential: Credential) -> PublicKey | None:
         """The public half of that key, from the key, its public key or its certificate; None where nothing tells it."""
-        return self.public_half_of(successor_key_id(credential.certificate))
+        key_id = self.successor_id(credential)
+        return None if key_id is None else self.public_half_of(key_id)
+
+    def free_slot(self) -> bytes | None:
+        """The first of `slots` in which there is nothing at all."""
+        taken = {each.key_id for each in self.objects}
+        return next((each for each in self.slots if each not in taken), None)
+
+    def public_keys_of(self, key_id: bytes) -> tuple[StoredObject, ...]:
+        """The public keys with this ID."""
+        return tuple(each for each in self.objects if (each.kind, each.key_id) == (ObjectKind.PUBLIC_KEY, key_id))
+
+    def _begun_in_slot(self, credential: Credential) -> bytes | None:
+        """Where the successor of `credential` is, on a card that lets no ID tell it.
+
+        It is what ends later for the same ID: once a renewal has ended, the old credential is gone. A key without
+        certificate is known by its label, where the card keeps labels; another one is left alone.
+        """
+        later = [
+            each
+            for each in self.credentials
+            if each.holder.id == credential.holder.id and _end(each) > _end(credential) and each.key_id in self.slots
+        ]
+        return min(later, key=_end).key_id if later else self._pending_slot()
+
+    def _pending_slot(self) -> bytes | None:
+        certified = {each.key_id for each in self.objects if each.kind is ObjectKind.CERTIFICATE}
+        pending = (
+            each.key_id
+            for each in self.objects
+            if each.kind is ObjectKind.PRIVATE_KEY and each.label == PENDING_LABEL and each.key_id in self.slots
+        )
+        return next((each for each in pending if each not in certified), None)
 
     def of_holder(self, holder_id: str) -> tuple[Credential, ...]:
         """The credentials of one ID, the newest last; not one that 電子証明書取得 has left unfinished."""
@@ -129,8 +171,14 @@ class Inventory:
             if each.certificate.not_after < now and each.certificate.public_key_der not in in_use
         )
 
-    def enrolment_key_id(self, holder_id: str) -> bytes:
-        """The CKA_ID of the key with which 電子証明書取得 for an ID is begun here, or was begun and is to go on."""
+    def enrolment_key_id(self, holder_id: str) -> bytes | None:
+        """The CKA_ID of the key with which 電子証明書取得 for an ID is begun here, or was begun and is to go on.
+
+        None where no place is free for it.
+        """
+        if self.slots:
+            begun = self.unfinished_enrolment(holder_id)
+            return begun.key_id if begun else self._pending_slot() or self.free_slot()
         before = self.of_holder(holder_id)
         return enrolment_key_id(holder_id, before[-1].certificate if before else None)
 
@@ -148,7 +196,8 @@ class Inventory:
         a token does not let labels change.
         """
         labels = {each.label for each in self._certificate_objects(credential)}
-        return labels == {PENDING_LABEL} and credential.key_id in self._enrolment_key_ids(credential.holder.id)
+        known = self.slots or self._enrolment_key_ids(credential.holder.id)
+        return labels == {PENDING_LABEL} and credential.key_id in known
 
     def _enrolment_key_ids(self, holder_id: str) -> set[bytes]:
         before = [each.certificate for each in self.credentials if each.holder.id == holder_id]
@@ -170,7 +219,7 @@ class Inventory:
 
     def successor(self, credential: Credential) -> Credential | None:
         """The successor of `credential`, where its certificate has been written already."""
-        wanted = successor_key_id(credential.certificate)
+        wanted = self.successor_id(credential)
         return next((each for each in self.credentials if each.key_id == wanted), None)
 
     def _keys(self, key_id: bytes) -> list[StoredObject]:
@@ -196,8 +245,8 @@ class Inventory:
         return next(each for each in chain((name,), numbered) if each not in taken)
 
 
-def read_inventory(objects: Sequence[StoredObject], rule: HolderRule) -> Inventory:
-    """Pair what lies on a token; `rule` tells whose certificate it is."""
+def read_inventory(objects: Sequence[StoredObject], rule: HolderRule, slots: tuple[bytes, ...] = ()) -> Inventory:
+    """Pair what lies on a token; `rule` tells whose certificate it is, `slots` where alone keys can be."""
     pairing = pair(objects)
     found: dict[StoredObject, Credential] = {}
     for family in pairing.families.values():
@@ -207,7 +256,11 @@ def read_inventory(objects: Sequence[StoredObject], rule: HolderRule) -> Invento
                 found[stored] = Credential(certificate, key.key_id, rule.holder_of(certificate))
     in_order = (found[each] for each in objects if each in found)
     unreadable = sum(each.kind is ObjectKind.CERTIFICATE for each in pairing.damaged)
-    return Inventory(tuple(objects), tuple(dict.fromkeys(in_order)), unreadable, rule)
+    return Inventory(tuple(objects), tuple(dict.fromkeys(in_order)), unreadable, rule, slots=slots)
+
+
+def _end(credential: Credential) -> datetime:
+    return credential.certificate.not_after
 
 
 def _is_others(stored: StoredObject, certificate: Certificate) -> bool:

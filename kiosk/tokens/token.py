@@ -19,6 +19,7 @@ from kiosk.tokens.errors import TokenError
 from kiosk.tokens.inventory import Inventory, read_inventory
 from kiosk.tokens.keys import public_key, wire_public
 from kiosk.tokens.process import ModuleSettings, TokenProcess
+from kiosk.tokens.slots import fixed_key_ids
 from kiosk.tokens.wire import FailureKind, KeyKind, StoredObject, StoreKind, TokenFacts
 
 _CHALLENGE_BYTES = 32
@@ -55,6 +56,11 @@ class Token:
     def busy(self) -> bool:
         """Whether the token is at work; then its presence need not be asked."""
         return self._changing_process or self._process.busy
+
+    @property
+    def slots(self) -> tuple[bytes, ...]:
+        """The only CKA_IDs that a key can have on this token; empty where any ID will do."""
+        return fixed_key_ids(self.facts)
 
     async def look(self) -> TokenFacts | None:
         """This token's facts as they are now; None where it is no longer in.
@@ -129,7 +135,7 @@ class Token:
             TokenError, TokenHangs, TokenProcessDied
         """
         objects = await self._process.call(wire.ListObjects(), list[StoredObject], self._settings.limits.look)
-        return read_inventory(objects, self._rule)
+        return read_inventory(objects, self._rule, self.slots)
 
     async def key_kinds(self) -> list[KeyKind]:
         """The kinds of key pair the token can make.

@@ -63,6 +63,8 @@ class FailureKind(StrEnum):
     """The PIN is right, but opens nothing before it was changed."""
     FULL = "full"
     """No room on the token."""
+    OCCUPIED = "occupied"
+    """A key is where another one was to be made; it has not been touched."""
     UNSUITABLE = "unsuitable"
     """The token offers no mechanism for what was asked."""
     NOT_FOUND = "not-found"
@@ -201,7 +203,7 @@ class KeyKindsInSlot(msgspec.Struct, frozen=True, tag=True):
 
 
 class MakeKeyPair(msgspec.Struct, frozen=True, tag=True):
-    """→ MadeKeyPair: make a key pair inside the token, sensitive and not extractable."""
+    """→ MadeKeyPair: make a key pair inside the token, sensitive and not extractable, where no key is yet."""
 
     kind: KeyKind
     key_id: bytes
