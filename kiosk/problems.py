@@ -29,6 +29,7 @@ _TOKEN_CODES = {
     FailureKind.PIN_TO_BE_CHANGED: Code.PIN_NOT_SET,
     FailureKind.FULL: Code.TOKEN_FULL,
     FailureKind.OCCUPIED: Code.NO_FREE_SLOT,
+    FailureKind.WRITING_FORBIDDEN: Code.WRITING_NOT_SET_UP,
     FailureKind.UNSUITABLE: Code.NO_SUITABLE_KEY_KIND,
 }
 

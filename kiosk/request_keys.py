@@ -13,9 +13,9 @@ from kiosk.tokens.token import TokenKey
 
 
 def requesting(key: TokenKey, peer: Peer) -> SigningKey:
-    """`key`, signing as this CA wants requests signed."""
-    pss = peer.request_protection is Family.RSA_PSS and isinstance(key.public_key, rsa.RSAPublicKey)
-    return _PssKey(key) if pss else key
+    """`key`, signing as this CA wants requests signed, or as its token can if there is no other way."""
+    wanted = peer.request_protection is Family.RSA_PSS and isinstance(key.public_key, rsa.RSAPublicKey)
+    return _PssKey(key) if wanted or key.signs_by_pss_only else key
 
 
 class _PssKey:

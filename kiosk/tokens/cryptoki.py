@@ -1,24 +1,38 @@
 """The only file that calls a PKCS#11 module. It runs in a token process, in its one thread.
 
-What real modules do is in `docs` of this house's field notes: they differ in what they accept, so nothing is sent
-that one of them refuses, and searches are by object class, because one damaged object breaks an unfiltered one.
+What real modules do is in this house's field notes, §4: they differ in what they accept, so nothing is sent
+that one of them refuses (`templates`), nothing is signed by a mechanism that is not offered (`mechanisms`), and what
+has to be known beforehand is in one table (`modules`). Searches are by object class, because one damaged object breaks
+an unfiltered one.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 import pkcs11
-from pkcs11 import MGF, Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass, SlotFlag, TokenFlag, exceptions
-from pkcs11.constants import DEFAULT, CertificateType
+from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, SlotFlag, TokenFlag, exceptions
 from pkcs11.types import SignMixin
-from pkcs11.util.ec import encode_ecdsa_signature, encode_named_curve_parameters
+from pkcs11.util.ec import encode_ecdsa_signature
 
-from kiosk.tokens import wire
-from kiosk.tokens.wire import EcPublic, FailureKind, KeyKind, ObjectKind, Public, RsaPublic, StoredObject
+from kiosk.tokens import mechanisms, templates, wire
+from kiosk.tokens.modules import About, AfterChange, Traits, WorkerSettings, traits_of
+from kiosk.tokens.so_pin import SoPinUnusable, read_so_pin
+from kiosk.tokens.templates import EC_BITS, RSA_BITS, until_taken, without
+from kiosk.tokens.wire import (
+    EcPublic,
+    FailureKind,
+    KeyKind,
+    KeyOrigin,
+    ObjectKind,
+    Public,
+    RsaPublic,
+    SignatureKind,
+    StoredObject,
+)
 
 if TYPE_CHECKING:
     from pkcs11._pkcs11 import lib as Module  # noqa: N812 - the binding's own name for a loaded module says nothing
@@ -29,31 +43,30 @@ _CLASSES = {
     ObjectKind.PUBLIC_KEY: ObjectClass.PUBLIC_KEY,
 }
 
-_RSA_BITS = {KeyKind.RSA_2048: 2048, KeyKind.RSA_3072: 3072}
-
-_SHA256_DIGEST_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
-"""What stands before a SHA-256 digest in a PKCS#1 v1.5 signature (RFC 8017 §9.2, note 1)."""
-
-_PRIVATE_TEMPLATE: dict[Attribute, Any] = {
-    Attribute.PRIVATE: True,
-    Attribute.SENSITIVE: True,
-    Attribute.EXTRACTABLE: False,
-    Attribute.DECRYPT: DEFAULT,
-    Attribute.UNWRAP: DEFAULT,
-    Attribute.DERIVE: DEFAULT,
-}
-_PUBLIC_TEMPLATE: dict[Attribute, Any] = {Attribute.ENCRYPT: DEFAULT, Attribute.WRAP: DEFAULT}
+_OUR_KEY_ID_BYTES = 16
+"""What only the kiosk makes (design decision 7): nobody else's key has a hash for its CKA_ID."""
 
 _LOOK_ANEW_EVERY = 2.0
 """Seconds."""
+_LOAD_ANEW_EVERY = 10.0
+"""Seconds; to load a module in a fresh process takes a part of one."""
 
 _NOT_TOLD = (
     exceptions.AttributeTypeInvalid,
     exceptions.AttributeSensitive,
     NotImplementedError,
     ValueError,
+    MemoryError,
 )
 """An object has no such attribute, or keeps it. Anything else is a fault, and not to be taken for that."""
+
+_PIN_REFUSED = (
+    exceptions.PinIncorrect,
+    exceptions.PinInvalid,
+    exceptions.PinLenRange,
+    exceptions.PinExpired,
+    exceptions.PinLocked,
+)
 
 _FAILURES: tuple[tuple[type[Exception], FailureKind], ...] = (
     (exceptions.PinIncorrect, FailureKind.PIN_WRONG),
@@ -70,28 +83,12 @@ _FAILURES: tuple[tuple[type[Exception], FailureKind], ...] = (
     (exceptions.NoSuchKey, FailureKind.NOT_FOUND),
     (exceptions.MultipleObjectsReturned, FailureKind.AMBIGUOUS),
     (exceptions.MechanismInvalid, FailureKind.UNSUITABLE),
+    (exceptions.MechanismParamInvalid, FailureKind.UNSUITABLE),
+    (exceptions.KeySizeRange, FailureKind.UNSUITABLE),
+    (exceptions.DomainParamsInvalid, FailureKind.UNSUITABLE),
+    (exceptions.FunctionNotSupported, FailureKind.UNSUITABLE),
     (exceptions.PKCS11Error, FailureKind.DEVICE),
 )
-
-
-class _KeyPairOptions(TypedDict):
-    id: bytes
-    label: str
-    store: bool
-    capabilities: MechanismFlag
-    public_template: dict[Attribute, Any]
-    private_template: dict[Attribute, Any]
-
-
-def _key_pair_options(key_id: bytes, label: str) -> _KeyPairOptions:
-    return {
-        "id": key_id,
-        "label": label,
-        "store": True,
-        "capabilities": MechanismFlag.SIGN | MechanismFlag.VERIFY,
-        "public_template": _PUBLIC_TEMPLATE,
-        "private_template": _PRIVATE_TEMPLATE,
-    }
 
 
 class Failure(Exception):
@@ -110,16 +107,43 @@ def failure_of(error: exceptions.PKCS11Error) -> Failure:
 class Cryptoki:
     """One loaded module, and at most one session with one of its tokens."""
 
-    def __init__(self, path: str, label: str = "") -> None:
-        """Use the module at `path`; it is loaded at the first request, so that a spare process can wait unloaded.
-
-        Only its tokens with this `label` count, or all where it is empty.
-        """
-        self._path = path
-        self._label = label
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        load: Callable[[str], Module] = pkcs11.lib,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Use the module that `settings` names; it is loaded at the first request: a spare process waits unloaded."""
+        self._settings = settings
+        self._load = load
+        self._clock = clock
         self._module: Module | None = None
         self._session: pkcs11.Session | None = None
+        self._serial = ""
+        self._traits = Traits()
+        """Of the token the session is with."""
+        self._pin: str | None = None
+        self._so_pin_refused = False
+        self._mechanisms: set[int] | None = None
+        self._present: frozenset[str] | None = None
+        self._changed = False
+        """Whether a token has come or gone since the module was initialised."""
         self._look_anew_at = 0.0
+        self._load_anew_at = self._clock() + _LOAD_ANEW_EVERY
+
+    @property
+    def accepted_pin(self) -> str | None:
+        """The PIN with which the session was opened, as long as the token takes it."""
+        return self._pin
+
+    @property
+    def wants_fresh_process(self) -> bool:
+        """Whether what the module says next can be believed only in a fresh process."""
+        if self._session is not None or self._module is None:
+            return False
+        if self._traits_of_module().after_change is not AfterChange.NEW_PROCESS:
+            return False
+        return self._changed or (not self._present and self._clock() >= self._load_anew_at)
 
     def describe_module(self) -> wire.ModuleFacts:
         """What the module says of itself, and every slot it has."""
@@ -146,129 +170,268 @@ class Cryptoki:
         done from time to time.
         """
         found = self._look()
-        if not found and self._session is None and time.monotonic() >= self._look_anew_at:
-            self._look_anew_at = time.monotonic() + _LOOK_ANEW_EVERY
+        if not found and self._session is None and self._clock() >= self._look_anew_at:
+            self._look_anew_at = self._clock() + _LOOK_ANEW_EVERY
             self._loaded().reinitialize()
             found = self._look()
+        present = frozenset(each.serial for each in found)
+        self._changed = self._changed or self._present not in (None, present)
+        self._present = present
         return found
 
     def _look(self) -> list[wire.TokenFacts]:
         """One vanished token does not hide the others."""
         found = []
-        for slot in self._loaded().get_slots(token_present=True):
+        for slot in self._slots_with_token():
             try:
                 token = slot.get_token()
             except exceptions.PKCS11Error:
                 continue
-            if TokenFlag.TOKEN_INITIALIZED in token.flags and self._label in ("", token.label):
-                found.append(_facts(slot, token))
+            if TokenFlag.TOKEN_INITIALIZED in token.flags and self._settings.token_label in ("", token.label):
+                found.append(_facts(slot, token, self._traits_of(token)))
         return found
 
+    def _slots_with_token(self) -> list[pkcs11.Slot]:
+        """A reader may go between the list of slots and what is asked of each; then both are asked once more."""
+        try:
+            return list(self._loaded().get_slots(token_present=True))
+        except exceptions.PKCS11Error:
+            return list(self._loaded().get_slots(token_present=True))
+
     def log_in(self, serial: str, pin: str) -> None:
-        """Open the session with the token of `serial`."""
-        self._session = self._token(serial).open(rw=True, user_pin=pin)
+        """Open the session with the token of `serial`, and keep the PIN where it is accepted."""
+        self._begin(serial, pin)
 
     def open_without_pin(self, serial: str) -> None:
         """Open the session with the token of `serial`, which wants no PIN."""
-        self._session = self._token(serial).open(rw=True)
+        self._begin(serial, None)
 
     def change_pin(self, serial: str, present: str, new: str) -> None:
-        """Change the PIN, in the session there is or in one of its own; nobody has to be logged in for that."""
+        """Change the PIN and go on with the new one, logged in; nobody has to be logged in before."""
         if self._session is not None:
             self._session.set_pin(present, new)
+            self._pin = new
             return
-        session = self._token(serial).open(rw=True)
+        self._believe_again()
+        session = _open(self._token(serial))
         try:
             session.set_pin(present, new)
         finally:
-            with suppress(exceptions.PKCS11Error):
-                session.close()
+            self._close(session)
+        self._begin(serial, new)
+
+    def _begin(self, serial: str, pin: str | None) -> None:
+        self._believe_again()
+        token = self._token(serial)
+        self._session = self._logged_in(token, user_pin=pin)
+        self._serial, self._traits, self._pin = serial, self._traits_of(token), pin
+        self._mechanisms = None
+
+    def _believe_again(self) -> None:
+        """Some modules refuse the right PIN of a token that has come back (ykcs11), until they are initialised anew."""
+        if self._changed and self._session is None:
+            self._loaded().reinitialize()
+            self._changed = False
+
+    def _logged_in(
+        self, token: pkcs11.Token, *, user_pin: str | None = None, so_pin: str | None = None
+    ) -> pkcs11.Session:
+        """A session. The binding leaves one open whose login failed, and small tokens have few of them."""
+        try:
+            return _open(token, user_pin=user_pin, so_pin=so_pin)
+        except exceptions.PKCS11Error:
+            self._close_all()
+            raise
+
+    def _close(self, session: pkcs11.Session) -> None:
+        """Close a session for certain: the binding leaves it open where the module fails to log out."""
+        try:
+            session.close()
+        except exceptions.PKCS11Error:
+            self._close_all()
+
+    def _close_all(self) -> None:
+        with suppress(exceptions.PKCS11Error):
+            self._loaded().reinitialize()
+
+    @contextmanager
+    def _writing(self) -> Iterator[pkcs11.Session]:
+        """The session in which the token lets us write: the customer's, or for a moment the security officer's."""
+        if not self._traits.so_login_to_write:
+            yield self._open()
+            return
+        so_pin, pin = self._so_pin(), self._pin
+        self._close(self._open())  # a token has one user at a time
+        self._session = None
+        try:
+            session = self._opened_by_officer(so_pin)
+            try:
+                yield session
+            finally:
+                self._close(session)
+        finally:
+            self._begin(self._serial, pin)
+
+    def _so_pin(self) -> str:
+        """The officer's PIN. One that was refused, here or as far as the token tells, is not sent again."""
+        flags = self._token(self._serial).flags
+        doubtful = TokenFlag.SO_PIN_COUNT_LOW | TokenFlag.SO_PIN_FINAL_TRY | TokenFlag.SO_PIN_LOCKED
+        if self._so_pin_refused or flags & doubtful:
+            raise Failure(FailureKind.WRITING_FORBIDDEN, "the security officer's PIN was refused before")
+        try:
+            return read_so_pin(self._settings.so_pin_file)
+        except SoPinUnusable as error:
+            raise Failure(FailureKind.WRITING_FORBIDDEN, str(error)) from error
+
+    def _opened_by_officer(self, so_pin: str) -> pkcs11.Session:
+        try:
+            return self._logged_in(self._token(self._serial), so_pin=so_pin)
+        except _PIN_REFUSED as error:
+            self._so_pin_refused = True
+            detail = f"the security officer's PIN is refused: {type(error).__name__}"
+            raise Failure(FailureKind.WRITING_FORBIDDEN, detail) from error
 
     def list_objects(self) -> list[StoredObject]:
         """Every certificate, private key and public key that the token shows."""
         return [_stored(kind, each) for kind in _CLASSES for each in self._all(kind)]
 
-    def key_kinds(self) -> list[KeyKind]:
-        """The kinds of key pair that the token says it can make and sign with."""
-        return _key_kinds(self._slot())
+    def key_kinds(self, origin: KeyOrigin) -> list[KeyKind]:
+        """The kinds of key pair that the token says it can make, or take, and sign with."""
+        return _key_kinds(self._slot(), origin)
 
     def key_kinds_in_slot(self, slot_id: int) -> list[KeyKind]:
         """As `key_kinds`, of the token in this slot; nobody has to be logged in."""
         slot = next((each for each in self._loaded().get_slots(token_present=True) if each.slot_id == slot_id), None)
         if slot is None:
             raise Failure(FailureKind.GONE, "no token is in this slot")
-        return _key_kinds(slot)
+        return _key_kinds(slot, KeyOrigin.INSIDE)
+
+    def signature_kinds(self) -> list[SignatureKind]:
+        """How the token says it can sign."""
+        return mechanisms.signature_kinds(self._offered())
 
     def make_key_pair(self, kind: KeyKind, key_id: bytes, label: str) -> wire.MadeKeyPair:
-        """Make a key pair that never leaves the token; an extractable one is removed again.
+        """Make a key pair that never leaves the token; one that could leave it is removed again."""
+        self._make_sure_it_is_free(key_id)
+        with self._writing() as session:
+            self._clear_public_halves(session, key_id)
+            public = until_taken(
+                lambda left_out: self._generated(session, kind, key_id, label, left_out), templates.LESS_OF_A_KEY
+            )
+        return self._made(key_id, public)
 
-        Cards with places for keys would silently destroy the key that is where another one is made.
+    def import_key_pair(self, kind: KeyKind, key_id: bytes, label: str) -> wire.MadeKeyPair:
+        """Make a key pair here and put it into the token, whence it cannot be taken; the process must end then.
+
+        The public half first: a private key alone, of which nobody can tell the public half, would be of no use.
         """
-        if any(self._search(each, {Attribute.ID: key_id}) for each in (ObjectKind.PRIVATE_KEY, ObjectKind.PUBLIC_KEY)):
-            raise Failure(FailureKind.OCCUPIED, "a key has this ID")
-        session, options = self._open(), _key_pair_options(key_id, label)
-        if kind is KeyKind.EC_P256:
-            curve = {Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}
+        from kiosk.tokens import software_keys  # no other token process needs `cryptography`
+
+        self._make_sure_it_is_free(key_id)
+        key = software_keys.make(kind)
+        public = templates.public_key(key.key_type, key_id, label, key.public)
+        private = templates.private_key(key.key_type, key_id, label, key.private)
+        with self._writing() as session:
+            self._clear_public_halves(session, key_id)
+            try:
+                for template in (public, private):
+                    _create(session, template, templates.LESS_OF_A_KEY)
+            except exceptions.PKCS11Error:
+                with suppress(exceptions.PKCS11Error):
+                    self._clear_public_halves(session, key_id)
+                raise
+        return self._made(key_id, _told(key.public))
+
+    def _generated(
+        self, session: pkcs11.Session, kind: KeyKind, key_id: bytes, label: str, left_out: frozenset[Attribute]
+    ) -> Public | None:
+        options = templates.key_pair_options(key_id, label, left_out)
+        if kind in EC_BITS:
+            curve = {Attribute.EC_PARAMS: templates.curve_parameters(kind)}
             parameters = session.create_domain_parameters(KeyType.EC, curve, local=True)
-            public, private = parameters.generate_keypair(**options)
+            public, _ = parameters.generate_keypair(**options)
         else:
-            public, private = session.generate_keypair(KeyType.RSA, _RSA_BITS[kind], **options)
-        if private[Attribute.EXTRACTABLE]:
-            private.destroy()
-            public.destroy()
-            raise Failure(FailureKind.UNSUITABLE, "the token made an extractable key")
-        told = _public(public)
-        if told is None:
-            raise Failure(FailureKind.DEVICE, "the token does not tell the public key it made")
-        return wire.MadeKeyPair(told)
+            public, _ = session.generate_keypair(KeyType.RSA, RSA_BITS[kind], **options)
+        return _public(public)
 
-    def sign(self, key_id: bytes, public: Public | None, data: bytes, *, pss: bool = False) -> bytes:
-        """Sign with the oldest mechanisms, which nearly every token has: RSA over DigestInfo, ECDSA over the digest.
+    def _make_sure_it_is_free(self, key_id: bytes) -> None:
+        """A card that has slots overwrites the key that is in one, silently; and no ID of ours is given twice."""
+        if not self._traits.allows_key_id(key_id):
+            raise Failure(FailureKind.UNSUITABLE, f"this card has no slot {key_id.hex()}")
+        alone = bool(self._traits.key_ids) or len(key_id) == _OUR_KEY_ID_BYTES
+        if alone and self._search(ObjectKind.PRIVATE_KEY, {Attribute.ID: key_id}):
+            raise Failure(FailureKind.AMBIGUOUS, "there is a private key with this ID already")
 
-        RSASSA-PSS is younger; a token that does not have it says so.
+    def _clear_public_halves(self, session: pkcs11.Session, key_id: bytes) -> None:
+        """Remove what a cut has left of an earlier key of ours: its public half would be taken for the new one's."""
+        if len(key_id) == _OUR_KEY_ID_BYTES:
+            for left in _found(session, ObjectKind.PUBLIC_KEY, {Attribute.ID: key_id}):
+                left.destroy()
+
+    def _made(self, key_id: bytes, public: Public | None) -> wire.MadeKeyPair:
+        """What was made, once it has been read back.
+
+        Whether tokens call a key sensitive differs (field notes §4), and what is not extractable is never told in the
+        clear anyway (PKCS#11 2.40 §4.9).
         """
-        key = self._private_key(key_id, public)
-        digest = hashlib.sha256(data).digest()
-        offered = self._offered()
-        if key.key_type is KeyType.RSA and pss:
-            parameters = (Mechanism.SHA256, MGF.SHA256, len(digest))
-            if Mechanism.RSA_PKCS_PSS in offered:
-                return bytes(key.sign(digest, mechanism=Mechanism.RSA_PKCS_PSS, mechanism_param=parameters))
-            return bytes(key.sign(data, mechanism=Mechanism.SHA256_RSA_PKCS_PSS, mechanism_param=parameters))
-        if key.key_type is KeyType.RSA:
-            if Mechanism.RSA_PKCS in offered:
-                return bytes(key.sign(_SHA256_DIGEST_INFO + digest, mechanism=Mechanism.RSA_PKCS))
-            return bytes(key.sign(data, mechanism=Mechanism.SHA256_RSA_PKCS))
-        if Mechanism.ECDSA in offered:
-            return encode_ecdsa_signature(key.sign(digest, mechanism=Mechanism.ECDSA))
-        return encode_ecdsa_signature(key.sign(data, mechanism=Mechanism.ECDSA_SHA256))
+        private = self._private_key(key_id, public)
+        if _attribute(private, Attribute.EXTRACTABLE) is not False:
+            halves = self._search(ObjectKind.PUBLIC_KEY, {Attribute.ID: key_id})
+            made = [_stored(ObjectKind.PUBLIC_KEY, each) for each in halves if _public(each) == public]
+            for stored in (_stored(ObjectKind.PRIVATE_KEY, private), *made):
+                self.remove(stored)
+            raise Failure(FailureKind.UNSUITABLE, "the key in the token can be taken out, or may be")
+        if public is None:
+            raise Failure(FailureKind.DEVICE, "the token does not tell the public key it made")
+        return wire.MadeKeyPair(public)
+
+    def sign(self, request: wire.Sign) -> bytes:
+        """Sign by a mechanism that the slot offers; one that has none for this says so."""
+        key = self._private_key(request.key_id, request.public)
+        kind = _signature_kind(key, pss=request.pss)
+        way = mechanisms.signing_way(kind, request.digest, self._offered())
+        if way is None:
+            raise Failure(FailureKind.UNSUITABLE, f"no mechanism for {kind} with {request.digest}")
+        signature = self._signed(key, way, request.data)
+        return encode_ecdsa_signature(signature) if kind is SignatureKind.ECDSA else signature
+
+    def _signed(self, key: SignMixin, way: mechanisms.SigningWay, data: bytes) -> bytes:
+        """Some keys want the PIN at every signature (CKA_ALWAYS_AUTHENTICATE), and some of them do not say so."""
+        pin = self._pin if _wants_pin(key) else None
+        try:
+            return self._signed_once(key, way, data, pin)
+        except exceptions.UserNotLoggedIn:
+            if pin is not None or self._pin is None:
+                raise
+        return self._signed_once(key, way, data, self._pin)
+
+    def _signed_once(self, key: SignMixin, way: mechanisms.SigningWay, data: bytes, pin: str | None) -> bytes:
+        try:
+            signed = key.sign(way.input_of(data), mechanism=way.mechanism, mechanism_param=way.parameter, pin=pin)
+        except exceptions.PinLocked:
+            self._pin = None
+            raise
+        except _PIN_REFUSED as error:
+            self._pin = None  # refused once, it is never sent again; that the customer mistyped it, it does not say
+            detail = f"the accepted PIN is refused for a signature: {type(error).__name__}"
+            raise Failure(FailureKind.DEVICE, detail) from error
+        return bytes(signed)
 
     def write_certificate(self, request: wire.WriteCertificate) -> None:
         """Write the certificate beside its key; nothing is written twice."""
         beside = self._search(ObjectKind.CERTIFICATE, {Attribute.ID: request.key_id})
         if any(each[Attribute.VALUE] == request.der for each in beside):
             return
-        self._open().create_object(
-            {
-                Attribute.CLASS: ObjectClass.CERTIFICATE,
-                Attribute.CERTIFICATE_TYPE: CertificateType.X_509,
-                Attribute.TOKEN: True,
-                Attribute.PRIVATE: False,
-                Attribute.LABEL: request.label,
-                Attribute.ID: request.key_id,
-                Attribute.SUBJECT: request.subject,
-                Attribute.ISSUER: request.issuer,
-                Attribute.SERIAL_NUMBER: request.serial_number,
-                Attribute.VALUE: request.der,
-            }
-        )
+        with self._writing() as session:
+            _create(session, templates.certificate(request), templates.LESS_OF_A_CERTIFICATE)
 
     def relabel(self, key_id: bytes, label: str) -> bool:
         """Change the label of everything with `key_id`; some tokens do not let labels change."""
         try:
-            for kind in _CLASSES:
-                for each in self._search(kind, {Attribute.ID: key_id}):
-                    each[Attribute.LABEL] = label
+            with self._writing() as session:
+                for kind in _CLASSES:
+                    for each in _found(session, kind, {Attribute.ID: key_id}):
+                        each[Attribute.LABEL] = label
         except (exceptions.DeviceRemoved, exceptions.TokenNotPresent):
             raise
         except exceptions.PKCS11Error:
@@ -277,25 +440,42 @@ class Cryptoki:
 
     def remove(self, stored: StoredObject) -> bool:
         """Remove exactly `stored`: handles are reused by some modules, so it is read again just before."""
-        same = [
-            each
-            for each in self._search(stored.kind, {Attribute.ID: stored.key_id})
-            if _stored(stored.kind, each) == stored
-        ]
-        if not same:
-            return False
-        if len(same) > 1:
-            raise Failure(FailureKind.AMBIGUOUS, f"{len(same)} objects")
-        same[0].destroy()
+        with self._writing() as session:
+            found = _found(session, stored.kind, {Attribute.ID: stored.key_id})
+            same = [each for each in found if _stored(stored.kind, each) == stored]
+            if not same:
+                return False
+            if len(same) > 1:
+                raise Failure(FailureKind.AMBIGUOUS, f"{len(same)} objects")
+            same[0].destroy()
+        if self._traits.fresh_session_after_removal and self._session is not None:
+            session, self._session = self._session, None
+            self._close(session)
+            self._begin(self._serial, self._pin)
         return True
 
     def _loaded(self) -> Module:
-        if self._module is None:
+        if self._module is None or not self._module.initialized:
             try:
-                self._module = pkcs11.lib(self._path)
+                self._module = self._load(self._settings.module)
             except (exceptions.PKCS11Error, RuntimeError, OSError) as error:
                 raise Failure(FailureKind.MODULE, type(error).__name__) from error
         return self._module
+
+    def _traits_of(self, token: pkcs11.Token) -> Traits:
+        module = self._loaded()
+        about = About(
+            library=module.library_description,
+            library_manufacturer=module.manufacturer_id,
+            manufacturer=token.manufacturer_id,
+            model=token.model,
+            label=token.label,
+        )
+        return traits_of(about, self._settings.known)
+
+    def _traits_of_module(self) -> Traits:
+        module = self._loaded()
+        return traits_of(About(module.library_description, module.manufacturer_id), self._settings.known)
 
     def _token(self, serial: str) -> pkcs11.Token:
         for facts in self.find_tokens():
@@ -312,14 +492,16 @@ class Cryptoki:
     def _slot(self) -> pkcs11.Slot:
         return self._open().token.slot
 
-    def _offered(self) -> set[Mechanism]:
-        return set(self._slot().get_mechanisms())
+    def _offered(self) -> set[int]:
+        if self._mechanisms is None:
+            self._mechanisms = set(self._slot().get_mechanisms())
+        return self._mechanisms
 
     def _all(self, kind: ObjectKind) -> list[pkcs11.Object]:
         return self._search(kind, {})
 
     def _search(self, kind: ObjectKind, attributes: dict[Attribute, object]) -> list[pkcs11.Object]:
-        return list(self._open().get_objects({Attribute.CLASS: _CLASSES[kind], **attributes}))
+        return _found(self._open(), kind, attributes)
 
     def _private_key(self, key_id: bytes, public: Public | None) -> SignMixin:
         found = [
@@ -336,18 +518,61 @@ def _version(parts: tuple[int, int]) -> str:
     return f"{parts[0]}.{parts[1]}"
 
 
-def _key_kinds(slot: pkcs11.Slot) -> list[KeyKind]:
+def _open(token: pkcs11.Token, *, user_pin: str | None = None, so_pin: str | None = None) -> pkcs11.Session:
+    """Read-write, also to look only: the officer cannot log in beside a read-only session."""
+    return token.open(rw=True, user_pin=user_pin, so_pin=so_pin)
+
+
+def _found(session: pkcs11.Session, kind: ObjectKind, attributes: dict[Attribute, object]) -> list[pkcs11.Object]:
+    """The objects of a kind, all of them: what is left of a search that is broken off prints to standard error."""
+    found = list(session.get_objects({Attribute.CLASS: _CLASSES[kind], **attributes}))
+    if len(found) > wire.MOST_OBJECTS:
+        raise Failure(FailureKind.DEVICE, f"the token shows {len(found)} objects of one kind")
+    return found
+
+
+def _create(session: pkcs11.Session, template: templates.Template, less: Sequence[frozenset[Attribute]]) -> None:
+    until_taken(lambda left_out: session.create_object(without(template, left_out)), less)
+
+
+def _key_kinds(slot: pkcs11.Slot, origin: KeyOrigin) -> list[KeyKind]:
     offered = set(slot.get_mechanisms())
+    signs = mechanisms.signature_kinds(offered)
     kinds: list[KeyKind] = []
-    if Mechanism.RSA_PKCS_KEY_PAIR_GEN in offered and offered & {Mechanism.RSA_PKCS, Mechanism.SHA256_RSA_PKCS}:
-        largest = slot.get_mechanism_info(Mechanism.RSA_PKCS_KEY_PAIR_GEN).max_key_length
-        kinds += [kind for kind, bits in _RSA_BITS.items() if largest is None or bits <= largest]
-    if Mechanism.EC_KEY_PAIR_GEN in offered and offered & {Mechanism.ECDSA, Mechanism.ECDSA_SHA256}:
-        kinds.append(KeyKind.EC_P256)
+    if SignatureKind.RSA_PKCS1 in signs or SignatureKind.RSA_PSS in signs:
+        kinds += _possible(slot, RSA_BITS, Mechanism.RSA_PKCS_KEY_PAIR_GEN, origin, offered)
+    if SignatureKind.ECDSA in signs:
+        kinds += _possible(slot, EC_BITS, Mechanism.EC_KEY_PAIR_GEN, origin, offered)
     return kinds
 
 
-def _facts(slot: pkcs11.Slot, token: pkcs11.Token) -> wire.TokenFacts:
+def _possible(
+    slot: pkcs11.Slot, bits_of: Mapping[KeyKind, int], making: Mechanism, origin: KeyOrigin, offered: Collection[int]
+) -> list[KeyKind]:
+    """The kinds that can be made by this mechanism; a token that only takes them says nothing of their sizes."""
+    if origin is KeyOrigin.EXPORT:
+        return list(bits_of)
+    if making not in offered:
+        return []
+    info = slot.get_mechanism_info(making)
+    smallest, largest = info.min_key_length or 0, info.max_key_length
+    return [kind for kind, bits in bits_of.items() if smallest <= bits and (largest is None or bits <= largest)]
+
+
+def _signature_kind(key: SignMixin, *, pss: bool) -> SignatureKind:
+    if key.key_type is KeyType.RSA:
+        return SignatureKind.RSA_PSS if pss else SignatureKind.RSA_PKCS1
+    return SignatureKind.ECDSA
+
+
+def _wants_pin(key: pkcs11.Object) -> bool:
+    try:
+        return bool(key[Attribute.ALWAYS_AUTHENTICATE])
+    except (*_NOT_TOLD, exceptions.FunctionFailed):
+        return False
+
+
+def _facts(slot: pkcs11.Slot, token: pkcs11.Token, traits: Traits) -> wire.TokenFacts:
     flags = token.flags
     return wire.TokenFacts(
         slot_id=slot.slot_id,
@@ -362,6 +587,7 @@ def _facts(slot: pkcs11.Slot, token: pkcs11.Token) -> wire.TokenFacts:
         pin_locked=TokenFlag.USER_PIN_LOCKED in flags,
         pin_to_be_changed=TokenFlag.USER_PIN_TO_BE_CHANGED in flags,
         needs_pin=TokenFlag.LOGIN_REQUIRED in flags,
+        traits=traits,
     )
 
 
@@ -369,8 +595,8 @@ def _stored(kind: ObjectKind, each: pkcs11.Object) -> StoredObject:
     certificate = kind is ObjectKind.CERTIFICATE
     return StoredObject(
         kind=kind,
-        key_id=_attribute(each, Attribute.ID) or b"",
-        label=_attribute(each, Attribute.LABEL) or "",
+        key_id=(_attribute(each, Attribute.ID) or b"")[: wire.LARGEST_ATTRIBUTE],
+        label=(_attribute(each, Attribute.LABEL) or "")[: wire.LARGEST_ATTRIBUTE],
         der=_certificate(each) if certificate else b"",
         public=None if certificate else _public(each),
     )
@@ -385,11 +611,19 @@ def _public(key: pkcs11.Object) -> Public | None:
     modulus = _attribute(key, Attribute.MODULUS)
     exponent = _attribute(key, Attribute.PUBLIC_EXPONENT)
     if modulus and exponent:
-        return RsaPublic(modulus, exponent)
+        return _told({Attribute.MODULUS: modulus, Attribute.PUBLIC_EXPONENT: exponent})
     parameters, point = _attribute(key, Attribute.EC_PARAMS), _attribute(key, Attribute.EC_POINT)
     if parameters and point:
-        return EcPublic(parameters, point)
+        return _told({Attribute.EC_PARAMS: parameters, Attribute.EC_POINT: point})
     return None
+
+
+def _told(numbers: templates.Template) -> Public | None:
+    if any(len(number) > wire.LARGEST_ATTRIBUTE for number in numbers.values()):
+        return None
+    if Attribute.MODULUS in numbers:
+        return RsaPublic(numbers[Attribute.MODULUS], numbers[Attribute.PUBLIC_EXPONENT])
+    return EcPublic(numbers[Attribute.EC_PARAMS], numbers[Attribute.EC_POINT])
 
 
 def _attribute(each: pkcs11.Object, attribute: Attribute) -> Any:  # noqa: ANN401 - whatever the attribute holds

@@ -6,15 +6,24 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kiosk.certificates import PublicKey
-from kiosk.tokens.wire import EcPublic, Public, RsaPublic
+from kiosk.tokens.wire import Digest, EcPublic, Public, RsaPublic
 
 TokenPublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
 _CURVES: dict[bytes, ec.EllipticCurve] = {
     bytes.fromhex("06082a8648ce3d030107"): ec.SECP256R1(),
     bytes.fromhex("06052b81040022"): ec.SECP384R1(),
+    bytes.fromhex("06052b81040023"): ec.SECP521R1(),
 }
 """By CKA_EC_PARAMS: the DER of the named curve's OID."""
+
+
+_DIGESTS = {"secp384r1": Digest.SHA384, "secp521r1": Digest.SHA512}
+
+
+def digest_for(key: PublicKey) -> Digest:
+    """What a key of this kind signs: a digest as strong as its curve, SHA-256 for every RSA key (RFC 9481 §3.2)."""
+    return _DIGESTS.get(key.curve.name, Digest.SHA256) if isinstance(key, ec.EllipticCurvePublicKey) else Digest.SHA256
 
 
 def public_key(public: Public) -> TokenPublicKey:
@@ -43,7 +52,7 @@ def wire_public(key: PublicKey) -> Public | None:
         case ec.EllipticCurvePublicKey():
             parameters = next((each for each, curve in _CURVES.items() if curve.name == key.curve.name), None)
             point = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-            return None if parameters is None else EcPublic(parameters, bytes([0x04, len(point)]) + point)
+            return None if parameters is None else EcPublic(parameters, _wrapped(point))
         case _:
             return None
 
@@ -62,8 +71,14 @@ def _unsigned(number: int) -> bytes:
     return number.to_bytes((number.bit_length() + 7) // 8, "big")
 
 
+def _wrapped(point: bytes) -> bytes:
+    """CKA_EC_POINT: an OCTET STRING (DER) around the point; that of P-521 needs the long form of the length."""
+    return bytes([0x04, len(point)] if len(point) < 0x80 else [0x04, 0x81, len(point)]) + point
+
+
 def _unwrapped(point: bytes) -> bytes:
-    """CKA_EC_POINT is an OCTET STRING around the point; some modules leave the wrapping out."""
-    if len(point) > 2 and point[0] == 0x04 and point[1] == len(point) - 2:
-        return point[2:]
+    """The point itself; some modules leave the wrapping out."""
+    for head in (2, 3):
+        if point == _wrapped(point[head:]):
+            return point[head:]
     return point

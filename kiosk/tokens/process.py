@@ -16,6 +16,7 @@ import msgspec
 from kiosk.pin import Pin, wipe
 from kiosk.tokens import wire
 from kiosk.tokens.errors import StoreFault, TokenError, TokenHangs, TokenProcessDied
+from kiosk.tokens.modules import Known, WorkerSettings
 from kiosk.tokens.wire import StoreKind
 
 T = TypeVar("T")
@@ -48,6 +49,10 @@ class ModuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
     token_label: str = ""
     """Only tokens of this label count, or all where it is empty: some modules show slots of their own besides."""
+    known: tuple[Known, ...] = ()
+    """What the bank knows of its module and tokens besides, or otherwise, than `kiosk.tokens.modules.KNOWN`."""
+    so_pin_file: str = ""
+    """A file with the security officer's PIN, for tokens that let nobody else write: its owner's alone (mode 600)."""
 
 
 class TokenProcess:
@@ -75,7 +80,7 @@ class TokenProcess:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         command = [sys.executable, "-I", "-m", "kiosk.tokens.worker"]
-        arguments = [settings.module, settings.token_label, str(os.getpid())]
+        arguments = [_told(settings), str(os.getpid())]
         with theirs:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [*command, *arguments],
@@ -220,6 +225,11 @@ def _is_cancelled() -> bool:
 
 def _send_head(channel: socket.socket, size: int, descriptors: Sequence[int]) -> None:
     socket.send_fds(channel, [size.to_bytes(wire.LENGTH_BYTES, "big")], list(descriptors))
+
+
+def _told(settings: ModuleSettings) -> str:
+    told = WorkerSettings(settings.module, settings.token_label, settings.known, settings.so_pin_file)
+    return msgspec.json.encode(told).decode()
 
 
 def _environment(settings: ModuleSettings) -> dict[str, str]:

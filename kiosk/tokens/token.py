@@ -17,12 +17,27 @@ from kiosk.pin import Pin
 from kiosk.tokens import wire
 from kiosk.tokens.errors import TokenError
 from kiosk.tokens.inventory import Inventory, read_inventory
-from kiosk.tokens.keys import public_key, wire_public
+from kiosk.tokens.keys import digest_for, public_key, wire_public
 from kiosk.tokens.process import ModuleSettings, TokenProcess
 from kiosk.tokens.slots import fixed_key_ids
-from kiosk.tokens.wire import FailureKind, KeyKind, StoredObject, StoreKind, TokenFacts
+from kiosk.tokens.wire import (
+    Digest,
+    FailureKind,
+    KeyKind,
+    KeyOrigin,
+    SignatureKind,
+    StoredObject,
+    StoreKind,
+    TokenFacts,
+)
 
 _CHALLENGE_BYTES = 32
+
+_HASHES: dict[Digest, hashes.HashAlgorithm] = {
+    Digest.SHA256: hashes.SHA256(),
+    Digest.SHA384: hashes.SHA384(),
+    Digest.SHA512: hashes.SHA512(),
+}
 
 
 class Token:
@@ -35,8 +50,10 @@ class Token:
         self._process = process
         self._rule = rule
         self._fresh: TokenProcess | None = None
+        self._maker: TokenProcess | None = None
         self._opened_without_pin = False
         self._changing_process = False
+        self._signs: frozenset[SignatureKind] = frozenset(SignatureKind)
 
     async def __aenter__(self) -> Self:
         return self
@@ -44,7 +61,7 @@ class Token:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        processes = [each for each in (self._process, self._fresh) if each is not None]
+        processes = [each for each in (self._process, self._fresh, self._maker) if each is not None]
         await asyncio.shield(asyncio.gather(*(each.end() for each in processes)))
 
     @property
@@ -80,6 +97,7 @@ class Token:
         """
         request = wire.LogIn(self.facts.serial)
         await self._process.call(request, type(None), self._settings.limits.log_in, pin=pin)
+        await self._learn()
 
     async def open_without_pin(self) -> None:
         """Begin where no PIN is wanted (`facts.needs_pin` is false).
@@ -89,6 +107,7 @@ class Token:
         """
         await self._open_without_pin(self._process)
         self._opened_without_pin = True
+        await self._learn()
 
     async def _open_without_pin(self, process: TokenProcess) -> None:
         request = wire.OpenWithoutPin(self.facts.serial)
@@ -103,6 +122,17 @@ class Token:
         """
         request = wire.ChangePin(self.facts.serial)
         await self._process.call(request, type(None), self._settings.limits.log_in, pin=present, new_pin=new)
+        await self._learn()
+
+    async def _learn(self) -> None:
+        """Ask how it signs: what a message is protected by is written into it before it is signed."""
+        limit = self._settings.limits.look
+        self._signs = frozenset(await self._process.call(wire.SignatureKinds(), list[SignatureKind], limit))
+
+    @property
+    def signs_rsa_by_pss_only(self) -> bool:
+        """Whether RSA keys in it can sign by RSASSA-PSS and in no other way."""
+        return SignatureKind.RSA_PSS in self._signs and SignatureKind.RSA_PKCS1 not in self._signs
 
     async def log_in_afresh(self) -> None:
         """Go on in a fresh process, with the PIN the token has accepted, if any: a module's cache may outlive a card.
@@ -113,14 +143,17 @@ class Token:
         fresh = self.warm_up()
         self._changing_process = True
         try:
-            if self._opened_without_pin:
-                await self._open_without_pin(fresh)
-            else:
-                await self._process.lend_pin_to(fresh, self.facts.serial)
+            await self._let_in(fresh)
             used, self._process, self._fresh = self._process, fresh, None
             await used.end()
         finally:
             self._changing_process = False
+
+    async def _let_in(self, process: TokenProcess) -> None:
+        if self._opened_without_pin:
+            await self._open_without_pin(process)
+        else:
+            await self._process.lend_pin_to(process, self.facts.serial)
 
     def warm_up(self) -> TokenProcess:
         """Start the process that `log_in_afresh` will use, so that nobody waits for it."""
@@ -137,22 +170,27 @@ class Token:
         objects = await self._process.call(wire.ListObjects(), list[StoredObject], self._settings.limits.look)
         return read_inventory(objects, self._rule, self.slots)
 
-    async def key_kinds(self) -> list[KeyKind]:
-        """The kinds of key pair the token can make.
+    async def key_kinds(self, origin: KeyOrigin = KeyOrigin.INSIDE) -> list[KeyKind]:
+        """The kinds of key pair the token can make, or can sign with once they were put into it.
 
         Raises:
             TokenError, TokenHangs, TokenProcessDied
         """
-        return await self._process.call(wire.KeyKinds(), list[KeyKind], self._settings.limits.look)
+        return await self._process.call(wire.KeyKinds(origin), list[KeyKind], self._settings.limits.look)
 
-    async def make_key_pair(self, kind: KeyKind, key_id: bytes, label: str) -> TokenKey:
-        """Make a key pair inside the token.
+    async def make_key_pair(
+        self, kind: KeyKind, key_id: bytes, label: str, origin: KeyOrigin = KeyOrigin.INSIDE
+    ) -> TokenKey:
+        """Make a key pair inside the token, or in a process that puts it in there and ends.
 
         Raises:
             TokenError, TokenHangs, TokenProcessDied
         """
-        request = wire.MakeKeyPair(kind, key_id, label)
-        made = await self._process.call(request, wire.MadeKeyPair, self._settings.limits.make_key_pair)
+        if origin is KeyOrigin.EXPORT:
+            made = await self._import_key_pair(wire.ImportKeyPair(kind, key_id, label))
+        else:
+            request = wire.MakeKeyPair(kind, key_id, label)
+            made = await self._process.call(request, wire.MadeKeyPair, self._settings.limits.make_key_pair)
         try:
             return TokenKey(self, key_id, public_key(made.public))
         except ValueError as error:
@@ -160,19 +198,33 @@ class Token:
             fault.store = self.kind
             raise fault from error
 
+    async def _import_key_pair(self, request: wire.ImportKeyPair) -> wire.MadeKeyPair:
+        """In a process of its own; then this one is exchanged: a module may not see what another has written."""
+        self._maker = TokenProcess.start(self._settings, self.kind)
+        self._changing_process = True
+        try:
+            await self._let_in(self._maker)
+            made = await self._maker.call(request, wire.MadeKeyPair, self._settings.limits.make_key_pair)
+        finally:
+            maker, self._maker = self._maker, None
+            await asyncio.shield(maker.end())
+            self._changing_process = False
+        await self.log_in_afresh()
+        return made
+
     def key_of(self, credential: Credential) -> TokenKey:
         """The private key of a credential on this token."""
         return TokenKey(self, credential.key_id, credential.certificate.public_key)
 
     async def sign(self, key_id: bytes, public: PublicKey, data: bytes, *, pss: bool = False) -> bytes:
-        """An X.509-form signature with SHA-256 over `data`, by the key with this ID and this public half.
+        """An X.509-form signature over `data` (`digest_for`), by the key with this ID and this public half.
 
         `pss` for RSASSA-PSS by an RSA key, which not every token can.
 
         Raises:
             TokenError, TokenHangs, TokenProcessDied
         """
-        request = wire.Sign(key_id, wire_public(public), data, pss)
+        request = wire.Sign(key_id, wire_public(public), data, pss, digest_for(public))
         return await self._process.call(request, bytes, self._settings.limits.sign)
 
     async def proves(self, credential: Credential) -> bool:
@@ -182,8 +234,9 @@ class Token:
             TokenError, TokenHangs, TokenProcessDied
         """
         challenge = os.urandom(_CHALLENGE_BYTES)
-        public = credential.certificate.public_key
-        return _verifies(public, await self.sign(credential.key_id, public, challenge), challenge)
+        public, pss = credential.certificate.public_key, self.signs_rsa_by_pss_only
+        signature = await self.sign(credential.key_id, public, challenge, pss=pss)
+        return _verifies(public, signature, challenge, pss=pss)
 
     async def write_certificate(self, certificate: Certificate, key_id: bytes, label: str) -> None:
         """Write `certificate` beside its key.
@@ -232,6 +285,11 @@ class TokenKey:
         """The public half."""
         return self._public
 
+    @property
+    def signs_by_pss_only(self) -> bool:
+        """Whether it is an RSA key whose token knows RSASSA-PSS and nothing else."""
+        return isinstance(self._public, rsa.RSAPublicKey) and self._token.signs_rsa_by_pss_only
+
     async def sign(self, data: bytes) -> bytes:
         """See `Token.sign`."""
         return await self._token.sign(self.key_id, self._public, data)
@@ -250,13 +308,15 @@ async def find_tokens(process: TokenProcess) -> list[TokenFacts]:
     return await process.call(wire.FindTokens(), list[TokenFacts], process.limits.look)
 
 
-def _verifies(key: PublicKey, signature: bytes, data: bytes) -> bool:
+def _verifies(key: PublicKey, signature: bytes, data: bytes, *, pss: bool) -> bool:
+    digest = _HASHES[digest_for(key)]
     try:
         match key:
             case rsa.RSAPublicKey():
-                key.verify(signature, data, padding.PKCS1v15(), hashes.SHA256())
+                pss_padding = padding.PSS(padding.MGF1(digest), digest.digest_size)
+                key.verify(signature, data, pss_padding if pss else padding.PKCS1v15(), digest)
             case ec.EllipticCurvePublicKey():
-                key.verify(signature, data, ec.ECDSA(hashes.SHA256()))
+                key.verify(signature, data, ec.ECDSA(digest))
             case _:
                 return False
     except InvalidSignature:

@@ -11,6 +11,8 @@ from enum import StrEnum
 
 import msgspec
 
+from kiosk.tokens.modules import Traits
+
 LARGEST_FRAME = 1 << 20
 """Bytes; everything on a token fits many times."""
 
@@ -22,6 +24,12 @@ SECRETS = 2
 LARGEST_CERTIFICATE = 16 * 1024
 """Bytes; a certificate object that holds more is told without its content, and so is unreadable."""
 
+LARGEST_ATTRIBUTE = 2 * 1024
+"""Bytes, or characters of a label; one that is larger is told as far as this, and a key's number not at all."""
+
+MOST_OBJECTS = 512
+"""Of one kind; a token that shows more is not read."""
+
 
 class KeyKind(StrEnum):
     """The kinds of key pair the kiosk can have made."""
@@ -29,6 +37,32 @@ class KeyKind(StrEnum):
     RSA_2048 = "rsa-2048"
     RSA_3072 = "rsa-3072"
     EC_P256 = "ec-p256"
+
+
+class KeyOrigin(StrEnum):
+    """Where a new key is made."""
+
+    INSIDE = "token"
+    """Inside the token, which it never leaves."""
+    EXPORT = "export"
+    """In a token process, which puts it into the token before anything is asked for, and ends: for tokens that cannot
+    make keys."""
+
+
+class SignatureKind(StrEnum):
+    """The ways in which a token signs for us."""
+
+    RSA_PKCS1 = "rsa-pkcs1"
+    RSA_PSS = "rsa-pss"
+    ECDSA = "ecdsa"
+
+
+class Digest(StrEnum):
+    """What a signature is over; the names are those of `hashlib`."""
+
+    SHA256 = "sha256"
+    SHA384 = "sha384"
+    SHA512 = "sha512"
 
 
 class ObjectKind(StrEnum):
@@ -68,6 +102,8 @@ class FailureKind(StrEnum):
     UNSUITABLE = "unsuitable"
     """The token offers no mechanism for what was asked."""
     NOT_FOUND = "not-found"
+    WRITING_FORBIDDEN = "writing-forbidden"
+    """Only the security officer may write, and the one the settings name cannot be it."""
     AMBIGUOUS = "ambiguous"
     """More than one object answers the description, so none was touched."""
     DEVICE = "device"
@@ -91,6 +127,8 @@ class TokenFacts(msgspec.Struct, frozen=True):
     pin_to_be_changed: bool
     needs_pin: bool = True
     """Whether anything can be done only after the PIN was given; a database without a password wants none."""
+    traits: Traits = Traits()
+    """What is known of it besides."""
 
 
 class SlotFacts(msgspec.Struct, frozen=True):
@@ -193,7 +231,13 @@ class ListObjects(msgspec.Struct, frozen=True, tag=True):
 
 
 class KeyKinds(msgspec.Struct, frozen=True, tag=True):
-    """→ list[KeyKind]: what the token can make."""
+    """→ list[KeyKind]: what the token can make, or sign with once it was put in."""
+
+    origin: KeyOrigin = KeyOrigin.INSIDE
+
+
+class SignatureKinds(msgspec.Struct, frozen=True, tag=True):
+    """→ list[SignatureKind]: how the token can sign."""
 
 
 class KeyKindsInSlot(msgspec.Struct, frozen=True, tag=True):
@@ -210,8 +254,19 @@ class MakeKeyPair(msgspec.Struct, frozen=True, tag=True):
     label: str
 
 
+class ImportKeyPair(msgspec.Struct, frozen=True, tag=True):
+    """→ MadeKeyPair: make a key pair in this process, put it into the token, sensitive and not extractable.
+
+    Whoever asks for it ends the process then: its memory has held the private key.
+    """
+
+    kind: KeyKind
+    key_id: bytes
+    label: str
+
+
 class Sign(msgspec.Struct, frozen=True, tag=True):
-    """→ bytes: an X.509-form signature with SHA-256 over `data` by the private key `key_id`.
+    """→ bytes: an X.509-form signature with `digest` over `data` by the private key `key_id`.
 
     Where several private keys have that ID, it is the one whose public half is `public`.
     """
@@ -220,7 +275,8 @@ class Sign(msgspec.Struct, frozen=True, tag=True):
     public: Public | None
     data: bytes
     pss: bool = False
-    """RSA by RSASSA-PSS, with a salt of 32 bytes, in place of PKCS #1 v1.5."""
+    """RSA by RSASSA-PSS, with a salt as long as the digest, in place of PKCS #1 v1.5."""
+    digest: Digest = Digest.SHA256
 
 
 class WriteCertificate(msgspec.Struct, frozen=True, tag=True):
@@ -259,7 +315,9 @@ Request = (
     | ListObjects
     | KeyKinds
     | KeyKindsInSlot
+    | SignatureKinds
     | MakeKeyPair
+    | ImportKeyPair
     | Sign
     | WriteCertificate
     | Relabel

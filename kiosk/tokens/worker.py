@@ -1,4 +1,4 @@
-"""The token process: `python -m kiosk.tokens.worker MODULE LABEL PARENT`, started by `process`, one thread, one module.
+"""The token process: `python -m kiosk.tokens.worker SETTINGS PARENT`, started by `process`, one thread, one module.
 
 It answers one request after another on the socket that is its standard input. It ends when that closes, is killed
 when its parent goes, dumps no core and writes nothing anywhere. A PIN the token has accepted stays here, for the
@@ -21,8 +21,12 @@ from pkcs11 import exceptions
 from kiosk.children import end_with_parent, leave_no_core
 from kiosk.tokens import wire
 from kiosk.tokens.cryptoki import Cryptoki, Failure, failure_of
+from kiosk.tokens.modules import WorkerSettings
 
 _LONGEST_PIN = 256
+
+_NONSENSE = (ValueError, TypeError, LookupError, OverflowError, MemoryError, NotImplementedError)
+"""What the binding itself raises at what a module should never have said."""
 
 
 class Worker:
@@ -30,7 +34,11 @@ class Worker:
 
     def __init__(self, cryptoki: Cryptoki) -> None:
         self._cryptoki = cryptoki
-        self._accepted_pin: tuple[str, str] | None = None
+
+    @property
+    def wants_fresh_process(self) -> bool:
+        """Whether the next request should be answered by this process as if it had just been started."""
+        return self._cryptoki.wants_fresh_process
 
     def answer(self, request: wire.Request, secrets: Sequence[bytes], pipe: int | None) -> wire.Reply:
         """Carry out one request; whatever a module raises becomes a `Failed`."""
@@ -40,6 +48,8 @@ class Worker:
             return failure.reply
         except exceptions.PKCS11Error as error:
             return failure_of(error).reply
+        except _NONSENSE as error:
+            return wire.Failed(wire.FailureKind.DEVICE, type(error).__name__)
 
     def _carry_out(self, request: wire.Request, secrets: Sequence[bytes], pipe: int | None) -> object:
         token = self._cryptoki
@@ -49,25 +59,29 @@ class Worker:
             case wire.FindTokens():
                 return token.find_tokens()
             case wire.LogIn(serial):
-                self._log_in(serial, secrets[0].decode("ascii"))
+                token.log_in(serial, secrets[0].decode("ascii"))
             case wire.OpenWithoutPin(serial):
                 token.open_without_pin(serial)
             case wire.ChangePin(serial):
-                self._change_pin(serial, secrets[0].decode("ascii"), secrets[1].decode("ascii"))
+                token.change_pin(serial, secrets[0].decode("ascii"), secrets[1].decode("ascii"))
             case wire.LendPin():
                 self._lend_pin(pipe)
             case wire.LogInWithLentPin(serial):
-                self._log_in(serial, _read_lent(pipe))
+                token.log_in(serial, _read_lent(pipe))
             case wire.ListObjects():
                 return token.list_objects()
-            case wire.KeyKinds():
-                return token.key_kinds()
+            case wire.KeyKinds(origin):
+                return token.key_kinds(origin)
             case wire.KeyKindsInSlot(slot_id):
                 return token.key_kinds_in_slot(slot_id)
+            case wire.SignatureKinds():
+                return token.signature_kinds()
             case wire.MakeKeyPair(kind, key_id, label):
                 return token.make_key_pair(kind, key_id, label)
-            case wire.Sign(key_id, public, data, pss):
-                return token.sign(key_id, public, data, pss=pss)
+            case wire.ImportKeyPair(kind, key_id, label):
+                return token.import_key_pair(kind, key_id, label)
+            case wire.Sign():
+                return token.sign(request)
             case wire.WriteCertificate():
                 token.write_certificate(request)
             case wire.Relabel(key_id, label):
@@ -76,36 +90,36 @@ class Worker:
                 return token.remove(stored)
         return None
 
-    def _log_in(self, serial: str, pin: str) -> None:
-        self._cryptoki.log_in(serial, pin)
-        self._accepted_pin = (serial, pin)
-
-    def _change_pin(self, serial: str, present: str, new: str) -> None:
-        self._cryptoki.change_pin(serial, present, new)
-        if self._accepted_pin is None:
-            self._log_in(serial, new)
-        self._accepted_pin = (serial, new)
-
     def _lend_pin(self, pipe: int | None) -> None:
-        if self._accepted_pin is None or pipe is None:
+        pin = self._cryptoki.accepted_pin
+        if pin is None or pipe is None:
             raise Failure(wire.FailureKind.DEVICE, "no PIN to lend")
-        os.write(pipe, self._accepted_pin[1].encode("ascii"))
+        os.write(pipe, pin.encode("ascii"))
 
 
-def serve(channel: socket.socket, worker: Worker) -> None:
-    """Answer requests until the other side closes."""
+def serve(channel: socket.socket, worker: Worker) -> bool:
+    """Answer requests until the other side closes; true where a fresh process should go on instead."""
     decode = msgspec.msgpack.Decoder(wire.Request).decode
     while True:
         request, pipe = _receive(channel)
         if request is None:
-            return
+            return False
         secrets = [_receive(channel)[0] or b"" for _ in range(wire.SECRETS)]
         try:
-            reply = msgspec.msgpack.encode(worker.answer(decode(request), secrets, pipe))
+            reply = _encoded(worker.answer(decode(request), secrets, pipe))
         finally:
             if pipe is not None:
                 os.close(pipe)
         channel.sendall(len(reply).to_bytes(wire.LENGTH_BYTES, "big") + reply)
+        if worker.wants_fresh_process:
+            return True
+
+
+def _encoded(reply: wire.Reply) -> bytes:
+    frame = msgspec.msgpack.encode(reply)
+    if len(frame) <= wire.LARGEST_FRAME:
+        return frame
+    return msgspec.msgpack.encode(wire.Failed(wire.FailureKind.DEVICE, f"an answer of {len(frame)} bytes"))
 
 
 def _receive(channel: socket.socket) -> tuple[bytes | None, int | None]:
@@ -147,17 +161,22 @@ def _own_channel() -> socket.socket:
     return channel
 
 
-def main() -> None:
-    """Serve the module named as the first argument, as long as the process named as the third lives.
+def _start_anew(channel: socket.socket) -> None:
+    """Become what this process was when it was started: the same number and socket, and nothing of the module."""
+    os.dup2(channel.fileno(), 0)
+    os.execv(sys.executable, [sys.executable, "-I", "-m", "kiosk.tokens.worker", *sys.argv[1:]])  # noqa: S606 - ourselves
 
-    The second is the label of the only tokens that count; all do where it is empty.
-    """
-    end_with_parent(int(sys.argv[3]), signal.SIGKILL)
+
+def main() -> None:
+    """Serve the module of the settings in the first argument, as long as the process in the second lives."""
+    end_with_parent(int(sys.argv[2]), signal.SIGKILL)
     leave_no_core()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = _own_channel()
+    settings = msgspec.json.decode(sys.argv[1], type=WorkerSettings)
     with suppress(EOFError, ConnectionError):
-        serve(channel, Worker(Cryptoki(sys.argv[1], sys.argv[2])))
+        if serve(channel, Worker(Cryptoki(settings))):
+            _start_anew(channel)
     os._exit(0)  # a module's own clean-up at exit is not trusted to end
 
 

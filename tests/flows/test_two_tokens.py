@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,7 +96,7 @@ async def test_tokens_of_one_number_cannot_be_told_apart(two: Bank, monkeypatch:
     """Some makers give every token the same serial number."""
 
     async def same(front_desk: FrontDesk) -> list[TokenFacts]:  # noqa: ARG001
-        flags = {"pin_set": True, "pin_few_tries": False, "pin_last_try": False, "pin_locked": False}
+        flags: dict[str, Any] = {"pin_set": True, "pin_few_tries": False, "pin_last_try": False, "pin_locked": False}
         facts = TokenFacts(1, "0000", "USB", "", "", removable=True, pin_to_be_changed=False, **flags)
         return [facts, facts]
 

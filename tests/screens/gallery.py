@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
+from typing import Any
 
 from kiosk.app import Branch, KioskApp
 from kiosk.clock import Clock
@@ -90,7 +91,7 @@ IDS = (
 
 
 def _token(label: str, serial: str) -> TokenFacts:
-    flags = {"pin_set": True, "pin_few_tries": False, "pin_last_try": False, "pin_locked": False}
+    flags: dict[str, Any] = {"pin_set": True, "pin_few_tries": False, "pin_last_try": False, "pin_locked": False}
     return TokenFacts(1, serial, label, "SHINKIN", "USB Token 3", removable=True, pin_to_be_changed=False, **flags)
 
 

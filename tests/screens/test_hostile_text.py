@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -78,7 +79,7 @@ def held(text: str) -> HeldId:
 
 
 def tokens(text: str) -> tuple[TokenFacts, ...]:
-    flags = {"pin_set": True, "pin_few_tries": False, "pin_last_try": False, "pin_locked": False}
+    flags: dict[str, Any] = {"pin_set": True, "pin_few_tries": False, "pin_last_try": False, "pin_locked": False}
     facts = TokenFacts(1, "01", text, text, text, removable=True, pin_to_be_changed=False, **flags)
     return facts, msgspec.structs.replace(facts, serial=text)
 

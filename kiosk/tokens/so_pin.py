@@ -1,0 +1,44 @@
+"""The security officer's PIN of tokens that let nobody else write, where the bank lets a kiosk have it.
+
+Nobody types it at a kiosk. It is in a file that its user alone can read, and only a token process reads it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+_LARGEST = 256
+"""Bytes."""
+
+
+class SoPinUnusable(Exception):
+    """There is no security officer's PIN to be had; the message says why."""
+
+
+def read_so_pin(path: str) -> str:
+    """The PIN in the file at `path`: its first line.
+
+    Raises:
+        SoPinUnusable: there is none, or somebody else could read it.
+    """
+    if not path:
+        raise SoPinUnusable("token.so_pin_file names no file")
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise SoPinUnusable(f"token.so_pin_file: {error.strerror}") from error
+    try:
+        _check(os.fstat(file))
+        content = os.read(file, _LARGEST)
+    finally:
+        os.close(file)
+    pin = content.split(b"\n", 1)[0].strip()
+    if not pin or not pin.isascii():
+        raise SoPinUnusable("token.so_pin_file holds no PIN")
+    return pin.decode("ascii")
+
+
+def _check(file: os.stat_result) -> None:
+    if not stat.S_ISREG(file.st_mode) or file.st_mode & 0o077 or file.st_uid not in (0, os.geteuid()):
+        raise SoPinUnusable("token.so_pin_file is not its owner's alone (chmod 600)")
