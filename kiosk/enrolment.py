@@ -26,7 +26,7 @@ from kiosk.preparation import compare_clocks, nothing_came_of_it, preferred_kind
 from kiosk.problems import as_problems
 from kiosk.request_keys import requesting
 from kiosk.services import Services
-from kiosk.storing import NO_ROOM, NotStored, clear_place, stored
+from kiosk.storing import NO_ROOM, NotStored, stored
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.inventory import PENDING_LABEL, Inventory
 from kiosk.tokens.token import Token, TokenKey
@@ -125,7 +125,6 @@ class Enrolment:
         self.standing.changed = Changed.ENROLLING
         self._made_here = True
         with as_problems():
-            await clear_place(self.token, inventory, key_id)
             try:
                 self._key = await stored(
                     self.token,

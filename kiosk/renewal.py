@@ -25,7 +25,7 @@ from kiosk.preparation import check_revocation, compare_clocks, nothing_came_of_
 from kiosk.problems import as_problems
 from kiosk.request_keys import requesting
 from kiosk.services import Services
-from kiosk.storing import NO_ROOM, NotStored, clear_place, stored
+from kiosk.storing import NO_ROOM, NotStored, stored
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.inventory import PENDING_LABEL, Inventory
 from kiosk.tokens.token import Token, TokenKey
@@ -133,7 +133,6 @@ class Renewal:
         self._made_here = True
         label = self._label(inventory, self.old.certificate)
         with as_problems():
-            await clear_place(self.store, inventory, key_id)
             try:
                 self._key = await stored(
                     self.store,

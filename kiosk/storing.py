@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from kiosk.tokens.errors import TokenError
-from kiosk.tokens.inventory import Inventory
 from kiosk.tokens.token import Token
 from kiosk.tokens.wire import FailureKind
 
@@ -58,14 +57,3 @@ async def stored(store: Token, act: Callable[[], Awaitable[T]], clear: Callable[
         if again.kind not in (FailureKind.FULL, FailureKind.DEVICE):
             raise
         raise NotStored(again) from again
-
-
-async def clear_place(store: Token, inventory: Inventory, key_id: bytes) -> None:
-    """Remove a public key that a cut visit has left where a key is to be made; its private key does not exist.
-
-    Raises:
-        TokenError, TokenHangs, TokenProcessDied
-    """
-    if not inventory.has_key(key_id):
-        for each in inventory.public_keys_of(key_id):
-            await store.remove(each)

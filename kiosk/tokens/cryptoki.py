@@ -360,7 +360,7 @@ class Cryptoki:
             raise Failure(FailureKind.UNSUITABLE, f"this card has no slot {key_id.hex()}")
         alone = bool(self._traits.key_ids) or len(key_id) == _OUR_KEY_ID_BYTES
         if alone and self._search(ObjectKind.PRIVATE_KEY, {Attribute.ID: key_id}):
-            raise Failure(FailureKind.AMBIGUOUS, "there is a private key with this ID already")
+            raise Failure(FailureKind.OCCUPIED, "there is a private key with this ID already")
 
     def _clear_public_halves(self, session: pkcs11.Session, key_id: bytes) -> None:
         """Remove what a cut has left of an earlier key of ours: its public half would be taken for the new one's."""

@@ -130,10 +130,6 @@ class Inventory:
         taken = {each.key_id for each in self.objects}
         return next((each for each in self.slots if each not in taken), None)
 
-    def public_keys_of(self, key_id: bytes) -> tuple[StoredObject, ...]:
-        """The public keys with this ID."""
-        return tuple(each for each in self.objects if (each.kind, each.key_id) == (ObjectKind.PUBLIC_KEY, key_id))
-
     def _begun_in_slot(self, credential: Credential) -> bytes | None:
         """Where the successor of `credential` is, on a card that lets no ID tell it.
 

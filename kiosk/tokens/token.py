@@ -19,7 +19,6 @@ from kiosk.tokens.errors import TokenError
 from kiosk.tokens.inventory import Inventory, read_inventory
 from kiosk.tokens.keys import digest_for, public_key, wire_public
 from kiosk.tokens.process import ModuleSettings, TokenProcess
-from kiosk.tokens.slots import fixed_key_ids
 from kiosk.tokens.wire import (
     Digest,
     FailureKind,
@@ -77,7 +76,7 @@ class Token:
     @property
     def slots(self) -> tuple[bytes, ...]:
         """The only CKA_IDs that a key can have on this token; empty where any ID will do."""
-        return fixed_key_ids(self.facts)
+        return tuple(bytes.fromhex(each) for each in self.facts.traits.key_ids)
 
     async def look(self) -> TokenFacts | None:
         """This token's facts as they are now; None where it is no longer in.

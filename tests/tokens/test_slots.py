@@ -3,53 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kiosk.credentials import HolderRule
-from kiosk.enrolment import Enrolment
-from kiosk.errors import Changed, Code, KioskError
-from kiosk.one_time_code import read
-from kiosk.pin import Pin
-from kiosk.renewal import Renewal
-from kiosk.services import open_services
-from kiosk.settings import DEMO_PIN
+from kiosk.demo_bank import DemoBank
+from kiosk.desk import Errand, SavingStep
+from kiosk.errors import Code, Problem
 from kiosk.tokens.errors import TokenError
 from kiosk.tokens.inventory import PENDING_LABEL, Inventory, read_inventory
-from kiosk.tokens.process import TokenProcess
-from kiosk.tokens.slots import fixed_key_ids
-from kiosk.tokens.token import Token, find_tokens
-from kiosk.tokens.wire import FailureKind, KeyKind, ObjectKind, StoredObject, TokenFacts
+from kiosk.tokens.modules import Known
+from kiosk.tokens.wire import FailureKind, KeyKind, StoredObject
 from tests.bank import Bank, open_bank
 from tests.cmp.pki import LATER, NOW, Pki
-from tests.flows.test_enrolment import Standing
+from tests.flows.test_conversation import cut_at
+from tests.scripted_desk import ScriptedDesk
 from tests.tokens.laid_out import Pair, written
 
 FIRST, SECOND, THIRD = b"\x01", b"\x05", b"\x06"
 PLACES = (FIRST, SECOND, THIRD)
 ID = "TKYM1408054"
-
-
-@pytest.mark.parametrize(
-    ("manufacturer", "label", "first"),
-    [
-        ("Yubico (www.yubico.com)", "YubiKey PIV #12345", FIRST),
-        ("piv_II", "PIV_II (PIV Card Holder pin)", FIRST),
-        ("OpenPGP project", "OpenPGP card (User PIN)", b"\x03"),
-        ("ZeitControl", "OpenPGP card (User PIN)", b"\x03"),
-        ("SoftHSM project", "SHINKIN-USB", None),
-        ("", "", None),
-    ],
-)
-def test_cards_with_places_are_known_by_what_they_say_of_themselves(
-    manufacturer: str, label: str, first: bytes | None
-) -> None:
-    facts = TokenFacts(0, "1", label, manufacturer, "PKCS#15 emulated", *[False] * 6)
-    places = fixed_key_ids(facts)
-    assert (places[0] if places else None) == first
-    assert not {b"\x02", b"\x04"} & set(places), "neither the key that wants its PIN each time, nor one that wants none"
 
 
 OLD, NEW, STRANGER = Pair(FIRST), Pair(SECOND), Pair(SECOND)
@@ -91,40 +66,11 @@ def test_a_key_without_certificate_is_the_begun_one_only_by_its_label() -> None:
     assert look(*OLD_WHOLE, *STRANGER.both()).successor_id(old) == THIRD
 
 
-class Card(Token):
-    """A software token that behaves as if it had places."""
-
-    places: tuple[bytes, ...] = PLACES
-
-    @property
-    def slots(self) -> tuple[bytes, ...]:
-        return self.places
-
-
-@asynccontextmanager
-async def opened(bank: Bank, places: tuple[bytes, ...] = PLACES) -> AsyncIterator[Card]:
-    process = TokenProcess.start(bank.settings.token)
-    (facts,) = await find_tokens(process)
-    async with Card(bank.settings.token, process, facts, HolderRule()) as card:
-        card.places = places
-        await card.log_in(Pin(bytearray(DEMO_PIN, "ascii")))
-        yield card
-
-
-async def renew(bank: Bank, *, until: str = "", places: tuple[bytes, ...] = PLACES) -> None:
-    async with opened(bank, places) as card, open_services(bank.settings) as services:
-        (old,) = (await card.inventory()).current(services.clock())
-        record, standing = services.journal.begin_visit(card.facts.serial), Standing()
-        renewal = Renewal(card, old, services, record, standing)
-        try:
-            await renewal.prepare()
-            for step in ("make_key", "request", "write", "prove", "confirm", "retire_old"):
-                if step == until:
-                    return
-                await getattr(renewal, step)()
-        except KioskError:
-            assert standing.changed is Changed.NOTHING
-            raise
+def with_places(bank: Bank, *places: bytes) -> Bank:
+    """The same bank, whose software token is known as a card with these places."""
+    known = Known(manufacturer="SoftHSM*", key_ids=tuple(each.hex() for each in places))
+    token = msgspec.structs.replace(bank.settings.token, known=(known,))
+    return Bank(DemoBank(bank.directory, msgspec.structs.replace(bank.settings, token=token)))
 
 
 @pytest.fixture
@@ -135,51 +81,56 @@ async def bank(tmp_path: Path) -> AsyncIterator[Bank]:
         yield bank
 
 
-@pytest.mark.parametrize("until", ["", "request", "write", "prove", "confirm", "retire_old"])
-async def test_a_renewal_takes_a_free_place_also_when_it_was_cut(bank: Bank, until: str) -> None:
+async def test_a_renewal_takes_a_free_place(bank: Bank) -> None:
     (old,) = (await bank.inventory()).credentials
-    if until:
-        await renew(bank, until=until)
-    await renew(bank)
-    (new,) = (await bank.inventory()).credentials
+    assert (await with_places(bank, *PLACES).visit(ScriptedDesk())).completion is not None
+    new = await bank.credential()
     assert (new.key_id, new.holder) == (SECOND, old.holder)
     assert len((await bank.inventory()).objects) == 3
     assert bank.states() == {old.certificate.serial: "superseded", new.certificate.serial: "valid"}
 
 
+@pytest.mark.parametrize("step", [each for each in SavingStep if each is not SavingStep.KEY])
+async def test_one_that_was_cut_goes_on_in_its_place(bank: Bank, step: SavingStep) -> None:
+    card = with_places(bank, *PLACES)
+    with pytest.raises(ExceptionGroup):
+        await card.visit(ScriptedDesk(at_step=cut_at(step)))
+    assert (await card.visit(ScriptedDesk())).completion is not None
+    new = await bank.credential()
+    assert new.key_id == SECOND
+    assert len((await bank.inventory()).objects) == 3
+    assert sorted(bank.states().values()) == ["superseded", "valid"], "there was one new certificate only"
+
+
 async def test_without_a_free_place_nothing_is_begun(bank: Bank) -> None:
     token, ledger = (await bank.inventory()).objects, bank.ledger()
-    with pytest.raises(KioskError) as raised:
-        await renew(bank, places=(FIRST,))
-    assert raised.value.problem.code is Code.NO_FREE_SLOT
+    desk = ScriptedDesk()
+    outcome = await with_places(bank, FIRST).visit(desk)
+    assert outcome.problem == Problem(Code.NO_FREE_SLOT)
+    assert desk.asked == ["pin", "notice", "preprocessing", "problem"], "before the first question of the renewal"
     assert ((await bank.inventory()).objects, bank.ledger()) == (token, ledger)
 
 
 async def test_without_a_free_place_no_certificate_is_obtained(bank: Bank) -> None:
-    async with opened(bank, (FIRST,)) as card, open_services(bank.settings) as services:
-        enrolment = Enrolment(card, ID, services, services.journal.begin_visit(card.facts.serial), Standing())
-        with pytest.raises(KioskError) as raised:
-            await enrolment.prepare(read(bank.code()))
-    assert raised.value.problem.code is Code.NO_FREE_SLOT
+    token = (await bank.inventory()).objects
+    desk = ScriptedDesk(enrolment_ids=[ID], codes=[bank.code()])
+    outcome = await with_places(bank, FIRST).visit(desk, errand=Errand.ENROLMENT)
+    assert outcome.problem == Problem(Code.NO_FREE_SLOT)
+    assert desk.asked == ["pin", "enrolment-id", "code", "preprocessing", "problem"]
+    assert (await bank.inventory()).objects == token
+
+
+async def test_a_certificate_is_obtained_into_a_free_place(bank: Bank) -> None:
+    desk = ScriptedDesk(enrolment_ids=[ID], codes=[bank.code()])
+    outcome = await with_places(bank, *PLACES).visit(desk, errand=Errand.ENROLMENT)
+    assert outcome.completion is not None
+    assert {each.key_id for each in (await bank.inventory()).credentials} == {FIRST, SECOND}
 
 
 async def test_no_token_process_makes_a_key_where_one_is(bank: Bank) -> None:
     before = (await bank.inventory()).objects
-    async with await bank.open_token() as token:
+    async with await with_places(bank, *PLACES).open_token() as token:
         with pytest.raises(TokenError) as raised:
             await token.make_key_pair(KeyKind.EC_P256, FIRST, "over it")
         assert raised.value.kind is FailureKind.OCCUPIED
     assert (await bank.inventory()).objects == before
-
-
-async def test_a_public_key_that_a_cut_visit_left_is_no_obstacle(bank: Bank) -> None:
-    await renew(bank, until="request", places=())
-    async with await bank.open_token() as token:
-        inventory = await token.inventory()
-        (private,) = (
-            each for each in inventory.objects if each.kind is ObjectKind.PRIVATE_KEY and each.key_id != FIRST
-        )
-        assert await token.remove(private)
-    await renew(bank, places=())
-    await bank.credential()
-    assert len((await bank.inventory()).objects) == 3

@@ -23,7 +23,7 @@ from kiosk.settings import DEMO_PIN
 from kiosk.tokens.errors import TokenError
 from kiosk.tokens.process import TokenProcess
 from kiosk.tokens.token import Token, TokenKey, find_tokens
-from kiosk.tokens.wire import FailureKind, KeyKind
+from kiosk.tokens.wire import FailureKind, KeyKind, KeyOrigin
 from tests.bank import Bank, open_bank
 from tests.flows.test_enrolment import Standing, Through
 
@@ -38,9 +38,11 @@ class Unwilling(Token):
 
     failures: list[TokenError]
 
-    async def make_key_pair(self, kind: KeyKind, key_id: bytes, label: str) -> TokenKey:
+    async def make_key_pair(
+        self, kind: KeyKind, key_id: bytes, label: str, origin: KeyOrigin = KeyOrigin.INSIDE
+    ) -> TokenKey:
         """Also a token that fails has made its key."""
-        made = await super().make_key_pair(kind, key_id, label)
+        made = await super().make_key_pair(kind, key_id, label, origin)
         if self.failures:
             raise self.failures.pop(0)
         return made
