@@ -18,6 +18,7 @@ class _Commands(click.Group):
         "doctor": "kiosk.doctor.command",
         "journal": "kiosk.audit.commands",
         "notify": "kiosk.notices.commands",
+        "token": "kiosk.token_office.command",
     }
     """Each in a module that calls it by the same name."""
     _WITH_CA: ClassVar = {"ca", "notify"}

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from kiosk.certificates import Certificate, UntrustedCertificate, check_path
+from kiosk.certificates import Certificate
 from kiosk.clock import days_left, renewable_from
 from kiosk.credentials import Credential
 from kiosk.desk import (
@@ -193,13 +193,7 @@ class Conversation:
 
     def _is_ours(self, certificate: Certificate) -> bool:
         """Whether it leads to the pinned CA; an expired one is ours as well."""
-        anchors, now = self.services.anchors, self._now()
-        at = min(now, certificate.not_after)
-        try:
-            check_path(certificate, roots=anchors.roots, intermediates=anchors.intermediates, at=at)
-        except UntrustedCertificate:
-            return False
-        return True
+        return self.services.anchors.has_issued(certificate, self._now())
 
     def _held(self, credential: Credential) -> HeldId:
         return HeldId(credential, self._days_left(credential))

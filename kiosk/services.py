@@ -7,9 +7,18 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from kiosk.certificates import Certificate, UnreadableCertificate, chain_of, is_issued_by, read_certificate_file
+from kiosk.certificates import (
+    Certificate,
+    UnreadableCertificate,
+    UntrustedCertificate,
+    chain_of,
+    check_path,
+    is_issued_by,
+    read_certificate_file,
+)
 from kiosk.clock import Clock, system_clock
 from kiosk.cmp.answers import Trust
 from kiosk.cmp.client import CmpClient
@@ -52,6 +61,15 @@ class Anchors:
     def chain_of(self, certificate: Certificate) -> tuple[Certificate, ...]:
         """The intermediates between `certificate` and its root, the issuer first."""
         return chain_of(certificate, self.intermediates)
+
+    def has_issued(self, certificate: Certificate, now: datetime) -> bool:
+        """Whether a path leads from it to a root; also from one that has ended meanwhile."""
+        at = min(now, certificate.not_after)
+        try:
+            check_path(certificate, roots=self.roots, intermediates=self.intermediates, at=at)
+        except UntrustedCertificate:
+            return False
+        return True
 
 
 @asynccontextmanager

@@ -587,6 +587,7 @@ def _facts(slot: pkcs11.Slot, token: pkcs11.Token, traits: Traits) -> wire.Token
         pin_locked=TokenFlag.USER_PIN_LOCKED in flags,
         pin_to_be_changed=TokenFlag.USER_PIN_TO_BE_CHANGED in flags,
         needs_pin=TokenFlag.LOGIN_REQUIRED in flags,
+        reader=slot.slot_description[: wire.LARGEST_ATTRIBUTE],
         traits=traits,
     )
 

@@ -307,6 +307,15 @@ async def find_tokens(process: TokenProcess) -> list[TokenFacts]:
     return await process.call(wire.FindTokens(), list[TokenFacts], process.limits.look)
 
 
+async def key_kinds_of(process: TokenProcess, facts: TokenFacts) -> list[KeyKind]:
+    """The kinds of key pair that a token can make; nobody has to be logged in.
+
+    Raises:
+        TokenError, TokenHangs, TokenProcessDied
+    """
+    return await process.call(wire.KeyKindsInSlot(facts.slot_id), list[KeyKind], process.limits.look)
+
+
 def _verifies(key: PublicKey, signature: bytes, data: bytes, *, pss: bool) -> bool:
     digest = _HASHES[digest_for(key)]
     try:

@@ -127,6 +127,8 @@ class TokenFacts(msgspec.Struct, frozen=True):
     pin_to_be_changed: bool
     needs_pin: bool = True
     """Whether anything can be done only after the PIN was given; a database without a password wants none."""
+    reader: str = ""
+    """What the slot calls itself."""
     traits: Traits = Traits()
     """What is known of it besides."""
 
