@@ -116,7 +116,7 @@ KNOWN = (
         key_ids=("01", "03"),
     ),
     Known(
-        library="openCryptoki*",
+        library_manufacturer="IBM",
         source="field notes §4, opencryptoki 3.8.1: a token that is back is seen by a new process only",
         after_change=AfterChange.NEW_PROCESS,
     ),
