@@ -169,11 +169,15 @@ class Cryptoki:
         Some modules see a new reader or token only after they were initialised anew, so while nothing is found that is
         done from time to time.
         """
-        found = self._look()
-        if not found and self._session is None and self._clock() >= self._look_anew_at:
-            self._look_anew_at = self._clock() + _LOOK_ANEW_EVERY
-            self._loaded().reinitialize()
+        try:
             found = self._look()
+            if not found and self._session is None and self._clock() >= self._look_anew_at:
+                self._look_anew_at = self._clock() + _LOOK_ANEW_EVERY
+                self._loaded().reinitialize()
+                found = self._look()
+        except exceptions.PKCS11Error:
+            self._changed = True
+            raise
         present = frozenset(each.serial for each in found)
         self._changed = self._changed or self._present not in (None, present)
         self._present = present
