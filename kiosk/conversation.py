@@ -264,12 +264,14 @@ class Conversation:
         destination = await self._opened_destination(destinations, opened)
         if destination is None:
             return None
+        origin = self._policy.origin_in(destinations.stores[destination].kind)
         for number in range(1, WEB_ACCESS_QUESTIONS + 1):
             last = destination is Destination.PC and number == WEB_ACCESS_QUESTIONS
-            question = WebAccessQuestion(number, WEB_ACCESS_QUESTIONS, self._authority(credential), last)
+            authority = self._authority(credential)
+            question = WebAccessQuestion(number, WEB_ACCESS_QUESTIONS, authority, last, origin=origin)
             if not await self.desk.confirm_web_access(question):
                 return None
-        if destination is Destination.USB and not await self.desk.announce_key_export():
+        if destination is Destination.USB and not await self.desk.announce_key_export(origin):
             return None
         return destination
 
@@ -295,11 +297,11 @@ class Conversation:
         return new
 
     async def _save_into_usb(self, renewal: Renewal, steps: tuple[SavingStep, ...]) -> Certificate:
-        async with self.desk.saving(steps) as progress:
+        async with self.desk.saving(steps, origin=self._policy.origin_in(renewal.store.kind)) as progress:
             new = await self._have_issued(renewal, progress)
         announcement = ImportAnnouncement(new, self._policy.self_press_seconds)
         await self.desk.announce_import(announcement)
-        async with self.desk.saving(steps) as progress:
+        async with self.desk.saving(steps, origin=self._policy.origin_in(renewal.store.kind)) as progress:
             await self._store(renewal, progress, steps)
         await self.desk.announce_import_complete(announcement)
         return new

@@ -19,7 +19,7 @@ from kiosk.errors import Problem
 from kiosk.one_time_code import OneTimeCode
 from kiosk.pin import Pin
 from kiosk.reminder import Reminder
-from kiosk.tokens.wire import StoreKind, TokenFacts
+from kiosk.tokens.wire import KeyOrigin, StoreKind, TokenFacts
 
 
 class Errand(Enum):
@@ -243,6 +243,7 @@ class WebAccessQuestion:
     last: bool = False
     """Whether there is no way back after it."""
     errand: Errand = Errand.RENEWAL
+    origin: KeyOrigin = KeyOrigin.INSIDE
 
 
 class SavingStep(Enum):
@@ -369,7 +370,7 @@ class Desk(Protocol):
     async def confirm_web_access(self, question: WebAccessQuestion) -> bool:
         """Ask Webアクセスの確認."""
 
-    async def announce_key_export(self) -> bool:
+    async def announce_key_export(self, origin: KeyOrigin = KeyOrigin.INSIDE) -> bool:
         """Show 秘密交換キーをエクスポートします: the last point at which the customer can turn back."""
 
     def saving(
@@ -378,6 +379,7 @@ class Desk(Protocol):
         into: Destination = Destination.USB,
         *,
         usb: bool = True,
+        origin: KeyOrigin = KeyOrigin.INSIDE,
     ) -> AbstractAsyncContextManager[SavingProgress]:
         """Show the wait while the block runs; `steps` is all there is to do. From here on there is only forward.
 

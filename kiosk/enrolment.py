@@ -30,7 +30,7 @@ from kiosk.storing import NO_ROOM, NotStored, stored
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.inventory import PENDING_LABEL, Inventory
 from kiosk.tokens.token import Token, TokenKey
-from kiosk.tokens.wire import KeyKind, ObjectKind
+from kiosk.tokens.wire import KeyKind, KeyOrigin, ObjectKind
 
 T = TypeVar("T")
 
@@ -95,7 +95,8 @@ class Enrolment:
         await compare_clocks(abs(answer.offset), self.record)
         with as_problems():
             of_ca = answer.template.key_kinds if answer.template else self._peer.key_kinds
-            self._kind = preferred_kind(self.services.policy.key_kinds, await self.token.key_kinds(), of_ca)
+            possible = await self.token.key_kinds(self._origin)
+            self._kind = preferred_kind(self.services.policy.key_kinds, possible, of_ca)
             self.token.warm_up()
             inventory = await self.token.inventory()
         self._place_in(inventory)
@@ -128,7 +129,7 @@ class Enrolment:
             try:
                 self._key = await stored(
                     self.token,
-                    lambda: self.token.make_key_pair(self._chosen_kind(), key_id, PENDING_LABEL),
+                    lambda: self.token.make_key_pair(self._chosen_kind(), key_id, PENDING_LABEL, self._origin),
                     lambda: self._remove_new_key(key_id),
                 )
             except TokenError:
@@ -348,6 +349,10 @@ class Enrolment:
         if self.services.policy.expired_credential == "keep":
             return ()
         return inventory.expired(self.holder_id, self.services.clock())
+
+    @property
+    def _origin(self) -> KeyOrigin:
+        return self.services.policy.origin_in(self.token.kind)
 
     @property
     def _peer(self) -> Peer:

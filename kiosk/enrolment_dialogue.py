@@ -30,6 +30,7 @@ from kiosk.one_time_code import OneTimeCode
 from kiosk.problems import as_problems
 from kiosk.services import Services
 from kiosk.tokens.token import Token
+from kiosk.tokens.wire import KeyOrigin
 
 WEB_ACCESS_QUESTIONS = 2
 """The manual: 「本画面は、2 度表示されますので、それぞれ はい をクリックします。」"""
@@ -151,21 +152,23 @@ class EnrolmentDialogue:
         if await choose_destination(self.desk, off, self.services) is not Destination.USB:
             return False
         for number in range(1, WEB_ACCESS_QUESTIONS + 1):
-            question = WebAccessQuestion(number, WEB_ACCESS_QUESTIONS, authority, errand=Errand.ENROLMENT)
+            question = WebAccessQuestion(
+                number, WEB_ACCESS_QUESTIONS, authority, errand=Errand.ENROLMENT, origin=self._origin
+            )
             if not await self.desk.confirm_web_access(question):
                 return False
-        return await self.desk.announce_key_export()
+        return await self.desk.announce_key_export(self._origin)
 
     async def _save(self, enrolment: Enrolment) -> Completion:
         """From here on there is only forward: no cancel, no idle limit."""
-        async with self.desk.saving(enrolment.steps) as progress:
+        async with self.desk.saving(enrolment.steps, origin=self._origin) as progress:
             progress.begin(SavingStep.KEY)
             await enrolment.make_key()
             progress.begin(SavingStep.REQUEST)
             new = await enrolment.request()
         announcement = ImportAnnouncement(new, self.services.policy.self_press_seconds)
         await self.desk.announce_import(announcement)
-        async with self.desk.saving(enrolment.steps) as progress:
+        async with self.desk.saving(enrolment.steps, origin=self._origin) as progress:
             progress.begin(SavingStep.WRITE)
             await enrolment.write()
             progress.begin(SavingStep.PROVE)
@@ -184,6 +187,10 @@ class EnrolmentDialogue:
         await self.record.note(Event.COMPLETED, serial=new.serial)
         replaced = retired[-1] if retired else None
         return Completion(Destination.USB, new, replaced, errand=Errand.ENROLMENT)
+
+    @property
+    def _origin(self) -> KeyOrigin:
+        return self.services.policy.origin_in(self.token.kind)
 
     def _enrolment(self, holder_id: str) -> Enrolment:
         return Enrolment(self.token, holder_id, self.services, self.record, self.visit)

@@ -52,12 +52,14 @@ from kiosk.pin import Pin
 from kiosk.reminder import Reminder
 from kiosk.text_keys import TextKey
 from kiosk.texts import Texts
-from kiosk.tokens.wire import StoreKind, TokenFacts
+from kiosk.tokens.wire import KeyOrigin, StoreKind, TokenFacts
 from kiosk.words import (
     DESTINATION_NAMES,
+    KEY_EXPORTS,
     RETIREMENTS,
     WHY_OFF,
     held_words,
+    leave_asked,
     pin_heading,
     pin_troubles,
     step_name,
@@ -80,6 +82,7 @@ class PlainDesk:
         self._ask = ask
         self.seconds_waited = 0.0
         self._into = Destination.USB
+        self._origin = KeyOrigin.INSIDE
 
     @property
     def last_touched(self) -> float:
@@ -215,19 +218,16 @@ class PlainDesk:
 
     async def confirm_web_access(self, question: WebAccessQuestion) -> bool:
         """Ask yes or no."""
-        enrols = question.errand is Errand.ENROLMENT
-        request: TextKey = "web-access.request-enrolment" if enrols else "web-access.request"
-        body: TextKey = request if question.number == 1 else "web-access.receive"
         self._show(f"{self._texts('web-access.heading')} {question.number}/{question.of}")
-        self._show(self._texts(body, authority=question.authority))
+        self._show(self._texts(leave_asked(question), authority=question.authority))
         if question.last:
             self._show(self._texts("key-export.no-return"))
         return await self._choose({"yes": True, "no": False})
 
-    async def announce_key_export(self) -> bool:
+    async def announce_key_export(self, origin: KeyOrigin = KeyOrigin.INSIDE) -> bool:
         """Announce it; the last way back."""
         self._show(self._texts("key-export.heading"))
-        self._show(self._texts("key-export.body"))
+        self._show(self._texts(KEY_EXPORTS[origin]))
         return await self._choose({"ok": True, "cancel": False})
 
     @asynccontextmanager
@@ -237,14 +237,15 @@ class PlainDesk:
         into: Destination = Destination.USB,
         *,
         usb: bool = True,  # noqa: ARG002
+        origin: KeyOrigin = KeyOrigin.INSIDE,
     ) -> AsyncIterator[SavingProgress]:
         """Say each step as it begins."""
-        self._into = into
+        self._into, self._origin = into, origin
         yield self
 
     def begin(self, step: SavingStep) -> None:
         """A step of the save begins."""
-        self._show(f"… {self._texts(step_name(step, self._into))}")
+        self._show(f"… {self._texts(step_name(step, self._into, self._origin))}")
 
     async def announce_import(self, announcement: ImportAnnouncement) -> None:
         """Say what is about to be written; nobody is waited for."""

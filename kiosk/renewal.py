@@ -29,7 +29,7 @@ from kiosk.storing import NO_ROOM, NotStored, stored
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.inventory import PENDING_LABEL, Inventory
 from kiosk.tokens.token import Token, TokenKey
-from kiosk.tokens.wire import KeyKind, StoreKind
+from kiosk.tokens.wire import KeyKind, KeyOrigin, StoreKind
 
 T = TypeVar("T")
 
@@ -105,11 +105,12 @@ class Renewal:
         self.store = store
         with as_problems():
             self._place_in(await store.inventory())
-            self._kind = preferred_kind(self.services.policy.key_kinds, await store.key_kinds(), self._taken_by_ca)
+            possible = await store.key_kinds(self._origin)
+            self._kind = preferred_kind(self.services.policy.key_kinds, possible, self._taken_by_ca)
             store.warm_up()
 
     async def make_key(self) -> None:
-        """Make the successor's key pair inside its store, or take the one that an earlier, cut renewal made.
+        """Make the successor's key pair in its store, or for it, or take the one that an earlier, cut renewal made.
 
         Where the CA promises the same certificate for the same key, a private key with the successor's ID is never
         removed here: the CA may have certified it.
@@ -136,7 +137,7 @@ class Renewal:
             try:
                 self._key = await stored(
                     self.store,
-                    lambda: self.store.make_key_pair(self._chosen_kind(), key_id, label),
+                    lambda: self.store.make_key_pair(self._chosen_kind(), key_id, label, self._origin),
                     self._remove_new_key,
                 )
             except TokenError:
@@ -333,6 +334,10 @@ class Renewal:
         except UntrustedCertificate as error:
             raise KioskError(Code.NEW_CERTIFICATE_WRONG, Distrust.CERTIFICATE_PATH.value) from error
         return certificate
+
+    @property
+    def _origin(self) -> KeyOrigin:
+        return self.services.policy.origin_in(self.store.kind)
 
     @property
     def _into_pc(self) -> bool:

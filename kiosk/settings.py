@@ -21,7 +21,7 @@ from kiosk.credentials import ADMINISTRATOR_PATTERN, HOLDER_ID_PATTERN, HolderRu
 from kiosk.revocation.check import RevocationRule
 from kiosk.tokens.pc import PcSettings
 from kiosk.tokens.process import ModuleSettings
-from kiosk.tokens.wire import KeyKind
+from kiosk.tokens.wire import KeyKind, KeyOrigin, StoreKind
 
 DEMO_PIN = "123456"
 """The PIN of the demo's token. The standby screen of a demo shows it; no other kiosk knows it."""
@@ -204,6 +204,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Wrong PINs in one visit, after which a teller is asked."""
     key_kinds: tuple[KeyKind, ...] = (KeyKind.RSA_2048, KeyKind.EC_P256)
     """In the order in which they are preferred."""
+    key_origin: KeyOrigin = KeyOrigin.INSIDE
+    """Where keys for a USB are made: `token`, inside it, or `export`, by the kiosk, for tokens that cannot make any."""
     id_letters: Annotated[int, Meta(ge=0, le=8)] = 4
     """How many letters an ID begins with, for those who type one (電子証明書取得)."""
     id_digits: Annotated[int, Meta(ge=1, le=12)] = 7
@@ -237,6 +239,10 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ZoneInfo(self.zone)
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError(f"zone {self.zone} is unknown") from error
+
+    def origin_in(self, store: StoreKind) -> KeyOrigin:
+        """Where a key that is to live in `store` is made; a certificate database makes its own."""
+        return self.key_origin if store is StoreKind.USB else KeyOrigin.INSIDE
 
     @property
     def time_zone(self) -> ZoneInfo:

@@ -383,6 +383,7 @@ TextKey = Literal[
     "journal.writing",
     "keep-in",
     "key-export.body",
+    "key-export.body-export",
     "key-export.heading",
     "key-export.no-return",
     "language.name",
@@ -483,6 +484,7 @@ TextKey = Literal[
     "saving.elapsed",
     "saving.heading",
     "saving.key",
+    "saving.key-export",
     "saving.key-pc",
     "saving.mark-done",
     "saving.mark-later",
@@ -577,5 +579,7 @@ TextKey = Literal[
     "web-access.receive",
     "web-access.request",
     "web-access.request-enrolment",
+    "web-access.request-enrolment-export",
+    "web-access.request-export",
     "yes",
 ]

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from kiosk.credentials import Holder, HolderKind
-from kiosk.desk import Destination, HeldId, OffReason, PinPurpose, PinQuestion, SavingStep, Tries, Unfit
+from kiosk.desk import (
+    Destination,
+    Errand,
+    HeldId,
+    OffReason,
+    PinPurpose,
+    PinQuestion,
+    SavingStep,
+    Tries,
+    Unfit,
+    WebAccessQuestion,
+)
 from kiosk.moments import days_words, until_words
 from kiosk.text_keys import TextKey
 from kiosk.texts import Texts
-from kiosk.tokens.wire import StoreKind, TokenFacts
+from kiosk.tokens.wire import KeyOrigin, StoreKind, TokenFacts
 
 
 def holder_words(holder: Holder, texts: Texts) -> str:
@@ -54,9 +65,31 @@ _STEPS: Mapping[SavingStep, TextKey] = {
 }
 
 
-def step_name(step: SavingStep, into: Destination) -> TextKey:
+def step_name(step: SavingStep, into: Destination, origin: KeyOrigin = KeyOrigin.INSIDE) -> TextKey:
     """What a step of the save is called."""
-    return "saving.key-pc" if step is SavingStep.KEY and into is Destination.PC else _STEPS[step]
+    if step is SavingStep.KEY and into is Destination.PC:
+        return "saving.key-pc"
+    return "saving.key-export" if step is SavingStep.KEY and origin is KeyOrigin.EXPORT else _STEPS[step]
+
+
+_REQUESTS: Mapping[tuple[Errand, KeyOrigin], TextKey] = {
+    (Errand.ENROLMENT, KeyOrigin.INSIDE): "web-access.request-enrolment",
+    (Errand.ENROLMENT, KeyOrigin.EXPORT): "web-access.request-enrolment-export",
+    (Errand.RENEWAL, KeyOrigin.EXPORT): "web-access.request-export",
+}
+
+KEY_EXPORTS: Mapping[KeyOrigin, TextKey] = {
+    KeyOrigin.INSIDE: "key-export.body",
+    KeyOrigin.EXPORT: "key-export.body-export",
+}
+"""What is behind the manual's title: where the key is made."""
+
+
+def leave_asked(question: WebAccessQuestion) -> TextKey:
+    """What leave Webアクセスの確認 asks for."""
+    if question.number != 1:
+        return "web-access.receive"
+    return _REQUESTS.get((question.errand, question.origin), "web-access.request")
 
 
 _PIN_HEADINGS: Mapping[PinPurpose, TextKey] = {

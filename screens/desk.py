@@ -41,7 +41,7 @@ from kiosk.errors import Problem
 from kiosk.one_time_code import OneTimeCode
 from kiosk.pin import Pin
 from kiosk.reminder import Reminder
-from kiosk.tokens.wire import StoreKind, TokenFacts
+from kiosk.tokens.wire import KeyOrigin, StoreKind, TokenFacts
 from screens.certificate_details import CertificateDetailsScreen
 from screens.certificate_import import CertificateImportScreen
 from screens.choose_id import ChooseIdScreen
@@ -161,9 +161,9 @@ class ScreenDesk:
         """Ask Webアクセスの確認."""
         return await self._ask(WebAccessScreen(self._lobby, question))
 
-    async def announce_key_export(self) -> bool:
+    async def announce_key_export(self, origin: KeyOrigin = KeyOrigin.INSIDE) -> bool:
         """Show 秘密交換キーをエクスポートします."""
-        return await self._ask(KeyExportScreen(self._lobby))
+        return await self._ask(KeyExportScreen(self._lobby, origin))
 
     def saving(
         self,
@@ -171,9 +171,10 @@ class ScreenDesk:
         into: Destination = Destination.USB,
         *,
         usb: bool = True,
+        origin: KeyOrigin = KeyOrigin.INSIDE,
     ) -> AbstractAsyncContextManager[SavingProgress]:
         """Show the wait while the block runs."""
-        return self._shown(SavingScreen(self._lobby, steps, into, usb=usb))
+        return self._shown(SavingScreen(self._lobby, steps, into, usb=usb, origin=origin))
 
     async def announce_import(self, announcement: ImportAnnouncement) -> None:
         """Show 証明書インポート."""

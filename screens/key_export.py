@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 from textual import on
 
+from kiosk.tokens.wire import KeyOrigin
+from kiosk.words import KEY_EXPORTS
 from screens.dialog import Dialog
+from screens.lobby import Lobby
 from screens.widgets.blocks import Block, Gap, Notice, Prose
 from screens.widgets.choice import Choice
 from screens.widgets.trail import Stage
@@ -19,11 +22,15 @@ class KeyExportScreen(Dialog[bool]):
     STAGE = Stage.CONFIRMATION
     HINT = "hint.back"
 
+    def __init__(self, lobby: Lobby, origin: KeyOrigin) -> None:
+        super().__init__(lobby)
+        self._origin = origin
+
     def blocks(self) -> Sequence[Block]:
-        """The key is made in the USB and stays there; from here there is only forward."""
+        """Where the key is made, and that it stays in the USB; from here there is only forward."""
         texts = self.lobby.texts
         return [
-            Prose(texts("key-export.body")),
+            Prose(texts(KEY_EXPORTS[self._origin])),
             Gap(),
             Notice(texts("key-export.no-return")),
         ]

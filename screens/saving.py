@@ -8,6 +8,7 @@ from datetime import datetime
 from textual.app import ComposeResult
 
 from kiosk.desk import Destination, SavingStep
+from kiosk.tokens.wire import KeyOrigin
 from kiosk.words import step_name
 from screens.frame import Frame
 from screens.lobby import Lobby
@@ -31,11 +32,13 @@ class SavingScreen(Frame):
         into: Destination = Destination.USB,
         *,
         usb: bool = True,
+        origin: KeyOrigin = KeyOrigin.INSIDE,
     ) -> None:
         super().__init__(lobby)
         self._steps = tuple(steps)
         self._into = into
         self._usb = usb
+        self._origin = origin
         self._since: datetime = lobby.clock()
         self._step: SavingStep | None = None
 
@@ -80,7 +83,7 @@ class SavingScreen(Frame):
 
     def _line(self, step: SavingStep) -> Block:
         texts, at = self.lobby.texts, self._steps.index(step)
-        name = texts(step_name(step, self._into))
+        name = texts(step_name(step, self._into, self._origin))
         if at < self._position():
             return Prose(name, Look.QUIET, mark=texts("saving.mark-done"), mark_look=Look.DONE)
         if step is self._step:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from textual import on
 
-from kiosk.desk import Errand, WebAccessQuestion
-from kiosk.text_keys import TextKey
+from kiosk.desk import WebAccessQuestion
+from kiosk.words import leave_asked
 from screens.dialog import Dialog
 from screens.lobby import Lobby
 from screens.widgets.blocks import Block, Facts, Gap, Notice, Prose
@@ -35,18 +35,11 @@ class WebAccessScreen(Dialog[bool]):
         texts, question = self.lobby.texts, self._question
         no_return: list[Block] = [Gap(), Notice(texts("key-export.no-return"))] if question.last else []
         return [
-            Prose(texts(self._leave())),
+            Prose(texts(leave_asked(question))),
             Gap(),
             Facts([(texts("fact.authority"), question.authority)]),
             *no_return,
         ]
-
-    def _leave(self) -> TextKey:
-        """What leave is asked for."""
-        if self._question.number != 1:
-            return "web-access.receive"
-        enrols = self._question.errand is Errand.ENROLMENT
-        return "web-access.request-enrolment" if enrols else "web-access.request"
 
     def choices(self) -> Sequence[Choice]:
         """「はい」 「いいえ」."""

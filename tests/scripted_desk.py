@@ -41,7 +41,7 @@ from kiosk.errors import Problem
 from kiosk.one_time_code import OneTimeCode, read
 from kiosk.pin import Pin
 from kiosk.reminder import Reminder
-from kiosk.tokens.wire import StoreKind, TokenFacts
+from kiosk.tokens.wire import KeyOrigin, StoreKind, TokenFacts
 
 
 @dataclass
@@ -152,8 +152,8 @@ class ScriptedDesk:
         await self._see(f"web-access {question.number}/{question.of}", question)
         return self.web_access[question.number - 1]
 
-    async def announce_key_export(self) -> bool:
-        await self._see("key-export")
+    async def announce_key_export(self, origin: KeyOrigin = KeyOrigin.INSIDE) -> bool:
+        await self._see("key-export", origin)
         return self.key_export
 
     @asynccontextmanager
@@ -163,6 +163,7 @@ class ScriptedDesk:
         into: Destination = Destination.USB,  # noqa: ARG002
         *,
         usb: bool = True,  # noqa: ARG002
+        origin: KeyOrigin = KeyOrigin.INSIDE,  # noqa: ARG002
     ) -> AsyncIterator[SavingProgress]:
         self.steps = tuple(steps)
         yield self

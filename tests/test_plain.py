@@ -27,6 +27,7 @@ from kiosk.desk import (
     Destination,
     DestinationQuestion,
     EnrolmentIdQuestion,
+    Errand,
     Help,
     HelpPage,
     IdQuestion,
@@ -38,6 +39,7 @@ from kiosk.desk import (
     ProblemAnswer,
     RenewalNotice,
     RetirementQuestion,
+    SavingStep,
     TokenQuestion,
     Tries,
     TypedIdQuestion,
@@ -48,7 +50,7 @@ from kiosk.one_time_code import make, read
 from kiosk.pin import Pin
 from kiosk.plain import PlainDesk, YesDesk, echo_kept
 from kiosk.texts import Texts
-from kiosk.tokens.wire import StoreKind
+from kiosk.tokens.wire import KeyOrigin, StoreKind
 from tests.screens.gallery import IDS, REMINDER, TOKENS
 
 NOW = system_clock()
@@ -347,3 +349,18 @@ def test_the_terminal_keeps_its_echo(monkeypatch: pytest.MonkeyPatch) -> None:
             termios.tcsetattr(terminal, termios.TCSANOW, silent)
         assert termios.tcgetattr(terminal) == modes
     os.close(ours)
+
+
+async def test_where_the_kiosk_makes_the_key_it_is_said_in_every_place() -> None:
+    plain, shown = desk("1", "1", "1")
+    for errand in (Errand.RENEWAL, Errand.ENROLMENT):
+        question = WebAccessQuestion(1, 2, "CA", errand=errand, origin=KeyOrigin.EXPORT)
+        assert await plain.confirm_web_access(question)
+        assert "新しい鍵をこの端末で作って専用USBに書き込み" in "\n".join(shown)
+        shown.clear()
+    assert await plain.announce_key_export(KeyOrigin.EXPORT)
+    assert "新しい秘密鍵をこの端末で作り、専用USBに書き込みます。" in "\n".join(shown)
+    shown.clear()
+    async with plain.saving(origin=KeyOrigin.EXPORT) as progress:
+        progress.begin(SavingStep.KEY)
+    assert "… 新しい鍵を作って専用USBに書き込む" in shown

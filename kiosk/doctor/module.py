@@ -16,7 +16,7 @@ from kiosk.tokens import wire
 from kiosk.tokens.errors import StoreFault, TokenError, TokenHangs
 from kiosk.tokens.process import ModuleSettings, TokenProcess
 from kiosk.tokens.token import find_tokens
-from kiosk.tokens.wire import KeyKind, ModuleFacts, TokenFacts
+from kiosk.tokens.wire import KeyKind, KeyOrigin, ModuleFacts, TokenFacts
 
 _CONNECT_SECONDS = 5.0
 
@@ -57,7 +57,7 @@ class Seen:
     module: ModuleFacts | None = None
     tokens: tuple[TokenFacts, ...] = ()
     kinds: tuple[list[KeyKind] | None, ...] = ()
-    """What each token can make; None where it did not say."""
+    """What each token can make, or take where policy says so; None where it did not say."""
 
 
 async def seen_by_process(site: Site) -> Seen | None:
@@ -72,7 +72,7 @@ async def seen_by_process(site: Site) -> Seen | None:
         return Seen(fault=_MISSING(module=settings.module))
     process = TokenProcess.start(settings)
     try:
-        return await _asked(process)
+        return await _asked(process, site.known.policy.key_origin)
     except TokenError as error:
         return Seen(fault=_UNUSABLE(module=settings.module, detail=error.detail))
     except TokenHangs:
@@ -87,14 +87,14 @@ def _is_there(settings: ModuleSettings) -> bool:
     return Path(settings.module).is_file()
 
 
-async def _asked(process: TokenProcess) -> Seen:
+async def _asked(process: TokenProcess, origin: KeyOrigin) -> Seen:
     look = process.limits.look
     module = await process.call(wire.DescribeModule(), ModuleFacts, look)
     tokens = await find_tokens(process)
     kinds: list[list[KeyKind] | None] = []
     for token in tokens:
         try:
-            kinds.append(await process.call(wire.KeyKindsInSlot(token.slot_id), list[KeyKind], look))
+            kinds.append(await process.call(wire.KeyKindsInSlot(token.slot_id, origin), list[KeyKind], look))
         except TokenError:
             kinds.append(None)
     return Seen(module=module, tokens=tuple(tokens), kinds=tuple(kinds))

@@ -303,12 +303,12 @@ class Cryptoki:
         """The kinds of key pair that the token says it can make, or take, and sign with."""
         return _key_kinds(self._slot(), origin)
 
-    def key_kinds_in_slot(self, slot_id: int) -> list[KeyKind]:
+    def key_kinds_in_slot(self, slot_id: int, origin: KeyOrigin) -> list[KeyKind]:
         """As `key_kinds`, of the token in this slot; nobody has to be logged in."""
         slot = next((each for each in self._loaded().get_slots(token_present=True) if each.slot_id == slot_id), None)
         if slot is None:
             raise Failure(FailureKind.GONE, "no token is in this slot")
-        return _key_kinds(slot, KeyOrigin.INSIDE)
+        return _key_kinds(slot, origin)
 
     def signature_kinds(self) -> list[SignatureKind]:
         """How the token says it can sign."""

@@ -243,9 +243,10 @@ class SignatureKinds(msgspec.Struct, frozen=True, tag=True):
 
 
 class KeyKindsInSlot(msgspec.Struct, frozen=True, tag=True):
-    """→ list[KeyKind]: what the token in this slot can make, without a session."""
+    """→ list[KeyKind]: as `KeyKinds`, of the token in this slot, without a session."""
 
     slot_id: int
+    origin: KeyOrigin = KeyOrigin.INSIDE
 
 
 class MakeKeyPair(msgspec.Struct, frozen=True, tag=True):

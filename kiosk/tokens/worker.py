@@ -72,8 +72,8 @@ class Worker:
                 return token.list_objects()
             case wire.KeyKinds(origin):
                 return token.key_kinds(origin)
-            case wire.KeyKindsInSlot(slot_id):
-                return token.key_kinds_in_slot(slot_id)
+            case wire.KeyKindsInSlot(slot_id, origin):
+                return token.key_kinds_in_slot(slot_id, origin)
             case wire.SignatureKinds():
                 return token.signature_kinds()
             case wire.MakeKeyPair(kind, key_id, label):

@@ -43,7 +43,7 @@ from kiosk.desk import (
 )
 from kiosk.errors import Changed, Code, Problem
 from kiosk.reminder import Reminder
-from kiosk.tokens.wire import StoreKind, TokenFacts
+from kiosk.tokens.wire import KeyOrigin, StoreKind, TokenFacts
 from tests.screens.samples import NOW, OLD_END, certificate, credential, fixed_clock, new_certificate
 
 Scene = Callable[[Desk], Awaitable[object]]
@@ -154,6 +154,10 @@ SCENES: dict[str, Scene] = {
     "web-access-2": lambda desk: desk.confirm_web_access(WebAccessQuestion(2, 2, AUTHORITY)),
     "web-access-last": lambda desk: desk.confirm_web_access(WebAccessQuestion(2, 2, AUTHORITY, last=True)),
     "key-export": lambda desk: desk.announce_key_export(),
+    "web-access-by-kiosk": lambda desk: desk.confirm_web_access(
+        WebAccessQuestion(1, 2, AUTHORITY, origin=KeyOrigin.EXPORT)
+    ),
+    "key-export-by-kiosk": lambda desk: desk.announce_key_export(KeyOrigin.EXPORT),
     "saving": _saving,
     "saving-pc": partial(_saving, into=Destination.PC),
     "certificate-import": lambda desk: desk.announce_import(ImportAnnouncement(new_certificate(), LONG_AGO)),

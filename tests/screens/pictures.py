@@ -83,6 +83,8 @@ ORDER = {
     "web-access-2": "Webアクセスの確認, the second time.",
     "web-access-last": "The same into this PC: the last point to turn back.",
     "key-export": "秘密交換キーをエクスポートします: the last point to turn back.",
+    "web-access-by-kiosk": "Webアクセスの確認, for a token that cannot make keys.",
+    "key-export-by-kiosk": "The last point to turn back, for such a token: the manual's literal way.",
     "saving": "The wait itself.",
     "saving-pc": "The same into this PC.",
     "certificate-import": "証明書インポート: what is about to be written.",
