@@ -15,16 +15,17 @@ RUN_NEEDS := /usr/lib/softhsm/libsofthsm2.so:softhsm2 certutil:libnss3-tools p11
 TEST_NEEDS := $(RUN_NEEDS) pkcs11-tool:opensc openssl:openssl setpriv:util-linux chromium:chromium \
 	/usr/libexec/p11-kit/p11-kit-server:p11-kit-modules /usr/lib/postgresql/*/bin/postgres:postgresql
 
-# pcscd and pkcsslotd are not started on this machine: tests start their own
+# what `make test-tokens` wants besides; pcscd and pkcsslotd are not started on this machine: tests start their own
 TOKENS_NEEDS := $(TEST_NEEDS) pkcs15-init:opensc /usr/lib/*/opensc-pkcs11.so:opensc-pkcs11 /usr/sbin/pcscd:pcscd \
-	/usr/lib/pcsc/drivers/serial/libifdvpcd.so:vsmartcard-vpcd /usr/sbin/pkcsslotd:opencryptoki
+	/usr/lib/pcsc/drivers/serial/libifdvpcd.so:vsmartcard-vpcd /usr/sbin/pkcsslotd:opencryptoki nsenter:util-linux
 
 PICTURE_NEEDS := Xvfb:xvfb weston:weston foot:foot import:imagemagick xdotool:xdotool chromium:chromium \
 	/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
 
 BENCH ?= $(basename $(notdir $(wildcard tests/benchmarks/bench_*.py)))
 
-.PHONY: bench snapshots pictures system-pictures run setup test test-tokens soak check format lock clean system-run system-test system-tokens
+.PHONY: bench snapshots pictures system-pictures run setup test test-tokens soak check format lock clean \
+	system-run system-test system-tokens
 
 run: setup
 	@$(BIN)/python -m kiosk demo $(ARGS)

@@ -87,7 +87,7 @@ class TokenProcess:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=_environment(settings),
+                env=environment_of(settings),
             )
         return cls(settings, store, process, ours)
 
@@ -232,6 +232,7 @@ def _told(settings: ModuleSettings) -> str:
     return msgspec.json.encode(told).decode()
 
 
-def _environment(settings: ModuleSettings) -> dict[str, str]:
+def environment_of(settings: ModuleSettings) -> dict[str, str]:
+    """The environment of a process that works with this module: what that wants to find, and little else."""
     kept = {name: os.environ[name] for name in ("HOME", "PATH", "XDG_RUNTIME_DIR") if name in os.environ}
     return {**kept, "LC_ALL": "C.UTF-8", **settings.environment}

@@ -22,7 +22,7 @@ def enter(module: str) -> bool:
         module: What `python -m` is to run.
     """
     if os.environ.get(_INSIDE) == "1":
-        _bring_up("lo")
+        bring_up("lo")
         return True
     command = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
     unshare = shutil.which(command[0])
@@ -32,7 +32,8 @@ def enter(module: str) -> bool:
     return os.execve(unshare, inside, os.environ | {_INSIDE: "1"})  # noqa: S606
 
 
-def _bring_up(interface: str) -> None:
+def bring_up(interface: str) -> None:
+    """Bring a network interface of this namespace up (netdevice(7))."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         request = struct.pack("16sH14x", interface.encode(), 0)
         (flags,) = struct.unpack_from("H", fcntl.ioctl(any_socket, _GET_FLAGS, request), 16)
