@@ -18,6 +18,7 @@ class Code(StrEnum):
     TOKEN_HANGS = "T-04"
     TOKEN_FAILED = "T-05"
     TOO_MANY_TOKENS = "T-06"
+    TOKEN_SWAPPED = "T-07"
     TOKEN_FORGOTTEN = "T-08"
     PIN_LOCKED = "T-10"
     PIN_REFUSED_TOO_OFTEN = "T-11"

@@ -24,6 +24,8 @@ from kiosk.tokens.wire import FailureKind, StoreKind
 _TOKEN_CODES = {
     FailureKind.MODULE: Code.MODULE_UNUSABLE,
     FailureKind.GONE: Code.TOKEN_TAKEN_OUT,
+    FailureKind.SWAPPED: Code.TOKEN_SWAPPED,
+    FailureKind.SEVERAL: Code.TOO_MANY_TOKENS,
     FailureKind.PIN_LOCKED: Code.PIN_LOCKED,
     FailureKind.PIN_NOT_SET: Code.PIN_NOT_SET,
     FailureKind.PIN_TO_BE_CHANGED: Code.PIN_NOT_SET,

@@ -199,7 +199,7 @@ async def open_bank(
     directory.mkdir(exist_ok=True)
     customers = () if module else (Customer(days_left, kind), *others)
     if not any(directory.iterdir()):
-        shutil.copytree(await _prepared(customers), directory, dirs_exist_ok=True)
+        shutil.copytree(await prepared(customers), directory, dirs_exist_ok=True)
         keep = True
     await prepare(directory, customers, keep=keep)
     if ca_policy:
@@ -218,7 +218,7 @@ _PREPARED: dict[tuple[object, ...], Path] = {}
 _ALL_PREPARED = TemporaryDirectory(prefix="prepared-banks-")
 
 
-async def _prepared(customers: Sequence[Customer]) -> Path:
+async def prepared(customers: Sequence[Customer]) -> Path:
     """A directory with the CA and the token of `customers`, made once a day and never used itself."""
     key = (system_clock().astimezone(JAPAN).date(), *customers)
     if key not in _PREPARED:

@@ -8,6 +8,7 @@ an unfiltered one.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -120,6 +121,8 @@ class Cryptoki:
         self._module: Module | None = None
         self._session: pkcs11.Session | None = None
         self._serial = ""
+        self.known_by: frozenset[bytes] = frozenset()
+        """The certificates that lie on that token, as far as they were read or written here; SHA-256 of each."""
         self._traits = Traits()
         """Of the token the session is with."""
         self._pin: str | None = None
@@ -202,13 +205,29 @@ class Cryptoki:
         except exceptions.PKCS11Error:
             return list(self._loaded().get_slots(token_present=True))
 
-    def log_in(self, serial: str, pin: str) -> None:
-        """Open the session with the token of `serial`, and keep the PIN where it is accepted."""
-        self._begin(serial, pin)
+    def log_in(self, serial: str, pin: str, known_by: frozenset[bytes] = frozenset()) -> None:
+        """Open the session with the token of `serial`, and keep the PIN where it is accepted.
+
+        Some makers give all their tokens one serial number. Where certificates are `known_by` an earlier session, the
+        PIN is given to no token that shows others before that.
+        """
+        self._begin(serial, pin, known_by)
 
     def open_without_pin(self, serial: str) -> None:
         """Open the session with the token of `serial`, which wants no PIN."""
         self._begin(serial, None)
+
+    def check_identity(self) -> None:
+        """See that the session is with the token it was opened with: some modules let one live on with another token.
+
+        By the serial number, and by a certificate that is known to lie on it: some makers give all tokens one number.
+        """
+        if self._session is None:
+            return
+        if _serial(self._slot().get_token()) != self._serial:
+            raise Failure(FailureKind.SWAPPED, "another serial number")
+        if _shows(self._session, self.known_by) is False:
+            raise Failure(FailureKind.SWAPPED, "other certificates")
 
     def change_pin(self, serial: str, present: str, new: str) -> None:
         """Change the PIN and go on with the new one, logged in; nobody has to be logged in before."""
@@ -224,11 +243,12 @@ class Cryptoki:
             self._close(session)
         self._begin(serial, new)
 
-    def _begin(self, serial: str, pin: str | None) -> None:
+    def _begin(self, serial: str, pin: str | None, known_by: frozenset[bytes] = frozenset()) -> None:
         self._believe_again()
-        token = self._token(serial)
+        token = self._token(serial, known_by)
         self._session = self._logged_in(token, user_pin=pin)
-        self._serial, self._traits, self._pin = serial, self._traits_of(token), pin
+        self._serial, self.known_by = serial, known_by
+        self._traits, self._pin = self._traits_of(token), pin
         self._mechanisms = None
 
     def _believe_again(self) -> None:
@@ -274,7 +294,7 @@ class Cryptoki:
             finally:
                 self._close(session)
         finally:
-            self._begin(self._serial, pin)
+            self._begin(self._serial, pin, self.known_by)
 
     def _so_pin(self) -> str:
         """The officer's PIN. One that was refused, here or as far as the token tells, is not sent again."""
@@ -289,7 +309,7 @@ class Cryptoki:
 
     def _opened_by_officer(self, so_pin: str) -> pkcs11.Session:
         try:
-            return self._logged_in(self._token(self._serial), so_pin=so_pin)
+            return self._logged_in(self._token(self._serial, self.known_by), so_pin=so_pin)
         except _PIN_REFUSED as error:
             self._so_pin_refused = True
             detail = f"the security officer's PIN is refused: {type(error).__name__}"
@@ -297,7 +317,9 @@ class Cryptoki:
 
     def list_objects(self) -> list[StoredObject]:
         """Every certificate, private key and public key that the token shows."""
-        return [_stored(kind, each) for kind in _CLASSES for each in self._all(kind)]
+        found = [_stored(kind, each) for kind in _CLASSES for each in self._all(kind)]
+        self.known_by = frozenset(_fingerprint(each.der) for each in found if each.der)
+        return found
 
     def key_kinds(self, origin: KeyOrigin) -> list[KeyKind]:
         """The kinds of key pair that the token says it can make, or take, and sign with."""
@@ -428,6 +450,7 @@ class Cryptoki:
             return
         with self._writing() as session:
             _create(session, templates.certificate(request), templates.LESS_OF_A_CERTIFICATE)
+        self.known_by |= {_fingerprint(request.der)}
 
     def relabel(self, key_id: bytes, label: str) -> bool:
         """Change the label of everything with `key_id`; some tokens do not let labels change."""
@@ -452,10 +475,11 @@ class Cryptoki:
             if len(same) > 1:
                 raise Failure(FailureKind.AMBIGUOUS, f"{len(same)} objects")
             same[0].destroy()
+            self.known_by -= {_fingerprint(stored.der)}
         if self._traits.fresh_session_after_removal and self._session is not None:
             session, self._session = self._session, None
             self._close(session)
-            self._begin(self._serial, self._pin)
+            self._begin(self._serial, self._pin, self.known_by)
         return True
 
     def _loaded(self) -> Module:
@@ -481,12 +505,18 @@ class Cryptoki:
         module = self._loaded()
         return traits_of(About(module.library_description, module.manufacturer_id), self._settings.known)
 
-    def _token(self, serial: str) -> pkcs11.Token:
-        for facts in self.find_tokens():
-            if facts.serial == serial:
-                slots = self._loaded().get_slots(token_present=True)
-                return next(slot for slot in slots if slot.slot_id == facts.slot_id).get_token()
-        raise Failure(FailureKind.GONE, "no token of this serial is in")
+    def _token(self, serial: str, known_by: frozenset[bytes] = frozenset()) -> pkcs11.Token:
+        """The one token of `serial` that does not show itself to be another one than that with `known_by`."""
+        slot_ids = {each.slot_id for each in self.find_tokens() if each.serial == serial}
+        slots = self._loaded().get_slots(token_present=True)
+        tokens = [each.get_token() for each in slots if each.slot_id in slot_ids]
+        if not tokens:
+            raise Failure(FailureKind.GONE, "no token of this serial is in")
+        shown = [(each, _shows_before_login(each, known_by)) for each in tokens]
+        known = [each for each, is_it in shown if is_it] or [each for each, is_it in shown if is_it is None]
+        if len(known) == 1:
+            return known[0]
+        raise Failure(FailureKind.SEVERAL if known else FailureKind.SWAPPED, f"{len(tokens)} tokens of this serial")
 
     def _open(self) -> pkcs11.Session:
         if self._session is None:
@@ -580,7 +610,7 @@ def _facts(slot: pkcs11.Slot, token: pkcs11.Token, traits: Traits) -> wire.Token
     flags = token.flags
     return wire.TokenFacts(
         slot_id=slot.slot_id,
-        serial=token.serial.decode("ascii", "backslashreplace").strip(),
+        serial=_serial(token),
         label=token.label,
         manufacturer=token.manufacturer_id,
         model=token.model,
@@ -594,6 +624,36 @@ def _facts(slot: pkcs11.Slot, token: pkcs11.Token, traits: Traits) -> wire.Token
         reader=slot.slot_description[: wire.LARGEST_ATTRIBUTE],
         traits=traits,
     )
+
+
+def _serial(token: pkcs11.Token) -> str:
+    return str(token.serial.decode("ascii", "backslashreplace").strip())
+
+
+def _fingerprint(der: bytes) -> bytes:
+    return hashlib.sha256(der).digest()
+
+
+def _shows_before_login(token: pkcs11.Token, certificates: frozenset[bytes]) -> bool | None:
+    """As `_shows`, of a token nobody is logged in to; None too where it answers nothing before that."""
+    if not certificates:
+        return None
+    try:
+        session = token.open()
+        try:
+            return _shows(session, certificates)
+        finally:
+            session.close()
+    except exceptions.PKCS11Error:
+        return None
+
+
+def _shows(session: pkcs11.Session, certificates: frozenset[bytes]) -> bool | None:
+    """Whether one of `certificates` (SHA-256 of each) is on the token; None where nothing is known or shown."""
+    if not certificates:
+        return None
+    objects = list(session.get_objects({Attribute.CLASS: ObjectClass.CERTIFICATE}))
+    return any(_fingerprint(_certificate(each)) in certificates for each in objects) if objects else None
 
 
 def _stored(kind: ObjectKind, each: pkcs11.Object) -> StoredObject:

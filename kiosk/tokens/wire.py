@@ -89,6 +89,10 @@ class FailureKind(StrEnum):
     """The module cannot be loaded or initialised."""
     GONE = "gone"
     """The token is no longer there."""
+    SWAPPED = "swapped"
+    """Another token is where the one was that this is about."""
+    SEVERAL = "several"
+    """Several tokens answer to the serial number."""
     PIN_WRONG = "pin-wrong"
     PIN_LOCKED = "pin-locked"
     PIN_NOT_SET = "pin-not-set"
@@ -219,7 +223,7 @@ class ChangePin(msgspec.Struct, frozen=True, tag=True):
 
 
 class LendPin(msgspec.Struct, frozen=True, tag=True):
-    """→ None: write the accepted PIN into the pipe whose end comes with this message."""
+    """→ None: write the accepted PIN, and what the token is known by, into the pipe whose end comes with this."""
 
 
 class LogInWithLentPin(msgspec.Struct, frozen=True, tag=True):

@@ -24,6 +24,23 @@ from kiosk.tokens.cryptoki import Cryptoki, Failure, failure_of
 from kiosk.tokens.modules import WorkerSettings
 
 _LONGEST_PIN = 256
+_FINGERPRINT_BYTES = 32
+_MOST_FINGERPRINTS = 64
+"""What is lent fits into one write to a pipe, which is whole or not at all (PIPE_BUF, pipe(7))."""
+
+_IN_SESSION = (
+    wire.ChangePin,
+    wire.ImportKeyPair,
+    wire.KeyKinds,
+    wire.ListObjects,
+    wire.MakeKeyPair,
+    wire.Relabel,
+    wire.Remove,
+    wire.Sign,
+    wire.SignatureKinds,
+    wire.WriteCertificate,
+)
+"""Requests that are meant for the token of the session, and for no other."""
 
 _NONSENSE = (ValueError, TypeError, LookupError, OverflowError, MemoryError, NotImplementedError)
 """What the binding itself raises at what a module should never have said."""
@@ -53,6 +70,8 @@ class Worker:
 
     def _carry_out(self, request: wire.Request, secrets: Sequence[bytes], pipe: int | None) -> object:
         token = self._cryptoki
+        if isinstance(request, _IN_SESSION):
+            token.check_identity()
         match request:
             case wire.DescribeModule():
                 return token.describe_module()
@@ -67,7 +86,7 @@ class Worker:
             case wire.LendPin():
                 self._lend_pin(pipe)
             case wire.LogInWithLentPin(serial):
-                token.log_in(serial, _read_lent(pipe))
+                token.log_in(serial, *_read_lent(pipe))
             case wire.ListObjects():
                 return token.list_objects()
             case wire.KeyKinds(origin):
@@ -94,7 +113,8 @@ class Worker:
         pin = self._cryptoki.accepted_pin
         if pin is None or pipe is None:
             raise Failure(wire.FailureKind.DEVICE, "no PIN to lend")
-        os.write(pipe, pin.encode("ascii"))
+        known_by = sorted(self._cryptoki.known_by)[:_MOST_FINGERPRINTS]
+        os.write(pipe, pin.encode("ascii") + b"\0" + b"".join(known_by))
 
 
 def serve(channel: socket.socket, worker: Worker) -> bool:
@@ -145,10 +165,14 @@ def _exactly(channel: socket.socket, size: int) -> bytes:
     return bytes(parts)
 
 
-def _read_lent(pipe: int | None) -> str:
+def _read_lent(pipe: int | None) -> tuple[str, frozenset[bytes]]:
+    """The PIN, and the fingerprints of the certificates by which the token is known."""
     if pipe is None:
         raise Failure(wire.FailureKind.DEVICE, "no pipe to read a PIN from")
-    return os.read(pipe, _LONGEST_PIN).decode("ascii")
+    lent = os.read(pipe, _LONGEST_PIN + 1 + _MOST_FINGERPRINTS * _FINGERPRINT_BYTES)
+    pin, _, known_by = lent.partition(b"\0")
+    starts = range(0, len(known_by), _FINGERPRINT_BYTES)
+    return pin.decode("ascii"), frozenset(known_by[start : start + _FINGERPRINT_BYTES] for start in starts)
 
 
 def _own_channel() -> socket.socket:
