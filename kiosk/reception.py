@@ -14,18 +14,22 @@ from kiosk.journal import Event, VisitRecord
 from kiosk.problems import as_problems, pc_problem
 from kiosk.services import Services
 from kiosk.tokens.pc import PcFault, PcUnusable
+from kiosk.tokens.presence import Pace, Presence
 from kiosk.tokens.process import ModuleSettings, TokenProcess
 from kiosk.tokens.token import Token, find_tokens
 from kiosk.tokens.wire import TokenFacts
-from kiosk.visit import LOOK_EVERY, Outcome, hold_visit
+from kiosk.visit import Outcome, hold_visit
 from kiosk.waiting import first_of
 
 _TRY_AGAIN_AFTER = 5.0
 """Seconds before a module that could not be used is tried again."""
 _OLD_LINES_EVERY = 3600.0
 """Seconds between two looks whether lines of the journal have become too old."""
-_FAULTS_OF_A_PULLED_TOKEN = 6
-"""Looks in a row that fail: some modules cannot be loaded at all where the reader has gone with the token."""
+_READY_LOOK = 5.0
+"""Seconds between two looks while a token that stays in waits for a touch: another one may come beside it."""
+_FAULTS_BELIEVED = 6
+"""Looks in a row that fail before that means anything: that a token was pulled, as some modules cannot be loaded at all
+where the reader has gone with it; or that the module is of no use, as some fail for a moment when a reader goes."""
 
 
 class _OthersNow(Enum):
@@ -40,11 +44,16 @@ _OTHERS_NOW = _OthersNow.OTHERS_NOW
 class FrontDesk:
     """Keeps `kiosk.desk.Reception`, with real tokens."""
 
-    def __init__(self, services: Services, module: ModuleSettings) -> None:
-        """Serve with `services` the owners of tokens that `module` shows."""
+    def __init__(self, services: Services, module: ModuleSettings, presence: Presence | None = None) -> None:
+        """Serve with `services` the owners of tokens that `module` shows, looked for at `presence`'s pace."""
         self._services = services
         self._module = module
+        self._presence = presence or Presence()
         self._lookout: TokenProcess | None = None
+        self._readers_changed = 0
+        """As the process that looks for tokens knows it."""
+        self._faults = 0
+        """Looks of the standby board in a row that have failed."""
         self._standing_code = ""
         """What keeps the kiosk out of order now."""
         self._calls: set[asyncio.Task[None]] = set()
@@ -75,33 +84,39 @@ class FrontDesk:
 
     async def _wait_for_token(self, board: StandbyBoard) -> None:
         """Until a token comes; a touch counts where one is in that stays, and where none is wanted."""
+        pace = self._presence.pace()
         touching = asyncio.ensure_future(board.touched())
+        self._faults = 0
         try:
-            while not await self._somebody_comes(board, touching):
+            while not await self._somebody_comes(board, touching, pace):
                 if touching.done():
                     touching = asyncio.ensure_future(board.touched())
         finally:
             touching.cancel()
 
-    async def _somebody_comes(self, board: StandbyBoard, touching: asyncio.Future[None]) -> bool:
-        """One look at the slots, and what follows from it."""
+    async def _somebody_comes(self, board: StandbyBoard, touching: asyncio.Future[None], pace: Pace) -> bool:
+        """One look at the slots, and what follows from it, until it is time for the next."""
         try:
             found = await self._look()
         except KioskError as error:
-            self._standing_code = error.problem.code
-            board.show(Standby.OUT_OF_ORDER, error.problem)
-            await asyncio.sleep(_TRY_AGAIN_AFTER)
+            await self._bear_with(error.problem, board, pace)
             return False
-        self._standing_code = ""
+        self._faults, self._standing_code = 0, ""
         if any(facts.removable for facts in found):
             return True
-        if found:
-            board.show(Standby.READY, pc_login=self._pc_login)
-            await touching
-            return True
-        board.show(Standby.INSERT, pc_login=self._pc_login)
-        await asyncio.wait([touching], timeout=LOOK_EVERY)
-        return touching.done() and board.errand is Errand.PC_LOGIN
+        board.show(Standby.READY if found else Standby.INSERT, pc_login=self._pc_login)
+        await _touched_or_time(touching, pace, _READY_LOOK if found else None)
+        return touching.done() and (bool(found) or board.errand is Errand.PC_LOGIN)
+
+    async def _bear_with(self, problem: Problem, board: StandbyBoard, pace: Pace) -> None:
+        """Wait for the next look after one that failed; 調整中 only where the module itself is unusable."""
+        self._faults += 1
+        if problem.code is not Code.MODULE_UNUSABLE and self._faults < _FAULTS_BELIEVED:
+            await pace.next_look()
+            return
+        self._standing_code = problem.code
+        board.show(Standby.OUT_OF_ORDER, problem)
+        await pace.next_look(_TRY_AGAIN_AFTER)
 
     async def serve(self, desk: Desk) -> None:
         """One visit, and then the token out. Problems are shown at the desk."""
@@ -123,7 +138,7 @@ class FrontDesk:
 
     async def serve_token(self, desk: Desk, token: Token, errand: Errand = Errand.RENEWAL) -> Outcome:
         """One visit with `token`, and what went wrong explained; how it ended."""
-        return await self._serve(desk, token, lambda: self._is_in(token.facts), errand)
+        return await self._serve(desk, token, lambda: self._why_gone(token), errand)
 
     async def serve_pc(self, desk: Desk) -> Outcome:
         """One visit with a certificate of this PC, and what went wrong explained; how it ended."""
@@ -133,12 +148,13 @@ class FrontDesk:
             problem = await self._noted(error.problem)
             await self._explain(desk, problem)
             return Outcome(problem=problem)
-        return await self._serve(desk, pc, self._any_is_in)
+        return await self._serve(desk, pc, self._why_none)
 
     async def _serve(
-        self, desk: Desk, store: Token, still_in: Callable[[], Awaitable[bool]], errand: Errand = Errand.RENEWAL
+        self, desk: Desk, store: Token, why_gone: Callable[[], Awaitable[Code | None]], errand: Errand = Errand.RENEWAL
     ) -> Outcome:
-        outcome = await hold_visit(desk, store, self._services, self, still_in, self._call_staff, errand)
+        pace = self._presence.pace()
+        outcome = await hold_visit(desk, store, self._services, self, pace, why_gone, self._call_staff, errand)
         if outcome.problem and not outcome.explained:
             await self._explain(desk, outcome.problem)
         return outcome
@@ -170,9 +186,10 @@ class FrontDesk:
 
     async def changed(self) -> None:
         """See `kiosk.destinations.UsbPort`."""
+        pace = self._presence.pace()
         known = await self._seen()
         while True:
-            await asyncio.sleep(LOOK_EVERY)
+            await pace.next_look()
             if await self._seen() != known:
                 return
 
@@ -191,8 +208,8 @@ class FrontDesk:
         except KioskError:
             return None
 
-    async def _any_is_in(self) -> bool:
-        return bool(await self._seen())
+    async def _why_none(self) -> Code | None:
+        return None if await self._seen() else Code.TOKEN_TAKEN_OUT
 
     async def _left_in(self) -> list[TokenFacts]:
         """Tokens that have to be taken out before the next customer."""
@@ -236,14 +253,15 @@ class FrontDesk:
         )
 
     async def _until_others(self, known: list[TokenFacts]) -> _OthersNow:
+        pace = self._presence.pace()
         serials = {each.serial for each in known}
-        while True:
-            if {each.serial for each in await self._look()} != serials:
-                return _OTHERS_NOW
-            await asyncio.sleep(LOOK_EVERY)
+        while {each.serial for each in await self._look()} == serials:
+            await pace.next_look()
+        return _OTHERS_NOW
 
     async def close(self) -> None:
-        """End the process that looks for tokens, and wait for calls that are on their way."""
+        """End the processes that look for tokens, and wait for calls that are on their way."""
+        await self._presence.close()
         await self._end_lookout()
         await asyncio.gather(*self._calls)
 
@@ -261,13 +279,20 @@ class FrontDesk:
     async def _look(self) -> list[TokenFacts]:
         """The tokens that are in. A pulled token may take its module down; then a fresh process is asked.
 
+        So it is where readers have come or gone: some modules keep what they have seen of them at first.
+
         Raises:
             KioskError: the module cannot be used.
         """
+        if self._readers_changed != self._presence.readers_changed:
+            self._readers_changed = self._presence.readers_changed
+            await self._end_lookout()
         for last_try in (False, True):
             try:
                 with as_problems():
-                    return await find_tokens(await self._looking())
+                    found = await find_tokens(await self._looking())
+                    self._presence.saw(each.serial for each in found)
+                    return found
             except KioskError:
                 await self._end_lookout()
                 if last_try:
@@ -293,6 +318,16 @@ class FrontDesk:
             return any(each.serial == facts.serial for each in await self._look())
         except KioskError:
             return False
+
+    async def _why_gone(self, token: Token) -> Code | None:
+        """Whether `token` was taken out, and another one put in instead; None where it is in."""
+        try:
+            found = {each.serial for each in await self._look()}
+        except KioskError:
+            return Code.TOKEN_TAKEN_OUT
+        if token.facts.serial in found:
+            return None
+        return Code.TOKEN_SWAPPED if found - token.beside else Code.TOKEN_TAKEN_OUT
 
     async def _explain(self, desk: Desk, problem: Problem) -> None:
         """Show a problem until it is read, or nobody is there to read it."""
@@ -339,14 +374,24 @@ class FrontDesk:
 
     async def _until_out(self, tokens: list[TokenFacts]) -> None:
         """Until none of `tokens` is in. A module that fails says nothing of that, unless it goes on failing."""
+        pace = self._presence.pace()
         serials = {each.serial for each in tokens}
         faults = 0
-        while faults < _FAULTS_OF_A_PULLED_TOKEN:
+        while faults < _FAULTS_BELIEVED:
             seen = await self._seen()
             if seen is not None and not serials & seen:
                 return
             faults = faults + 1 if seen is None else 0
-            await asyncio.sleep(LOOK_EVERY)
+            await pace.next_look()
+
+
+async def _touched_or_time(touching: asyncio.Future[None], pace: Pace, seconds: float | None) -> None:
+    """Return at a touch, or when it is time for the next look."""
+    looking = asyncio.ensure_future(pace.next_look(seconds))
+    try:
+        await asyncio.wait([touching, looking], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        looking.cancel()
 
 
 async def _note(record: VisitRecord, event: Event) -> None:

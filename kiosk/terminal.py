@@ -14,6 +14,7 @@ from kiosk.errors import KioskError
 from kiosk.reception import FrontDesk
 from kiosk.services import open_services
 from kiosk.settings import DEMO_PIN, Settings, SettingsError, load_settings
+from kiosk.tokens.presence import NewsSource, Presence
 
 _GRACE_SECONDS = 5
 _LOOK_AT_TERMINAL_EVERY = 1.0
@@ -27,7 +28,7 @@ async def run(settings: Settings) -> int:
         KioskError: K-02, the journal cannot be written.
     """
     async with open_services(settings) as services:
-        front_desk = FrontDesk(services, settings.token)
+        front_desk = FrontDesk(services, settings.token, _presence(settings))
         app = KioskApp(front_desk, branch_of(settings), services.clock)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -39,6 +40,11 @@ async def run(settings: Settings) -> int:
             watching.cancel()
             await front_desk.close()
         return app.return_code or 0
+
+
+def _presence(settings: Settings) -> Presence:
+    """A demo's token is a file, of which no pcscd knows."""
+    return Presence() if settings.branch.demo else Presence(NewsSource.pcscd(settings.token))
 
 
 async def _watch_terminal(app: KioskApp) -> None:

@@ -17,17 +17,16 @@ from kiosk.destinations import UsbPort
 from kiosk.errors import Code, KioskError, Problem
 from kiosk.idle import IdleLimit
 from kiosk.journal import PC_IN_JOURNAL, Event, VisitRecord
-from kiosk.problems import as_problems, pc_problem
+from kiosk.problems import as_problems, pc_problem, token_problem
 from kiosk.services import Services
 from kiosk.settings import Policy
 from kiosk.tokens.pc import PcStore
+from kiosk.tokens.presence import Pace
 from kiosk.tokens.token import Token
 from kiosk.tokens.wire import StoreKind
 
-LOOK_EVERY = 0.5
-"""Seconds between two looks at the slots; a module's own events are not to be relied on (field notes §2)."""
-
-_SAYS_LITTLE = (Code.TOKEN_FAILED, Code.TOKEN_HANGS)
+_SAYS_LITTLE = (Code.TOKEN_FAILED, Code.TOKEN_HANGS, Code.TOKEN_TAKEN_OUT)
+"""Behind which another token may be in by now, or none."""
 
 
 class _LeftAlone(Exception):
@@ -49,14 +48,16 @@ async def hold_visit(
     token: Token,
     services: Services,
     port: UsbPort,
-    still_in: Callable[[], Awaitable[bool]],
+    pace: Pace,
+    why_gone: Callable[[], Awaitable[Code | None]],
     call_staff: Callable[[str], None],
     errand: Errand = Errand.RENEWAL,
 ) -> Outcome:
     """Hold one visit with `token`, whose processes have ended when this returns. Problems are returned, not raised.
 
-    Modules say little when a token is pulled; then `still_in` is asked, once, whether it is still there. Nor do they
-    where another program holds this PC's database.
+    Modules say little when a token is pulled; then `why_gone` is asked, once, whether it is still there (None), was
+    taken out, or is another one now. Nor do they where another program holds this PC's database. `pace` says how often
+    its presence is looked at.
     """
     record = services.journal.begin_visit(PC_IN_JOURNAL if token.kind is StoreKind.PC else token.facts.serial)
     idle = IdleLimit(services.policy.idle_seconds, lambda: desk.last_touched)
@@ -77,7 +78,8 @@ async def hold_visit(
             await record.note(Event.VISIT_BEGUN)
             async with asyncio.TaskGroup() as group:
                 watchers = [
-                    group.create_task(_watch_token(token, conversation), name="token"),
+                    group.create_task(_watch_token(token, conversation, pace), name="token"),
+                    group.create_task(_watch_process(token, conversation), name="process"),
                     group.create_task(_watch_idle(idle, desk, services.policy), name="idle"),
                 ]
                 completion = await conversation.hold()
@@ -89,8 +91,8 @@ async def hold_visit(
         problem = replace(_first(errors).problem, changed=conversation.changed)
     except* _LeftAlone:
         await record.note(Event.IDLE)
-    if problem and problem.code in _SAYS_LITTLE and not await still_in():
-        problem = replace(problem, code=Code.TOKEN_TAKEN_OUT)
+    if problem and problem.code in _SAYS_LITTLE:
+        problem = replace(problem, code=await why_gone() or problem.code)
     if problem and problem.code is Code.PC_STORE_FAILED and services.pc:
         problem = replace(problem, code=await _why_pc_failed(services.pc))
     return await _closed(record, Outcome(completion, problem, conversation.explained))
@@ -117,14 +119,19 @@ async def _closed(record: VisitRecord, outcome: Outcome) -> Outcome:
     return outcome
 
 
-async def _watch_token(token: Token, conversation: Conversation) -> None:
+async def _watch_token(token: Token, conversation: Conversation, pace: Pace) -> None:
     while conversation.needs_token and token.kind is StoreKind.USB:
-        await asyncio.sleep(LOOK_EVERY)
-        if token.busy or not conversation.needs_token:
-            continue  # a token at work is in, and says so itself when it is not
-        with as_problems():
-            if await token.look() is None:
-                raise KioskError(Code.TOKEN_TAKEN_OUT)
+        if not token.busy:  # a token at work is in, and says so itself when it is not
+            with as_problems():
+                await token.check_presence()
+        await pace.next_look()
+
+
+async def _watch_process(token: Token, conversation: Conversation) -> None:
+    """A process that dies while nothing is asked of it has taken the login with it; the customer is told at once."""
+    lost = await token.process_lost()
+    if conversation.needs_token:
+        raise token_problem(lost)
 
 
 async def _watch_idle(idle: IdleLimit, desk: Desk, policy: Policy) -> NoReturn:

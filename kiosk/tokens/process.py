@@ -154,6 +154,22 @@ class TokenProcess:
             os.close(reading)
             os.close(writing)
 
+    async def died_unnoticed(self) -> bool:
+        """Wait until the process is gone; whether nobody has been told, because it neither was ended nor had work."""
+        gone = asyncio.Event()
+        try:
+            process = os.pidfd_open(self._process.pid)
+        except ProcessLookupError:
+            return False
+        loop = asyncio.get_running_loop()
+        loop.add_reader(process, gone.set)
+        try:
+            await gone.wait()
+        finally:
+            loop.remove_reader(process)
+            os.close(process)
+        return self._usable and not self.busy
+
     async def end(self) -> None:
         """End the process, whatever it is doing, and wait until it is gone.
 

@@ -15,7 +15,7 @@ from kiosk.certificates import Certificate, PublicKey
 from kiosk.credentials import Credential, HolderRule
 from kiosk.pin import Pin
 from kiosk.tokens import wire
-from kiosk.tokens.errors import TokenError
+from kiosk.tokens.errors import TokenError, TokenProcessDied
 from kiosk.tokens.inventory import Inventory, read_inventory
 from kiosk.tokens.keys import digest_for, public_key, wire_public
 from kiosk.tokens.process import ModuleSettings, TokenProcess
@@ -53,6 +53,9 @@ class Token:
         self._opened_without_pin = False
         self._changing_process = False
         self._signs: frozenset[SignatureKind] = frozenset(SignatureKind)
+        self._logged_in = False
+        self.beside: frozenset[str] = frozenset()
+        """The serial numbers of the other tokens that have been in together with this one."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -87,6 +90,44 @@ class Token:
         found = await self._process.call(wire.FindTokens(), list[TokenFacts], self._settings.limits.look)
         return next((each for each in found if each.serial == self.facts.serial), None)
 
+    async def check_presence(self) -> None:
+        """See that this token is in, and that nobody could take another one for it.
+
+        Two of one serial number cannot be told apart before a PIN was given, so none is asked for then. Afterwards the
+        session is with the right one (`Cryptoki.check_identity`).
+
+        Raises:
+            TokenError: `GONE`; `SWAPPED`, another one is in instead; `SEVERAL`.
+            TokenHangs, TokenProcessDied
+        """
+        found = await find_tokens(self._process)
+        namesakes = [each for each in found if each.serial == self.facts.serial]
+        others = frozenset(each.serial for each in found) - {self.facts.serial}
+        if not namesakes:
+            new = others - self.beside
+            raise self._fault(FailureKind.SWAPPED if new else FailureKind.GONE, f"{len(others)} others")
+        if len(namesakes) > 1 and not self._logged_in:
+            raise self._fault(FailureKind.SEVERAL, f"{len(namesakes)} tokens of one number")
+        self.beside |= others
+
+    async def process_lost(self) -> TokenProcessDied:
+        """Wait until the token's process has died while nothing was asked of it, so that no request can tell."""
+        while True:
+            watched = self._process
+            unnoticed = await watched.died_unnoticed()
+            if watched is self._process:
+                break
+        if not unnoticed:
+            await asyncio.Event().wait()  # whoever asked has been told
+        lost = TokenProcessDied("between two requests")
+        lost.store = self.kind
+        return lost
+
+    def _fault(self, kind: FailureKind, detail: str) -> TokenError:
+        fault = TokenError(kind, detail)
+        fault.store = self.kind
+        return fault
+
     async def log_in(self, pin: Pin) -> None:
         """Give the token its PIN; it is overwritten here as soon as it was sent.
 
@@ -96,6 +137,7 @@ class Token:
         """
         request = wire.LogIn(self.facts.serial)
         await self._process.call(request, type(None), self._settings.limits.log_in, pin=pin)
+        self._logged_in = True
         await self._learn()
 
     async def open_without_pin(self) -> None:
@@ -121,6 +163,7 @@ class Token:
         """
         request = wire.ChangePin(self.facts.serial)
         await self._process.call(request, type(None), self._settings.limits.log_in, pin=present, new_pin=new)
+        self._logged_in = True
         await self._learn()
 
     async def _learn(self) -> None:
@@ -193,9 +236,7 @@ class Token:
         try:
             return TokenKey(self, key_id, public_key(made.public))
         except ValueError as error:
-            fault = TokenError(FailureKind.UNSUITABLE, str(error))
-            fault.store = self.kind
-            raise fault from error
+            raise self._fault(FailureKind.UNSUITABLE, str(error)) from error
 
     async def _import_key_pair(self, request: wire.ImportKeyPair) -> wire.MadeKeyPair:
         """In a process of its own; then this one is exchanged: a module may not see what another has written."""

@@ -48,8 +48,8 @@ from kiosk.journal import Event
 from kiosk.moments import left_of
 from kiosk.texts import Texts
 from kiosk.tokens.pc import PcFault, PcSettings
+from kiosk.tokens.presence import LOOK_EVERY
 from kiosk.tokens.wire import KeyKind, ObjectKind
-from kiosk.visit import LOOK_EVERY
 from kiosk.words import WHY_OFF
 from tests.bank import Bank, child_processes, open_bank
 from tests.ready_ca import running_ready_ca

@@ -22,8 +22,9 @@ from kiosk.desk import (
     WebAccessQuestion,
 )
 from kiosk.journal import Event
+from kiosk.tokens.presence import LOOK_EVERY
 from kiosk.tokens.wire import KeyKind
-from kiosk.visit import LOOK_EVERY, Outcome
+from kiosk.visit import Outcome
 from tests.bank import Bank, child_processes, open_bank
 from tests.pc.customer import NAME, pc_desk, trust_of
 from tests.screens.test_hands import ScriptedReception

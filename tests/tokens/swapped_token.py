@@ -6,6 +6,7 @@ stay, and whatever is asked next is done with the other token. So it plays a mod
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -51,14 +52,20 @@ class SwappedToken:
         self._aside.rename(self._in)
         between.rename(self._aside)
 
+    def put_other_in(self) -> None:
+        """Both are in."""
+        self._aside.rename(self._in.with_name("other"))
+
+    @property
+    def serial_of_own(self) -> str:
+        """The serial number of the one that is in first."""
+        return _serial(self._in).decode("ascii")
+
     def give_serial(self, serial: str) -> None:
         """Both get this serial number of 16 characters; some makers give every token the same."""
         for token in (self._in, self._aside):
             information = token / "token.object"
-            own = information.read_bytes()
-            found = next(own[at : at + 16] for at in range(len(own)) if _is_serial(own[at : at + 16]))
-            assert own.count(found) == 1
-            information.write_bytes(own.replace(found, serial.encode("ascii")))
+            information.write_bytes(information.read_bytes().replace(_serial(token), serial.encode("ascii")))
 
     def content(self) -> tuple[dict[str, bytes], dict[str, bytes]]:
         """Every byte of the one that is in, and of the other."""
@@ -69,8 +76,10 @@ def _pin(digits: str) -> Pin:
     return Pin(bytearray(digits, "ascii"))
 
 
-def _is_serial(part: bytes) -> bool:
-    return len(part) == 16 and all(each in b"0123456789abcdef" for each in part)
+def _serial(token: Path) -> bytes:
+    """SoftHSM's are 16 hexadecimal digits, and there are no others in that file."""
+    (serial,) = re.findall(rb"(?<![0-9a-f])[0-9a-f]{16}(?![0-9a-f])", (token / "token.object").read_bytes())
+    return bytes(serial)
 
 
 def _files(token: Path) -> dict[str, bytes]:
