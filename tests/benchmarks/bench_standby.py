@@ -21,7 +21,7 @@ from tests.program.terminal import Terminal
 SETTLED_AFTER = 3.0
 WORDS = {
     "screens and reception": "kiosk.terminal",
-    "token process, looks twice a second": "kiosk.tokens.worker",
+    "token process, looks every five seconds": "kiosk.tokens.worker",
     "launcher": "kiosk demo",
     "CA of the demo": "ca serve",
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -72,6 +74,24 @@ async def test_the_menu_and_the_details_as_with_a_token(pc_bank: Bank) -> None:
     with Journal(Path(pc_bank.settings.journal)) as journal:
         login = [each for each in journal.entries() if each.event == Event.LOGGED_IN][-1]
     assert (login.token, login.holder) == ("pc", menu.credential.holder.id)
+
+
+async def test_a_database_whose_process_dies_at_the_menu_is_told_of_at_once(pc_bank: Bank) -> None:
+    class Desk(ScriptedDesk):
+        async def choose_from_menu(self, menu: MainMenu) -> MenuChoice:
+            await self._see("menu", menu)
+            (process,) = child_processes() - before
+            os.kill(process, signal.SIGKILL)
+            await asyncio.Event().wait()
+            return MenuChoice.LEAVE
+
+    before = child_processes()
+    async with asyncio.timeout(60):
+        outcome = await pc_bank.with_policy(window_days=30).visit(Desk(), errand=Errand.PC_LOGIN)
+    assert outcome.problem is not None
+    assert outcome.problem.code is Code.PC_STORE_FAILED
+    assert outcome.problem.changed is Changed.NOTHING
+    assert child_processes() == before
 
 
 async def test_a_renewal_within_this_pc(pc_bank: Bank) -> None:
