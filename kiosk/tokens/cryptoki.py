@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 import pkcs11
@@ -92,6 +92,15 @@ _FAILURES: tuple[tuple[type[Exception], FailureKind], ...] = (
 )
 
 
+_ABOUT_THE_PIN = {
+    FailureKind.PIN_WRONG,
+    FailureKind.PIN_LOCKED,
+    FailureKind.PIN_LENGTH,
+    FailureKind.PIN_NOT_SET,
+    FailureKind.PIN_TO_BE_CHANGED,
+}
+
+
 class Failure(Exception):
     """A request that was not carried out."""
 
@@ -100,9 +109,25 @@ class Failure(Exception):
         self.reply = wire.Failed(kind, detail)
 
 
-def failure_of(error: exceptions.PKCS11Error) -> Failure:
-    """What a module raised, in the kiosk's terms."""
-    return Failure(next(kind for raised, kind in _FAILURES if isinstance(error, raised)), type(error).__name__)
+def failure_of(error: exceptions.PKCS11Error, *, gave_pin: bool = False) -> Failure:
+    """What a module raised, in the kiosk's terms.
+
+    Where the call gave no PIN the module cannot have refused one, whatever it says: nobody is sent to a teller with a
+    PIN that is none the worse.
+    """
+    kind = next(kind for raised, kind in _FAILURES if isinstance(error, raised))
+    if kind in _ABOUT_THE_PIN and not gave_pin:
+        kind = FailureKind.DEVICE
+    return Failure(kind, type(error).__name__)
+
+
+@contextmanager
+def _giving_a_pin() -> Iterator[None]:
+    """What a module says of a PIN inside the block is about that PIN."""
+    try:
+        yield
+    except exceptions.PKCS11Error as error:
+        raise failure_of(error, gave_pin=True) from error
 
 
 class Cryptoki:
@@ -232,13 +257,15 @@ class Cryptoki:
     def change_pin(self, serial: str, present: str, new: str) -> None:
         """Change the PIN and go on with the new one, logged in; nobody has to be logged in before."""
         if self._session is not None:
-            self._session.set_pin(present, new)
+            with _giving_a_pin():
+                self._session.set_pin(present, new)
             self._pin = new
             return
         self._believe_again()
         session = _open(self._token(serial))
         try:
-            session.set_pin(present, new)
+            with _giving_a_pin():
+                session.set_pin(present, new)
         finally:
             self._close(session)
         self._begin(serial, new)
@@ -246,7 +273,8 @@ class Cryptoki:
     def _begin(self, serial: str, pin: str | None, known_by: frozenset[bytes] = frozenset()) -> None:
         self._believe_again()
         token = self._token(serial, known_by)
-        self._session = self._logged_in(token, user_pin=pin)
+        with _giving_a_pin() if pin else nullcontext():
+            self._session = self._logged_in(token, user_pin=pin)
         self._serial, self.known_by = serial, known_by
         self._traits, self._pin = self._traits_of(token), pin
         self._mechanisms = None
@@ -434,11 +462,12 @@ class Cryptoki:
     def _signed_once(self, key: SignMixin, way: mechanisms.SigningWay, data: bytes, pin: str | None) -> bytes:
         try:
             signed = key.sign(way.input_of(data), mechanism=way.mechanism, mechanism_param=way.parameter, pin=pin)
-        except exceptions.PinLocked:
-            self._pin = None
-            raise
         except _PIN_REFUSED as error:
+            if pin is None:
+                raise
             self._pin = None  # refused once, it is never sent again; that the customer mistyped it, it does not say
+            if isinstance(error, exceptions.PinLocked):
+                raise failure_of(error, gave_pin=True) from error
             detail = f"the accepted PIN is refused for a signature: {type(error).__name__}"
             raise Failure(FailureKind.DEVICE, detail) from error
         return bytes(signed)

@@ -102,7 +102,7 @@ def requests_told() -> Iterator[None]:
             module.at_request(type(request).__name__)
         return await really(process, request, *arguments, **named)
 
-    TokenProcess.call = call  # type: ignore[method-assign]
+    TokenProcess.call = call  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
