@@ -13,7 +13,8 @@ READY := $(VENV)/.ready
 # program-or-file : Debian package that brings it
 RUN_NEEDS := /usr/lib/softhsm/libsofthsm2.so:softhsm2 certutil:libnss3-tools p11-kit:p11-kit
 TEST_NEEDS := $(RUN_NEEDS) pkcs11-tool:opensc openssl:openssl setpriv:util-linux chromium:chromium \
-	/usr/libexec/p11-kit/p11-kit-server:p11-kit-modules /usr/lib/postgresql/*/bin/postgres:postgresql
+	/usr/libexec/p11-kit/p11-kit-server:p11-kit-modules /usr/lib/postgresql/*/bin/postgres:postgresql \
+	cc:gcc /usr/include/stdio.h:libc6-dev
 
 # what `make test-tokens` wants besides; pcscd and pkcsslotd are not started on this machine: tests start their own
 TOKENS_NEEDS := $(TEST_NEEDS) pkcs15-init:opensc /usr/lib/*/opensc-pkcs11.so:opensc-pkcs11 /usr/sbin/pcscd:pcscd \
@@ -36,7 +37,8 @@ setup: system-run $(READY)
 test: system-test $(READY)
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not tokens" $(ARGS)
 
-# renewals over other makers' stacks: opencryptoki, OpenSC over pcscd; says what it has to skip, and fails if that is all
+# renewals over other makers' stacks (opencryptoki, OpenSC over pcscd), and a fault at every single call of a module;
+# says what it has to skip, and fails if that is all
 test-tokens: system-tokens $(READY)
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m tokens $(ARGS)
 
@@ -47,7 +49,7 @@ snapshots: $(READY)
 # the tests that try things at random or everywhere, for as long as it takes; KIOSK_SOAK is the number of tries of each kind
 soak: system-test $(READY)
 	@KIOSK_SOAK=$${KIOSK_SOAK:-5000} $(BIN)/python -m pytest tests/ca/test_mutation.py tests/processes \
-		tests/audit/test_any_file.py tests/ca/test_ocsp.py tests/revocation/test_answers.py $(ARGS)
+		tests/audit/test_any_file.py tests/ca/test_ocsp.py tests/revocation/test_answers.py tests/faults $(ARGS)
 
 # BENCH=bench_standby runs one of them alone
 bench: system-test $(READY)
@@ -80,6 +82,8 @@ system-run:
 
 system-pictures:
 	@assets/setup/debian $(PICTURE_NEEDS)
+
+system-tokens: system-test
 
 system-test:
 	@assets/setup/debian $(TEST_NEEDS)

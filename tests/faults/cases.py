@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 
@@ -43,8 +44,8 @@ _OTHER_LABEL = "OTHER-USB"
 _CUSTOMER = Customer(20, KeyKind.EC_P256)
 _OTHER = Customer(20, KeyKind.EC_P256, "TKYM1408055 1403")
 
-_HANGS_AFTER = 4.0
-"""Seconds that a module has for any request where it is to hang; every other request has to come to its end in them."""
+_PATIENCE = (4.0, 30.0, 200.0)
+"""Seconds that a module has for any request: few where it is to hang, and more where a busy machine needed more."""
 
 _UNDER_WAY: ContextVar[FaultyModule | None] = ContextVar("under_way", default=None)
 """The module of the visit that is under way, which is told of each step and request."""
@@ -102,11 +103,8 @@ def requests_told() -> Iterator[None]:
             module.at_request(type(request).__name__)
         return await really(process, request, *arguments, **named)
 
-    TokenProcess.call = call  # type: ignore[method-assign, assignment]
-    try:
+    with patch.object(TokenProcess, "call", call):
         yield
-    finally:
-        TokenProcess.call = really  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)
@@ -134,17 +132,34 @@ class FaultBank:
     serials: tuple[str, str]
     """Of the two tokens."""
 
-    async def visit(self, number: int = 0, fault: Fault = Fault.GENERAL_ERROR) -> tuple[Outcome, FaultyModule]:
-        """One visit of the customer, in which the call of this number goes wrong; 0 for none."""
-        state = self.bank.directory / "faulty-module"
-        module = FaultyModule(self.bank.settings.token, state, [each.encode() for each in self.serials])
-        if number:
+    async def visit(self) -> tuple[Outcome, FaultyModule]:
+        """One visit of the customer in which nothing goes wrong."""
+        return await self._visit(self._module(), _PATIENCE[-1])
+
+    async def visit_struck(self, number: int, fault: Fault) -> tuple[Outcome, FaultyModule]:
+        """One visit from the beginning, in which the call of this number goes wrong.
+
+        Where a machine is so busy that a request took too long before anything was struck, it has more time.
+        """
+        for seconds in _PATIENCE if fault is Fault.HANG else _PATIENCE[-1:]:
+            self.begin_anew()
+            module = self._module()
             module.strike(number, fault)
-        token = module.settings
-        if number and fault is Fault.HANG:
-            token = msgspec.structs.replace(token, limits=Limits(*[_HANGS_AFTER] * len(Limits.__struct_fields__)))
+            outcome, _ = await self._visit(module, seconds)
+            if module.struck or outcome.completion:
+                break
+        return outcome, module
+
+    def _module(self) -> FaultyModule:
+        serials = [each.encode() for each in self.serials]
+        return FaultyModule(self.bank.settings.token, self.bank.directory / "faulty-module", serials)
+
+    async def _visit(self, module: FaultyModule, seconds: float) -> tuple[Outcome, FaultyModule]:
+        limits = Limits(*[seconds] * len(Limits.__struct_fields__))
+        token = msgspec.structs.replace(module.settings, limits=limits)
         _UNDER_WAY.set(module)
-        async with open_services(msgspec.structs.replace(self.bank.settings, token=token)) as services:
+        ca = msgspec.structs.replace(self.bank.settings.ca, time_limit=_PATIENCE[-1])
+        async with open_services(msgspec.structs.replace(self.bank.settings, token=token, ca=ca)) as services:
             front_desk, desk = UnwatchedDesk(services, token), SteppingDesk()
             try:
                 found = await front_desk.the_token(desk)
@@ -162,7 +177,10 @@ class FaultBank:
         shutil.rmtree(self.bank.directory / "tokens")
         shutil.copytree(made / "tokens", self.bank.directory / "tokens")
         ledger = Path("ca") / "ledger.sqlite"
-        with closing(sqlite3.connect(made / ledger)) as prepared, closing(sqlite3.connect(self.bank.directory / ledger)) as ours:
+        with (
+            closing(sqlite3.connect(made / ledger)) as prepared,
+            closing(sqlite3.connect(self.bank.directory / ledger)) as ours,
+        ):
             prepared.backup(ours)
 
     def is_as_prepared(self) -> bool:
@@ -187,6 +205,10 @@ class FaultBank:
             certificates=tuple(sorted(("old" if serial == old else "new", states[serial]) for serial in states)),
             promises=tuple(sorted(self._promises())),
         )
+
+    def customers_is_untouched(self) -> bool:
+        """Whether the customer's token has what it had."""
+        return _objects(self.bank.directory, TOKEN_LABEL) == _objects(prepared_directory(), TOKEN_LABEL)
 
     def other_is_untouched(self) -> bool:
         """Whether the other customer's token has what it had."""
@@ -244,7 +266,9 @@ async def open_fault_bank(directory: Path) -> AsyncIterator[FaultBank]:
 
 def _objects(directory: Path, label: str = "") -> dict[str, bytes]:
     """Every object's file on the software tokens, or on that with this label; what counts log-ins is none of them."""
-    tokens = [each.parent for each in (directory / "tokens").glob("*/token.object") if label.encode() in each.read_bytes()]
+    tokens = [
+        each.parent for each in (directory / "tokens").glob("*/token.object") if label.encode() in each.read_bytes()
+    ]
     return {
         f"{token.name}/{file.name}": file.read_bytes()
         for token in tokens

@@ -111,6 +111,10 @@ class FaultyModule:
         """The call that went wrong; None where there were not so many."""
         return self._call(self._get(_AT)) if self._get(_STRUCK) else None
 
+    def was_looking(self, call: Call) -> bool:
+        """Whether nobody had seen a token yet when `call` was made."""
+        return call.place.number == 1
+
     @property
     def calls(self) -> list[Call]:
         """Every call so far."""
@@ -132,6 +136,16 @@ def _built() -> Path:
     """The module, made once for every process of tests."""
     library = Path(_BUILT.name) / "faulty_module.so"
     if not library.exists():
-        command = ["cc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-shared", "-fPIC"]
+        command = [
+            "cc",
+            "-std=gnu11",
+            "-O1",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-Wno-unused-parameter",
+            "-shared",
+            "-fPIC",
+        ]
         subprocess.run([*command, "-o", library, _SOURCE, "-ldl"], check=True, capture_output=True)
     return library

@@ -1,0 +1,97 @@
+"""What a visit may come to, by what goes wrong and where: the written rule of the fault table, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from kiosk.errors import Changed, Code
+from tests.faults.faulty_module import Call, Fault
+
+
+@dataclass(frozen=True)
+class End:
+    """How a visit ends: with a problem that is told, or where `code` is None as if nothing had been."""
+
+    code: Code | None
+    changed: Changed = Changed.NOTHING
+
+
+DONE = End(None)
+
+ERRORS = (Fault.GENERAL_ERROR, Fault.DEVICE_MEMORY, Fault.PIN_LOCKED, Fault.GENERAL_ERROR_AFTER)
+"""The module goes on, and so can the kiosk."""
+GONE = (Fault.REMOVED, Fault.RETURNED, Fault.ANOTHER)
+ENDED = (Fault.HANG, Fault.CRASH)
+"""The token process has to be replaced."""
+
+_CODES = {
+    **dict.fromkeys(GONE, Code.TOKEN_TAKEN_OUT),
+    **dict.fromkeys(ERRORS, Code.TOKEN_FAILED),
+    Fault.HANG: Code.TOKEN_HANGS,
+    Fault.CRASH: Code.TOKEN_FAILED,
+}
+
+_CHANGED = {
+    "request": Changed.UNFINISHED,
+    "write": Changed.UNFINISHED,
+    "prove": Changed.UNFINISHED,
+    "confirm": Changed.STORED,
+    "retire": Changed.RENEWED,
+}
+"""By step; before there is a key nothing is changed."""
+
+_LOADING = ("GetFunctionList", "Initialize", "GetInfo")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Where all of this is so, these are the codes; None for a visit that is finished as if nothing had been."""
+
+    codes: tuple[Code | None, ...]
+    faults: Collection[Fault] = tuple(Fault)
+    steps: Collection[str] = ()
+    requests: Collection[str] = ()
+    functions: Collection[str] = ()
+
+    def fits(self, fault: Fault, call: Call) -> bool:
+        """Whether the rule is about this case; an empty collection means any."""
+        place = call.place
+        told = ((self.steps, place.step), (self.requests, place.request), (self.functions, call.function))
+        return fault in self.faults and all(not wanted or each in wanted for wanted, each in told)
+
+
+RULES = (
+    # Looking for tokens: whoever sees nothing asks a fresh process once more, before anybody is told anything.
+    Rule((Code.TOKEN_TAKEN_OUT,), (Fault.REMOVED,), requests=("FindTokens",)),
+    Rule((None, Code.TOKEN_TAKEN_OUT), GONE, requests=("FindTokens",)),
+    Rule((None,), requests=("FindTokens",)),
+    # Only who logs in can meet a locked PIN; python-pkcs11 opens a session and logs in by one call.
+    Rule((Code.PIN_LOCKED,), (Fault.PIN_LOCKED,), functions=("OpenSession", "Login")),
+    # The fresh process that proves the new credential loads the module anew.
+    Rule((Code.MODULE_UNUSABLE,), ERRORS, requests=("LogInWithLentPin",), functions=_LOADING),
+    # A slot that tells nothing of its token is passed over, and looked at once more where no other has the token.
+    Rule((None, Code.TOKEN_FAILED), ERRORS, requests=("LogIn", "LogInWithLentPin"), functions=("GetTokenInfo",)),
+    # Seen to be out, and in again when looked at once more: it is not logged in to before.
+    Rule((None, Code.TOKEN_TAKEN_OUT), (Fault.RETURNED,), requests=("LogIn", "LogInWithLentPin")),
+    # Nothing hangs on a label.
+    Rule((None,), ERRORS, requests=("Relabel",)),
+    # After pkiConf the renewal has not failed, whatever happens to the old credential.
+    Rule((None, Code.OLD_CREDENTIAL_NOT_REMOVED), ERRORS, steps=("retire",), functions=("GetAttributeValue",)),
+    Rule((Code.OLD_CREDENTIAL_NOT_REMOVED,), steps=("retire",)),
+    # Some attributes are read only to know an object better.
+    Rule((None, Code.TOKEN_FAILED), ERRORS, functions=("GetAttributeValue",)),
+)
+"""The first that fits counts; where none does it is `_CODES`."""
+
+
+def ends_of(fault: Fault, call: Call) -> set[End]:
+    """What a visit in which `fault` struck `call` may come to."""
+    codes = next((rule.codes for rule in RULES if rule.fits(fault, call)), (_CODES[fault],))
+    return {DONE if code is None else End(code, _changed(fault, call)) for code in codes}
+
+
+def _changed(fault: Fault, call: Call) -> Changed:
+    if call.place.request == "MakeKeyPair":
+        return Changed.NOTHING if fault in ERRORS else Changed.UNFINISHED
+    return _CHANGED.get(call.place.step, Changed.NOTHING)
