@@ -20,13 +20,15 @@ from kiosk.journal import PC_IN_JOURNAL, Event, VisitRecord
 from kiosk.problems import as_problems, pc_problem, token_problem
 from kiosk.services import Services
 from kiosk.settings import Policy
+from kiosk.tokens.errors import TokenError
 from kiosk.tokens.pc import PcStore
 from kiosk.tokens.presence import Pace
 from kiosk.tokens.token import Token
-from kiosk.tokens.wire import StoreKind
+from kiosk.tokens.wire import FailureKind, StoreKind
 
 _SAYS_LITTLE = (Code.TOKEN_FAILED, Code.TOKEN_HANGS, Code.TOKEN_TAKEN_OUT)
 """Behind which another token may be in by now, or none."""
+_NOT_THERE = (FailureKind.GONE, FailureKind.SWAPPED, FailureKind.SEVERAL)
 
 
 class _LeftAlone(Exception):
@@ -120,10 +122,18 @@ async def _closed(record: VisitRecord, outcome: Outcome) -> Outcome:
 
 
 async def _watch_token(token: Token, conversation: Conversation, pace: Pace) -> None:
+    """Until the token is out. A module that fails once has not seen it go; one that fails again is not waited for."""
+    failed = False
     while conversation.needs_token and token.kind is StoreKind.USB:
         if not token.busy:  # a token at work is in, and says so itself when it is not
             with as_problems():
-                await token.check_presence()
+                try:
+                    await token.check_presence()
+                    failed = False
+                except TokenError as error:
+                    if failed or error.kind in _NOT_THERE:
+                        raise
+                    failed = True
         await pace.next_look()
 
 

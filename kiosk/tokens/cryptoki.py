@@ -215,9 +215,8 @@ class Cryptoki:
         """One vanished token does not hide the others."""
         found = []
         for slot in self._slots_with_token():
-            try:
-                token = slot.get_token()
-            except exceptions.PKCS11Error:
+            token = _token_in(slot)
+            if token is None:
                 continue
             if TokenFlag.TOKEN_INITIALIZED in token.flags and self._settings.token_label in ("", token.label):
                 found.append(_facts(slot, token, self._traits_of(token)))
@@ -653,6 +652,17 @@ def _facts(slot: pkcs11.Slot, token: pkcs11.Token, traits: Traits) -> wire.Token
         reader=slot.slot_description[: wire.LARGEST_ATTRIBUTE],
         traits=traits,
     )
+
+
+def _token_in(slot: pkcs11.Slot) -> pkcs11.Token | None:
+    """The token in `slot`; None where it has vanished.
+
+    Modules tell that by any error, so one that comes again is taken for it.
+    """
+    for _ in range(2):
+        with suppress(exceptions.PKCS11Error):
+            return slot.get_token()
+    return None
 
 
 def _serial(token: pkcs11.Token) -> str:

@@ -44,7 +44,7 @@ _OTHER_LABEL = "OTHER-USB"
 _CUSTOMER = Customer(20, KeyKind.EC_P256)
 _OTHER = Customer(20, KeyKind.EC_P256, "TKYM1408055 1403")
 
-_PATIENCE = (4.0, 30.0, 200.0)
+PATIENCE = (4.0, 30.0, 200.0)
 """Seconds that a module has for any request: few where it is to hang, and more where a busy machine needed more."""
 
 _UNDER_WAY: ContextVar[FaultyModule | None] = ContextVar("under_way", default=None)
@@ -134,31 +134,34 @@ class FaultBank:
 
     async def visit(self) -> tuple[Outcome, FaultyModule]:
         """One visit of the customer in which nothing goes wrong."""
-        return await self._visit(self._module(), _PATIENCE[-1])
+        return await self._visit(self.module())
 
     async def visit_struck(self, number: int, fault: Fault) -> tuple[Outcome, FaultyModule]:
         """One visit from the beginning, in which the call of this number goes wrong.
 
         Where a machine is so busy that a request took too long before anything was struck, it has more time.
         """
-        for seconds in _PATIENCE if fault is Fault.HANG else _PATIENCE[-1:]:
+        for seconds in PATIENCE if fault is Fault.HANG else PATIENCE[-1:]:
             self.begin_anew()
-            module = self._module()
+            module = self.module(seconds)
             module.strike(number, fault)
-            outcome, _ = await self._visit(module, seconds)
+            outcome, _ = await self._visit(module)
             if module.struck or outcome.completion:
                 break
         return outcome, module
 
-    def _module(self) -> FaultyModule:
+    def module(self, seconds: float | None = None) -> FaultyModule:
+        """The customer's module, with so many seconds for any request."""
         serials = [each.encode() for each in self.serials]
-        return FaultyModule(self.bank.settings.token, self.bank.directory / "faulty-module", serials)
+        module = FaultyModule(self.bank.settings.token, self.bank.directory / "faulty-module", serials)
+        limits = Limits(*[seconds or PATIENCE[-1]] * len(Limits.__struct_fields__))
+        module.settings = msgspec.structs.replace(module.settings, limits=limits)
+        return module
 
-    async def _visit(self, module: FaultyModule, seconds: float) -> tuple[Outcome, FaultyModule]:
-        limits = Limits(*[seconds] * len(Limits.__struct_fields__))
-        token = msgspec.structs.replace(module.settings, limits=limits)
+    async def _visit(self, module: FaultyModule) -> tuple[Outcome, FaultyModule]:
+        token = module.settings
         _UNDER_WAY.set(module)
-        ca = msgspec.structs.replace(self.bank.settings.ca, time_limit=_PATIENCE[-1])
+        ca = msgspec.structs.replace(self.bank.settings.ca, time_limit=PATIENCE[-1])
         async with open_services(msgspec.structs.replace(self.bank.settings, token=token, ca=ca)) as services:
             front_desk, desk = UnwatchedDesk(services, token), SteppingDesk()
             try:

@@ -62,6 +62,9 @@ class Place:
     """Of the request in the whole visit."""
 
 
+_NOWHERE = Place("", "", 0)
+
+
 @dataclass(frozen=True)
 class Call:
     """One call of the module."""
@@ -111,6 +114,11 @@ class FaultyModule:
         """The call that went wrong; None where there were not so many."""
         return self._call(self._get(_AT)) if self._get(_STRUCK) else None
 
+    @property
+    def calls_since_struck(self) -> int:
+        """How many calls have followed."""
+        return self._get(_CALLS) - self._get(_AT) if self._get(_STRUCK) else 0
+
     def was_looking(self, call: Call) -> bool:
         """Whether nobody had seen a token yet when `call` was made."""
         return call.place.number == 1
@@ -122,7 +130,7 @@ class FaultyModule:
 
     def _call(self, number: int) -> Call:
         function, place, process = _ENTRY.unpack_from(self._state, _LOG_AT + (number - 1) * _ENTRY.size)
-        return Call(FUNCTIONS[function], self._places[place], process)
+        return Call(FUNCTIONS[function], self._places[place] if self._places else _NOWHERE, process)
 
     def _get(self, field: int) -> int:
         value: int = _NUMBERS.unpack_from(self._state)[field]
