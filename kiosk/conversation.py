@@ -77,7 +77,10 @@ class Conversation:
 
     def __post_init__(self) -> None:
         self._enrolments = EnrolmentDialogue(self.desk, self.token, self.services, self.record, self.idle, self)
-        self._pins = PinDialogue(self.desk, self.token, self.services.policy, self.record, self.idle)
+        self._pins = self._pin_dialogue(self.token)
+
+    def _pin_dialogue(self, token: Token) -> PinDialogue:
+        return PinDialogue(self.desk, token, self._policy, self.record, self.idle, self.call_staff)
 
     async def hold(self) -> Completion | None:
         """From the PIN to the end: a completion, or None where the customer did without.
@@ -252,8 +255,7 @@ class Conversation:
             if token is None:
                 continue
             await opened.enter_async_context(token)
-            pins = PinDialogue(self.desk, token, self._policy, self.record, self.idle)
-            if await pins.open_token():
+            if await self._pin_dialogue(token).open_token():
                 destinations.stores[destination] = token
                 return destination
 

@@ -38,6 +38,10 @@ class Tries(Enum):
 
     PLENTY = "plenty"
     FEW = "few"
+    MAYBE_LAST = "maybe-last"
+    """The customer has agreed to a try that may be the last."""
+    LAST = "last"
+    """The customer has agreed to the last one."""
 
 
 class PinPurpose(Enum):
@@ -51,7 +55,7 @@ class PinPurpose(Enum):
 
 
 class Unfit(Enum):
-    """Why a new PIN was not taken."""
+    """Why a PIN was not taken, other than that it is not the token's."""
 
     UNEQUAL = "unequal"
     """It was not typed the same twice."""
@@ -59,6 +63,10 @@ class Unfit(Enum):
     """It is the present one."""
     NOT_TAKEN = "not-taken"
     """The token does not want it."""
+    LENGTH = "length"
+    """No PIN of the token has this length."""
+    REPEATED = "repeated"
+    """The token has refused it before, so it was not sent again; that has cost no try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +81,31 @@ class PinQuestion:
     longest: int
     purpose: PinPurpose = PinPurpose.LOG_IN
     unfit: Unfit | None = None
-    """Why the new PIN that was typed before was not taken."""
+    """Why the PIN that was typed before was not taken."""
     required: bool = False
     """Whether the token wants its PIN changed before anything else."""
     store: StoreKind = StoreKind.USB
     """What is opened by it. A token's PIN is typed with digits, a database's password with any printable ASCII."""
+
+
+class LastTryAnswer(Enum):
+    """Whether to take what may be the last try."""
+
+    YES = "yes"
+    NO = "no"
+    CALL = "call"
+    """Somebody is to come first."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastTryQuestion:
+    """One more wrong PIN locks the token: does the customer want to type it all the same?"""
+
+    token_label: str
+    certain: bool
+    """Whether the token says so; otherwise it is only that nobody can know better."""
+    called: bool = False
+    """Whether somebody has been called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +361,9 @@ class Desk(Protocol):
 
     async def ask_pin(self, question: PinQuestion) -> Pin | None:
         """Ask for the PIN."""
+
+    async def confirm_last_try(self, question: LastTryQuestion) -> LastTryAnswer:
+        """Warn of the last try, and ask for an explicit yes."""
 
     async def choose_id(self, question: IdQuestion) -> Credential | None:
         """Ask whose credential is meant."""

@@ -95,6 +95,8 @@ class Event(StrEnum):
 
     VISIT_BEGUN = "visit-begun"
     PIN_REFUSED = "pin-refused"
+    LAST_TRY_AGREED = "last-try-agreed"
+    """The customer was told that the next wrong PIN may lock the token, and wanted to type it."""
     PIN_CHANGED = "pin-changed"
     LOGGED_IN = "logged-in"
     NOTICE_SHOWN = "notice-shown"

@@ -1,25 +1,51 @@
 """Everything the kiosk asks about a PIN, or a database's password: to log in, and to change it.
 
-What can be checked without the token is checked before it costs a try, and a refused PIN is never sent again.
+What can be checked without the token is checked before it costs a try, what may be the last try is taken only after an
+explicit yes, and a refused PIN is never sent again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
 
-from kiosk.desk import Desk, PinPurpose, PinQuestion, Tries, Unfit
+from kiosk.desk import Desk, LastTryAnswer, LastTryQuestion, PinPurpose, PinQuestion, Tries, Unfit
 from kiosk.errors import Code, KioskError
 from kiosk.idle import IdleLimit
 from kiosk.journal import Event, VisitRecord
 from kiosk.pin import Pin
+from kiosk.pin_policy import PinPolicy, PinStanding
 from kiosk.problems import as_problems
 from kiosk.settings import Policy
 from kiosk.tokens.errors import TokenError
 from kiosk.tokens.token import Token
 from kiosk.tokens.wire import FailureKind, StoreKind, TokenFacts
 
-LONGEST_PASSWORD = 128
-"""Characters of a database's password; NSS takes more, nobody types more."""
+_ASKED_AGAIN = frozenset(
+    {
+        FailureKind.PIN_WRONG,
+        FailureKind.PIN_LENGTH,
+        FailureKind.PIN_REPEATED,
+        FailureKind.PIN_TO_BE_CHANGED,
+    }
+)
+"""What can be put right by typing; everything else ends the visit with its own code."""
+
+_ENDS = {
+    PinStanding.LOCKED: Code.PIN_LOCKED,
+    PinStanding.NOT_SET: Code.PIN_NOT_SET,
+    PinStanding.NONE_BUT_LAST: Code.PIN_LAST_TRY,
+    PinStanding.TOO_OFTEN: Code.PIN_REFUSED_TOO_OFTEN,
+}
+"""Where nobody may try."""
+
+_TRIES = {
+    PinStanding.FEW: Tries.FEW,
+    PinStanding.MAYBE_LAST: Tries.MAYBE_LAST,
+    PinStanding.LAST: Tries.LAST,
+}
+
+_UNFIT = {FailureKind.PIN_LENGTH: Unfit.LENGTH, FailureKind.PIN_REPEATED: Unfit.REPEATED}
 
 
 @dataclass(slots=True)
@@ -31,10 +57,12 @@ class PinDialogue:
     policy: Policy
     record: VisitRecord
     idle: IdleLimit
-    refused: int = 0
-    """Wrong PINs so far in this visit."""
-    just_refused: bool = False
-    """Whether the last PIN was one of them."""
+    call_staff: Callable[[str], None]
+    """Told a problem's code where the customer wants somebody to come."""
+    _pins: PinPolicy = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pins = PinPolicy(self.policy, self.token.kind)
 
     async def open_token(self) -> bool:
         """Ask for the PIN until the token takes it; false where the customer gives up.
@@ -47,21 +75,16 @@ class PinDialogue:
             with as_problems():
                 await self.token.open_without_pin()
             return True
-        while True:
-            _refuse_unusable_pin(facts)
-            if facts.pin_to_be_changed:
-                return await self.change(required=True)
+        while not self._pins.must_be_changed(facts):
+            if not await self._may_try(facts):
+                return False
             pin = await self.desk.ask_pin(self._question(facts, PinPurpose.LOG_IN))
             if pin is None:
                 return False
-            match await self._log_in(pin):
-                case None:
-                    self.just_refused = False
-                    return True
-                case FailureKind.PIN_TO_BE_CHANGED:
-                    return await self.change(required=True)
-            await self._count_refusal()
+            if await self._tried(self._log_in(pin)) is None:
+                return True
             facts = await self._look()
+        return await self.change(required=True)
 
     async def change(self, *, required: bool = False) -> bool:
         """Ask for the present PIN and twice for a new one, until the token takes it; false where the customer gives up.
@@ -69,12 +92,12 @@ class PinDialogue:
         Raises:
             KioskError: the PIN cannot be used, was wrong too often, or the token failed.
         """
-        unfit: Unfit | None = None
-        self.just_refused = False
+        self._pins.last = None
         while True:
             facts = await self._look()
-            _refuse_unusable_pin(facts)
-            question = replace(self._question(facts, PinPurpose.PRESENT), unfit=unfit, required=required)
+            if not await self._may_try(facts):
+                return False
+            question = replace(self._question(facts, PinPurpose.PRESENT), required=required)
             present = await self.desk.ask_pin(question)
             if present is None:
                 return False
@@ -82,17 +105,41 @@ class PinDialogue:
                 new = await self._ask_new(facts, present)
                 if new is None:
                     return False
-                failure = await self._hand_over(present, new)
+                failure = await self._tried(self._hand_over(present, new))
             finally:
                 present.discard()
             if failure is None:
                 await self.record.note(Event.PIN_CHANGED)
                 await self.desk.announce_pin_changed(self.policy.self_press_seconds)
                 return True
-            self.just_refused = False
-            unfit = Unfit.NOT_TAKEN if failure is FailureKind.PIN_LENGTH else None
-            if failure is FailureKind.PIN_WRONG:
-                await self._count_refusal()
+
+    async def _may_try(self, facts: TokenFacts) -> bool:
+        """Whether the PIN may be asked for; false where the customer does not want to take what may be the last try.
+
+        Raises:
+            KioskError: nobody may.
+        """
+        standing = self._pins.standing(facts)
+        if standing in _ENDS:
+            password = self.token.kind is StoreKind.PC and standing is PinStanding.TOO_OFTEN
+            raise KioskError(Code.PC_PASSWORD_REFUSED_TOO_OFTEN if password else _ENDS[standing])
+        if standing in (PinStanding.MAYBE_LAST, PinStanding.LAST):
+            return await self._agrees_to_last(facts, certain=standing is PinStanding.LAST)
+        return True
+
+    async def _agrees_to_last(self, facts: TokenFacts, *, certain: bool) -> bool:
+        """Warn plainly, and have an explicit yes, a no, or somebody come."""
+        question = LastTryQuestion(facts.label, certain)
+        while True:
+            match await self.desk.confirm_last_try(question):
+                case LastTryAnswer.YES:
+                    await self.record.note(Event.LAST_TRY_AGREED)
+                    return True
+                case LastTryAnswer.NO:
+                    return False
+                case LastTryAnswer.CALL:
+                    self.call_staff(Code.PIN_LAST_TRY)
+                    question = replace(question, called=True)
 
     async def _ask_new(self, facts: TokenFacts, present: Pin) -> Pin | None:
         """A new PIN, typed the same twice and not the present one; None where the customer gives up."""
@@ -123,61 +170,55 @@ class PinDialogue:
                 new.discard()
         return again
 
-    async def _hand_over(self, present: Pin, new: Pin) -> FailureKind | None:
-        """What the token has against the change; None where it is done."""
+    async def _hand_over(self, present: Pin, new: Pin) -> None:
+        try:
+            await self.token.change_pin(present, new)
+        finally:
+            new.discard()
+
+    async def _log_in(self, pin: Pin) -> None:
+        await self.token.log_in(pin)
+
+    async def _tried(self, attempt: Coroutine[None, None, None]) -> FailureKind | None:
+        """What the token has against the PIN; None where it takes it.
+
+        Raises:
+            KioskError: it is nothing that could be put right by typing.
+        """
+        failure: FailureKind | None = None
         with as_problems(), self.idle.suspended():
             try:
-                await self.token.change_pin(present, new)
+                await attempt
             except TokenError as error:
-                if error.kind in (FailureKind.PIN_WRONG, FailureKind.PIN_LENGTH):
-                    return error.kind
-                raise
-            finally:
-                new.discard()
-        return None
-
-    async def _log_in(self, pin: Pin) -> FailureKind | None:
-        """What the token has against the PIN; None where it takes it."""
-        with as_problems(), self.idle.suspended():
-            try:
-                await self.token.log_in(pin)
-            except TokenError as error:
-                if error.kind in (FailureKind.PIN_WRONG, FailureKind.PIN_LENGTH, FailureKind.PIN_TO_BE_CHANGED):
-                    return error.kind
-                raise
-        return None
-
-    async def _count_refusal(self) -> None:
-        self.refused += 1
-        self.just_refused = True
-        await self.record.note(Event.PIN_REFUSED)
-        if self.refused >= self.policy.pin_tries:
-            password = self.token.kind is StoreKind.PC
-            raise KioskError(Code.PC_PASSWORD_REFUSED_TOO_OFTEN if password else Code.PIN_REFUSED_TOO_OFTEN)
+                if error.kind not in _ASKED_AGAIN:
+                    raise
+                failure = error.kind
+        self._pins.note(failure)
+        if failure is FailureKind.PIN_WRONG:
+            await self.record.note(Event.PIN_REFUSED)
+        return failure
 
     async def _look(self) -> TokenFacts:
         with as_problems():
             return await self.token.look() or self.token.facts
 
     def _question(self, facts: TokenFacts, purpose: PinPurpose) -> PinQuestion:
-        password = self.token.kind is StoreKind.PC
-        asks_for_present = purpose in (PinPurpose.LOG_IN, PinPurpose.PRESENT)
-        return PinQuestion(
+        lengths, last = self._pins.lengths(facts), self._pins.last
+        question = PinQuestion(
             token_label=facts.label,
-            refused=asks_for_present and self.just_refused,
-            tries=Tries.FEW if asks_for_present and facts.pin_few_tries else Tries.PLENTY,
-            shortest=1 if password else self.policy.pin_shortest,
-            longest=LONGEST_PASSWORD if password else self.policy.pin_longest,
+            refused=False,
+            tries=Tries.PLENTY,
+            shortest=lengths.shortest,
+            longest=lengths.longest,
             purpose=purpose,
             store=self.token.kind,
         )
-
-
-def _refuse_unusable_pin(facts: TokenFacts) -> None:
-    """Trust the flags only as hints, but never take the customer's last try without a teller."""
-    if facts.pin_locked:
-        raise KioskError(Code.PIN_LOCKED)
-    if not facts.pin_set:
-        raise KioskError(Code.PIN_NOT_SET)
-    if facts.pin_last_try:
-        raise KioskError(Code.PIN_LAST_TRY)
+        if purpose not in (PinPurpose.LOG_IN, PinPurpose.PRESENT):
+            return question
+        unfit = Unfit.NOT_TAKEN if (purpose, last) == (PinPurpose.PRESENT, FailureKind.PIN_LENGTH) else None
+        return replace(
+            question,
+            refused=last is FailureKind.PIN_WRONG,
+            tries=_TRIES.get(self._pins.standing(facts), Tries.PLENTY),
+            unfit=unfit or (_UNFIT.get(last) if last else None),
+        )

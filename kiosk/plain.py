@@ -31,6 +31,8 @@ from kiosk.desk import (
     HelpPage,
     IdQuestion,
     ImportAnnouncement,
+    LastTryAnswer,
+    LastTryQuestion,
     MainMenu,
     MenuChoice,
     NoticeAnswer,
@@ -59,6 +61,7 @@ from kiosk.words import (
     RETIREMENTS,
     WHY_OFF,
     held_words,
+    last_try_words,
     leave_asked,
     pin_heading,
     pin_troubles,
@@ -117,6 +120,16 @@ class PlainDesk:
             lengths = {"shortest": question.shortest, "longest": question.longest}
             body: TextKey = "password.body" if password else "pin.body"
             self._show(self._texts(body, label=question.token_label, **lengths))
+
+    async def confirm_last_try(self, question: LastTryQuestion) -> LastTryAnswer:
+        """Warn and ask; the end of the input is a no."""
+        for key in last_try_words(question):
+            self._show(self._texts(key, label=question.token_label))
+        offered: dict[TextKey, LastTryAnswer] = {"last-try.yes": LastTryAnswer.YES, "last-try.no": LastTryAnswer.NO}
+        if question.called:
+            self._show(self._texts("call.coming"))
+            return await self._choose(offered)
+        return await self._choose({"call.button": LastTryAnswer.CALL, **offered})
 
     async def choose_enrolment_id(self, question: EnrolmentIdQuestion) -> HeldId | AnotherId | None:
         """Offer the IDs, another one, and the way back."""
@@ -381,7 +394,11 @@ class YesDesk(PlainDesk):
     async def ask_pin(self, question: PinQuestion) -> Pin | None:
         """The PIN it was given; None for a new one, and once it was refused: a refused PIN is not sent again."""
         known = question.purpose is PinPurpose.LOG_IN and question.store is StoreKind.USB
-        return None if question.refused or not known else self._pin()
+        return None if question.refused or question.unfit or not known else self._pin()
+
+    async def confirm_last_try(self, question: LastTryQuestion) -> LastTryAnswer:  # noqa: ARG002
+        """Nobody is there who could agree."""
+        return LastTryAnswer.NO
 
     async def choose_from_menu(self, menu: MainMenu) -> MenuChoice:
         """Renew where that is due, leave where it is not, or cannot be done as wanted."""

@@ -201,7 +201,11 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pin_shortest: Annotated[int, Meta(ge=1)] = 4
     pin_longest: Annotated[int, Meta(le=64)] = 16
     pin_tries: Annotated[int, Meta(ge=1)] = 3
-    """Wrong PINs in one visit, after which a teller is asked."""
+    """Wrong PINs in one visit, after which a teller is asked; the last of them only after an explicit yes."""
+    last_try: Literal["ask", "never"] = "ask"
+    """Of the try that may lock the token: `ask` whether the customer wants to risk it, or `never` take it here."""
+    staff_unblock: bool = False
+    """Whether staff may set a new PIN with the security officer's (`kiosk token unblock`)."""
     key_kinds: tuple[KeyKind, ...] = (KeyKind.RSA_2048, KeyKind.EC_P256)
     """In the order in which they are preferred."""
     key_origin: KeyOrigin = KeyOrigin.INSIDE

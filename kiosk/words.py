@@ -9,6 +9,7 @@ from kiosk.desk import (
     Destination,
     Errand,
     HeldId,
+    LastTryQuestion,
     OffReason,
     PinPurpose,
     PinQuestion,
@@ -109,7 +110,16 @@ _UNFIT: Mapping[Unfit, TextKey] = {
     Unfit.UNEQUAL: "pin.unequal",
     Unfit.UNCHANGED: "pin.unchanged",
     Unfit.NOT_TAKEN: "pin.not-taken",
+    Unfit.LENGTH: "pin.length",
+    Unfit.REPEATED: "pin.repeated",
 }
+
+PIN_WARNINGS: Mapping[Tries, TextKey] = {
+    Tries.FEW: "pin.few",
+    Tries.MAYBE_LAST: "pin.maybe-last",
+    Tries.LAST: "pin.last",
+}
+"""What is said of the tries that are left; nothing where there are plenty."""
 
 
 def pin_troubles(question: PinQuestion) -> list[TextKey]:
@@ -120,10 +130,18 @@ def pin_troubles(question: PinQuestion) -> list[TextKey]:
     elif question.refused:
         troubles.append("pin.refused" if question.purpose is PinPurpose.LOG_IN else "pin.present-refused")
     if question.unfit:
-        troubles.append(_UNFIT[question.unfit])
-    if question.tries is Tries.FEW:
-        troubles.append("pin.few")
+        password = question.store is StoreKind.PC and question.unfit is Unfit.REPEATED
+        troubles.append("password.repeated" if password else _UNFIT[question.unfit])
+    if question.tries in PIN_WARNINGS:
+        troubles.append(PIN_WARNINGS[question.tries])
     return troubles
+
+
+def last_try_words(question: LastTryQuestion) -> tuple[TextKey, TextKey]:
+    """Heading and body of the question whether to take what may be the last try."""
+    if question.certain:
+        return "last-try.heading", "last-try.body"
+    return "last-try.heading-maybe", "last-try.body-maybe"
 
 
 RETIREMENTS: Mapping[StoreKind, tuple[TextKey, TextKey]] = {

@@ -24,6 +24,8 @@ from kiosk.desk import (
     HelpPage,
     IdQuestion,
     ImportAnnouncement,
+    LastTryAnswer,
+    LastTryQuestion,
     MainMenu,
     MenuChoice,
     NoticeAnswer,
@@ -57,6 +59,7 @@ from screens.help_page import HelpPageScreen
 from screens.idle_warning import IdleWarningScreen
 from screens.import_complete import ImportCompleteScreen
 from screens.key_export import KeyExportScreen
+from screens.last_try import LastTryScreen
 from screens.lobby import Lobby
 from screens.main_menu import MainMenuScreen
 from screens.password import PasswordScreen
@@ -109,6 +112,10 @@ class ScreenDesk:
         """Ask for the PIN or the password."""
         password = question.store is StoreKind.PC
         return await self._ask((PasswordScreen if password else PinScreen)(self._lobby, question))
+
+    async def confirm_last_try(self, question: LastTryQuestion) -> LastTryAnswer:
+        """Warn of the last try, and ask for an explicit yes."""
+        return await self._ask(LastTryScreen(self._lobby, question))
 
     async def choose_id(self, question: IdQuestion) -> Credential | None:
         """Ask whose credential is meant."""

@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical
 from kiosk.desk import PinPurpose, PinQuestion
 from kiosk.pin import Pin
 from kiosk.text_keys import TextKey
-from kiosk.words import pin_heading, pin_troubles
+from kiosk.words import PIN_WARNINGS, pin_heading, pin_troubles
 from screens.frame import Question
 from screens.lobby import Lobby
 from screens.widgets.blocks import Block, Gap, Heading, Notice, Prose
@@ -64,7 +64,7 @@ class PinScreen(Question[Pin | None]):
         if self._too_short:
             blocks.append(Notice(texts("pin.too-short", shortest=question.shortest)))
         for trouble in pin_troubles(question):
-            if trouble == "pin.few":
+            if trouble in PIN_WARNINGS.values():
                 blocks.append(Prose(texts(trouble), mark="  "))
             elif not self._too_short:
                 blocks.append(Notice(texts(trouble)))

@@ -23,6 +23,8 @@ from kiosk.desk import (
     HelpPage,
     IdQuestion,
     ImportAnnouncement,
+    LastTryAnswer,
+    LastTryQuestion,
     MainMenu,
     MenuChoice,
     NoticeAnswer,
@@ -51,6 +53,8 @@ class ScriptedDesk:
     pins: list[str | None] = field(default_factory=lambda: ["123456"])
     passwords: list[str | None] = field(default_factory=list)
     """Of this PC's certificate database; None gives up."""
+    last_tries: list[LastTryAnswer] = field(default_factory=list)
+    """What is answered to the warning of a last try; no where nothing is left."""
     token: str | None = ""
     """The label of the token that is meant; None gives up."""
     holder: str | None = ""
@@ -101,6 +105,10 @@ class ScriptedDesk:
         await self._see("pin" if question.purpose is PinPurpose.LOG_IN else f"pin-{question.purpose.value}", question)
         typed = (self.pins if question.store is StoreKind.USB else self.passwords).pop(0)
         return None if typed is None else Pin(bytearray(typed, "ascii"))
+
+    async def confirm_last_try(self, question: LastTryQuestion) -> LastTryAnswer:
+        await self._see("last-try", question)
+        return self.last_tries.pop(0) if self.last_tries else LastTryAnswer.NO
 
     async def choose_id(self, question: IdQuestion) -> Credential | None:
         await self._see("id", question)

@@ -31,6 +31,8 @@ from kiosk.desk import (
     Help,
     HelpPage,
     IdQuestion,
+    LastTryAnswer,
+    LastTryQuestion,
     MainMenu,
     MenuChoice,
     NoticeAnswer,
@@ -153,6 +155,21 @@ async def test_yes_saves_where_it_is_told_or_leaves(certificate: Certificate) ->
 async def test_yes_removes_nothing_unasked(certificate: Certificate) -> None:
     yes = YesDesk(Texts("ja"), lambda _: None, lambda: Pin(bytearray(b"1234")))
     assert not await yes.confirm_retirement(RetirementQuestion(certificate, 30))
+
+
+@pytest.mark.parametrize("certain", [True, False])
+async def test_a_last_try_is_warned_of_and_nobody_is_no(certain: bool) -> None:
+    question = LastTryQuestion("SHINKIN-USB", certain)
+    for typed, answer in (("1", LastTryAnswer.CALL), ("2", LastTryAnswer.YES), ("3", LastTryAnswer.NO)):
+        plain, shown = desk(typed)
+        assert await plain.confirm_last_try(question) is answer
+        assert ("あと1回だけです" in shown[0]) is certain
+        assert "SHINKIN-USB" in shown[1]
+    plain, shown = desk()
+    assert await plain.confirm_last_try(replace(question, called=True)) is LastTryAnswer.NO
+    assert "係員がまいります" in shown
+    yes = YesDesk(Texts("ja"), lambda _: None, lambda: Pin(bytearray(b"1234")))
+    assert await yes.confirm_last_try(question) is LastTryAnswer.NO
 
 
 async def test_the_completion_on_the_pc_is_told_in_the_manuals_words(certificate: Certificate) -> None:

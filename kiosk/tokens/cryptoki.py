@@ -23,6 +23,7 @@ from kiosk.tokens import mechanisms, templates, wire
 from kiosk.tokens.modules import About, AfterChange, Traits, WorkerSettings, traits_of
 from kiosk.tokens.so_pin import SoPinUnusable, read_so_pin
 from kiosk.tokens.templates import EC_BITS, RSA_BITS, until_taken, without
+from kiosk.tokens.token_info import Native, TokenInfo, native
 from kiosk.tokens.wire import (
     EcPublic,
     FailureKind,
@@ -74,6 +75,7 @@ _FAILURES: tuple[tuple[type[Exception], FailureKind], ...] = (
     (exceptions.PinLocked, FailureKind.PIN_LOCKED),
     (exceptions.PinLenRange, FailureKind.PIN_LENGTH),
     (exceptions.PinInvalid, FailureKind.PIN_LENGTH),
+    (exceptions.PinTooWeak, FailureKind.PIN_LENGTH),
     (exceptions.UserPinNotInitialized, FailureKind.PIN_NOT_SET),
     (exceptions.PinExpired, FailureKind.PIN_TO_BE_CHANGED),
     (exceptions.DeviceRemoved, FailureKind.GONE),
@@ -144,6 +146,7 @@ class Cryptoki:
         self._load = load
         self._clock = clock
         self._module: Module | None = None
+        self._native: Native | None = None
         self._session: pkcs11.Session | None = None
         self._serial = ""
         self.known_by: frozenset[bytes] = frozenset()
@@ -219,7 +222,7 @@ class Cryptoki:
             if token is None:
                 continue
             if TokenFlag.TOKEN_INITIALIZED in token.flags and self._settings.token_label in ("", token.label):
-                found.append(_facts(slot, token, self._traits_of(token)))
+                found.append(_facts(slot, token, self._traits_of(token), self._info(slot)))
         return found
 
     def _slots_with_token(self) -> list[pkcs11.Slot]:
@@ -516,7 +519,11 @@ class Cryptoki:
                 self._module = self._load(self._settings.module)
             except (exceptions.PKCS11Error, RuntimeError, OSError) as error:
                 raise Failure(FailureKind.MODULE, type(error).__name__) from error
+            self._native = native(self._settings.module)
         return self._module
+
+    def _info(self, slot: pkcs11.Slot) -> TokenInfo:
+        return self._native.token_info(slot.slot_id) if self._native else TokenInfo()
 
     def _traits_of(self, token: pkcs11.Token) -> Traits:
         module = self._loaded()
@@ -634,7 +641,7 @@ def _wants_pin(key: pkcs11.Object) -> bool:
         return False
 
 
-def _facts(slot: pkcs11.Slot, token: pkcs11.Token, traits: Traits) -> wire.TokenFacts:
+def _facts(slot: pkcs11.Slot, token: pkcs11.Token, traits: Traits, info: TokenInfo) -> wire.TokenFacts:
     flags = token.flags
     return wire.TokenFacts(
         slot_id=slot.slot_id,
@@ -651,6 +658,8 @@ def _facts(slot: pkcs11.Slot, token: pkcs11.Token, traits: Traits) -> wire.Token
         needs_pin=TokenFlag.LOGIN_REQUIRED in flags,
         reader=slot.slot_description[: wire.LARGEST_ATTRIBUTE],
         traits=traits,
+        pin_shortest=info.shortest_pin,
+        pin_longest=info.longest_pin,
     )
 
 

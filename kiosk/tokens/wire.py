@@ -97,6 +97,9 @@ class FailureKind(StrEnum):
     PIN_LOCKED = "pin-locked"
     PIN_NOT_SET = "pin-not-set"
     PIN_LENGTH = "pin-length"
+    """Nothing of this length, or so simple, is a PIN of this token."""
+    PIN_REPEATED = "pin-repeated"
+    """The token has refused it in this visit, so it was not sent again."""
     PIN_TO_BE_CHANGED = "pin-to-be-changed"
     """The PIN is right, but opens nothing before it was changed."""
     FULL = "full"
@@ -135,6 +138,10 @@ class TokenFacts(msgspec.Struct, frozen=True):
     """What the slot calls itself."""
     traits: Traits = Traits()
     """What is known of it besides."""
+    pin_shortest: int = 0
+    """Characters; 0 where the token does not tell."""
+    pin_longest: int = 0
+    """Characters; 0 where the token does not tell."""
 
 
 class SlotFacts(msgspec.Struct, frozen=True):

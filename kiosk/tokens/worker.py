@@ -2,18 +2,19 @@
 
 It answers one request after another on the socket that is its standard input. It ends when that closes, is killed
 when its parent goes, dumps no core and writes nothing anywhere. A PIN the token has accepted stays here, for the
-fresh process that proves a new credential; a refused one does not.
+fresh process that proves a new credential. Of a refused one only a keyed digest does, so that it is never sent again.
 """
 
 from __future__ import annotations
 
 import array
+import hashlib
 import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import msgspec
 from pkcs11 import exceptions
@@ -51,6 +52,8 @@ class Worker:
 
     def __init__(self, cryptoki: Cryptoki) -> None:
         self._cryptoki = cryptoki
+        self._digest_key = os.urandom(32)
+        self._refused: set[bytes] = set()
 
     @property
     def wants_fresh_process(self) -> bool:
@@ -78,11 +81,11 @@ class Worker:
             case wire.FindTokens():
                 return token.find_tokens()
             case wire.LogIn(serial):
-                token.log_in(serial, secrets[0].decode("ascii"))
+                self._log_in(serial, secrets[0].decode("ascii"))
             case wire.OpenWithoutPin(serial):
                 token.open_without_pin(serial)
             case wire.ChangePin(serial):
-                token.change_pin(serial, secrets[0].decode("ascii"), secrets[1].decode("ascii"))
+                self._change_pin(serial, secrets[0].decode("ascii"), secrets[1].decode("ascii"))
             case wire.LendPin():
                 self._lend_pin(pipe)
             case wire.LogInWithLentPin(serial):
@@ -108,6 +111,28 @@ class Worker:
             case wire.Remove(stored):
                 return token.remove(stored)
         return None
+
+    def _log_in(self, serial: str, pin: str) -> None:
+        with self._never_twice(serial, pin):
+            self._cryptoki.log_in(serial, pin)
+
+    def _change_pin(self, serial: str, present: str, new: str) -> None:
+        with self._never_twice(serial, present):
+            self._cryptoki.change_pin(serial, present, new)
+
+    @contextmanager
+    def _never_twice(self, serial: str, pin: str) -> Iterator[None]:
+        """Send `pin` inside, unless this token has refused it since it last accepted one: that would cost a try."""
+        digest = hashlib.blake2b(f"{serial} {pin}".encode(), key=self._digest_key).digest()
+        if digest in self._refused:
+            raise Failure(wire.FailureKind.PIN_REPEATED, "refused before")
+        try:
+            yield
+        except Failure as failure:
+            if failure.reply.kind is wire.FailureKind.PIN_WRONG:
+                self._refused.add(digest)
+            raise
+        self._refused.clear()
 
     def _lend_pin(self, pipe: int | None) -> None:
         pin = self._cryptoki.accepted_pin

@@ -35,6 +35,7 @@ from kiosk.desk import (
     DestinationQuestion,
     Help,
     HelpPage,
+    LastTryAnswer,
     MainMenu,
     MenuChoice,
     NoticeAnswer,
@@ -168,10 +169,11 @@ async def test_wrong_pin_then_right(bank: Bank) -> None:
 
 
 async def test_a_third_wrong_pin_ends_the_visit(bank: Bank) -> None:
-    desk = ScriptedDesk(pins=["1111", "2222", "3333", "123456"])
+    desk = ScriptedDesk(pins=["1111", "2222", "3333", "123456"], last_tries=[LastTryAnswer.YES])
     outcome = await bank.visit(desk)
     assert outcome.problem is not None
     assert outcome.problem.code is Code.PIN_REFUSED_TOO_OFTEN
+    assert desk.asked[:4] == ["pin", "pin", "last-try", "pin"]
     assert desk.pins == ["123456"], "the fourth PIN is not asked for"
 
 

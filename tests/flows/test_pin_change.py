@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import struct
-from pathlib import Path
-
 import pytest
+from pkcs11 import TokenFlag
 
-from kiosk.desk import CertificateDetails, MenuChoice, NoticeAnswer, PinPurpose, PinQuestion, Unfit
+from kiosk.desk import CertificateDetails, LastTryAnswer, MenuChoice, NoticeAnswer, PinPurpose, PinQuestion, Unfit
 from kiosk.errors import Changed, Code
 from kiosk.journal import Event
 from kiosk.pin import Pin
@@ -16,6 +14,7 @@ from kiosk.tokens.errors import TokenError
 from kiosk.tokens.wire import FailureKind
 from tests.bank import Bank
 from tests.scripted_desk import ScriptedDesk
+from tests.tokens.software_flags import raise_flag
 
 NEW = "65432109"
 CHANGE = ["pin-present", "pin-new", "pin-new-again"]
@@ -69,7 +68,9 @@ async def test_a_wrong_present_pin_is_told_as_such_and_changes_nothing(bank: Ban
 
 
 async def test_wrong_present_pins_end_the_visit_before_the_token_locks(bank: Bank) -> None:
-    outcome = await bank.visit(changing("1111", NEW, NEW, "2222", NEW, NEW, "3333", NEW, NEW))
+    desk = changing("1111", NEW, NEW, "2222", NEW, NEW, "3333", NEW, NEW)
+    desk.last_tries = [LastTryAnswer.YES]
+    outcome = await bank.visit(desk)
     assert outcome.problem is not None
     assert (outcome.problem.code, outcome.problem.changed) == (Code.PIN_REFUSED_TOO_OFTEN, Changed.NOTHING)
     assert await opens(bank, DEMO_PIN)
@@ -107,7 +108,7 @@ async def test_giving_up_changes_nothing_and_leads_back_to_the_menu(bank: Bank, 
 
 
 async def test_a_pin_that_must_be_changed_first_is_changed_and_the_visit_goes_on(bank: Bank) -> None:
-    want_another_pin(bank.directory / "tokens")
+    raise_flag(bank.directory / "tokens", TokenFlag.USER_PIN_TO_BE_CHANGED)
     desk = ScriptedDesk(pins=[DEMO_PIN, NEW, NEW])
     outcome = await bank.visit(desk)
     assert outcome.completion is not None
@@ -117,7 +118,7 @@ async def test_a_pin_that_must_be_changed_first_is_changed_and_the_visit_goes_on
 
 
 async def test_a_change_that_is_required_can_be_left(bank: Bank) -> None:
-    want_another_pin(bank.directory / "tokens")
+    raise_flag(bank.directory / "tokens", TokenFlag.USER_PIN_TO_BE_CHANGED)
     desk = ScriptedDesk(pins=[None])
     outcome = await bank.visit(desk)
     assert (outcome.completion, outcome.problem) == (None, None)
@@ -152,13 +153,3 @@ async def test_details_tell_the_certificate_and_who_issued_it(bank: Bank) -> Non
     assert details.credential == credential
     assert details.days_left == 20
     assert details.authority == "Demo Issuing CA"
-
-
-def want_another_pin(tokens: Path) -> None:
-    """Set CKF_USER_PIN_TO_BE_CHANGED in the file of the one software token, as a card that was just handed out has."""
-    flags_attribute = struct.pack(">Q", 0x80000000 + 0x5348 + 3)
-    (path,) = tokens.glob("*/token.object")
-    content = path.read_bytes()
-    at = content.index(flags_attribute) + 16
-    (flags,) = struct.unpack(">Q", content[at : at + 8])
-    path.write_bytes(content[:at] + struct.pack(">Q", flags | 0x00080000) + content[at + 8 :])

@@ -18,6 +18,8 @@ from kiosk.desk import (
     DestinationQuestion,
     Help,
     ImportAnnouncement,
+    LastTryAnswer,
+    LastTryQuestion,
     MainMenu,
     MenuChoice,
     NoticeAnswer,
@@ -83,6 +85,10 @@ def retirement(desk: Desk) -> Awaitable[object]:
     return desk.confirm_retirement(RetirementQuestion(certificate(), LONG))
 
 
+def last_try(desk: Desk) -> Awaitable[object]:
+    return desk.confirm_last_try(LastTryQuestion("SHINKIN-USB", certain=True))
+
+
 def completion_pc(desk: Desk) -> Awaitable[object]:
     return desk.show_completion(Completion(Destination.PC, new_certificate(), certificate()))
 
@@ -107,6 +113,17 @@ BY_KEYS: list[tuple[Ask, list[tuple[list[str], object]]]] = [
             (["3"], True),
             (["enter"], False),
             (["tab", "enter"], True),
+        ],
+    ),
+    (
+        last_try,
+        [
+            (["enter"], LastTryAnswer.NO),
+            (["0"], LastTryAnswer.NO),
+            (["escape"], LastTryAnswer.NO),
+            (["3"], LastTryAnswer.YES),
+            (["tab", "enter"], LastTryAnswer.YES),
+            (["5"], LastTryAnswer.CALL),
         ],
     ),
     (

@@ -25,6 +25,7 @@ from kiosk.desk import (
     HeldId,
     IdQuestion,
     ImportAnnouncement,
+    LastTryQuestion,
     MainMenu,
     PinQuestion,
     RenewalNotice,
@@ -63,6 +64,7 @@ SHOWN: dict[str, Callable[[Desk], Awaitable[object]]] = {
     "web-access": lambda desk: desk.confirm_web_access(WebAccessQuestion(1, 2, HOSTILE)),
     "enrol-choose-id": lambda desk: desk.choose_enrolment_id(EnrolmentIdQuestion((HeldId(hostile_credential(), -1),))),
     "enrol-code": lambda desk: desk.ask_code(CodeQuestion(HOSTILE)),
+    "last-try": lambda desk: desk.confirm_last_try(LastTryQuestion(HOSTILE, certain=True)),
     "pin": lambda desk: desk.ask_pin(PinQuestion(HOSTILE, refused=False, tries=Tries.PLENTY, shortest=4, longest=8)),
 }
 
@@ -102,6 +104,7 @@ OUTSIDE: dict[str, Callable[[Desk, str], Awaitable[object]]] = {
     "completion": lambda desk, text: desk.show_completion(
         Completion(Destination.USB, of(text), certificate(), others=(held(text),))
     ),
+    "last try": lambda desk, text: desk.confirm_last_try(LastTryQuestion(text, certain=True)),
     "pin": lambda desk, text: desk.ask_pin(PinQuestion(text, refused=False, tries=Tries.PLENTY, shortest=4, longest=8)),
 }
 """Every screen that shows what somebody outside has written; the address of the help page is a setting, and bounded."""

@@ -1,0 +1,94 @@
+"""What C_GetTokenInfo says and python-pkcs11 0.10.1 does not pass on: the lengths of a PIN, and free memory.
+
+The module is loaded already: naming it again gives the same library, and its function list needs no initialisation of
+its own. A module that makes a new list for everybody who asks (p11-kit's client) answers "not initialised", and nothing
+is known. Used in a token process only, in its one thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from contextlib import suppress
+from dataclasses import dataclass
+
+_C_GET_TOKEN_INFO = 6
+"""Its place in CK_FUNCTION_LIST, in the order of PKCS #11 v2.40 §3.6 (C_Initialize is 0)."""
+_UNAVAILABLE = ctypes.c_ulong(-1).value
+"""CK_UNAVAILABLE_INFORMATION."""
+_LONGEST_PIN = 255
+"""A token that tells a longest PIN beyond this tells nothing."""
+
+
+class _FunctionList(ctypes.Structure):
+    """CK_FUNCTION_LIST: a version, then 68 pointers."""
+
+    _fields_ = (("version", ctypes.c_ubyte * 2), ("functions", ctypes.c_void_p * 68))
+
+
+class _TokenInfo(ctypes.Structure):
+    """CK_TOKEN_INFO (PKCS #11 v2.40 §3.2)."""
+
+    _fields_ = (
+        ("names", ctypes.c_ubyte * (32 + 32 + 16 + 16)),
+        ("flags", ctypes.c_ulong),
+        ("sessions", ctypes.c_ulong * 4),
+        ("longest_pin", ctypes.c_ulong),
+        ("shortest_pin", ctypes.c_ulong),
+        ("total_public", ctypes.c_ulong),
+        ("free_public", ctypes.c_ulong),
+        ("total_private", ctypes.c_ulong),
+        ("free_private", ctypes.c_ulong),
+        ("versions", ctypes.c_ubyte * 4),
+        ("time", ctypes.c_ubyte * 16),
+    )
+
+
+_GET_TOKEN_INFO = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_ulong, ctypes.POINTER(_TokenInfo))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """The numbers a token tells; 0 and None are "not told"."""
+
+    shortest_pin: int = 0
+    longest_pin: int = 0
+    free_public: int | None = None
+    """Bytes."""
+    free_private: int | None = None
+
+
+class Native:
+    """The function list of a loaded module."""
+
+    def __init__(self, path: str) -> None:
+        """Of the module at `path`, which python-pkcs11 has loaded and initialised.
+
+        Raises:
+            OSError, AttributeError: it is no PKCS#11 module.
+        """
+        self._library = ctypes.CDLL(path)
+        functions = ctypes.POINTER(_FunctionList)()
+        self._library.C_GetFunctionList.restype = ctypes.c_ulong
+        if self._library.C_GetFunctionList(ctypes.byref(functions)) or not functions:
+            raise OSError("the module has no function list")
+        self._functions = functions.contents.functions
+
+    def token_info(self, slot_id: int) -> TokenInfo:
+        """What the token in the slot tells of itself; nothing where it does not."""
+        info = _TokenInfo()
+        if _GET_TOKEN_INFO(self._functions[_C_GET_TOKEN_INFO])(slot_id, ctypes.byref(info)):
+            return TokenInfo()
+        longest = info.longest_pin if 0 < info.longest_pin <= _LONGEST_PIN else 0
+        shortest = info.shortest_pin if 0 < info.shortest_pin <= (longest or _LONGEST_PIN) else 0
+        return TokenInfo(shortest, longest, _told(info.free_public), _told(info.free_private))
+
+
+def native(path: str) -> Native | None:
+    """The function list of the module at `path`; None where it cannot be had."""
+    with suppress(OSError, AttributeError):
+        return Native(path)
+    return None
+
+
+def _told(number: int) -> int | None:
+    return None if number == _UNAVAILABLE else number
