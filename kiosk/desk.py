@@ -88,6 +88,41 @@ class PinQuestion:
     """What is opened by it. A token's PIN is typed with digits, a database's password with any printable ASCII."""
 
 
+class PadPurpose(Enum):
+    """What a PIN is typed for at the reader's own pad."""
+
+    LOG_IN = "log-in"
+    CHANGE = "change"
+    PROVE = "prove"
+    """The fresh process that proves a new credential needs the PIN again, and nobody has kept it."""
+
+
+class PadTrouble(Enum):
+    """What came of typing at the pad."""
+
+    WRONG = "wrong"
+    LENGTH = "length"
+    NOT_TAKEN = "not-taken"
+    """The new PIN was not typed the same twice, or the token does not want it."""
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed-out"
+
+
+@dataclass(frozen=True, slots=True)
+class PadQuestion:
+    """The PIN is to be typed at the reader, not here."""
+
+    token_label: str
+    purpose: PadPurpose
+    trouble: PadTrouble | None = None
+    """What came of it the last time."""
+    tries: Tries = Tries.PLENTY
+    required: bool = False
+    """Whether the token wants its PIN changed before anything else."""
+    seconds: int | None = None
+    """After so long it goes on by itself, and there is no way back; None where the customer decides."""
+
+
 class LastTryAnswer(Enum):
     """Whether to take what may be the last try."""
 
@@ -361,6 +396,12 @@ class Desk(Protocol):
 
     async def ask_pin(self, question: PinQuestion) -> Pin | None:
         """Ask for the PIN."""
+
+    async def ask_pad(self, question: PadQuestion) -> bool:
+        """Say that the PIN is typed at the reader, before the reader begins to wait for it; false gives up."""
+
+    def at_pad(self, question: PadQuestion) -> AbstractAsyncContextManager[None]:
+        """Ask to type at the reader now, while the block runs; it is the reader that is answered."""
 
     async def confirm_last_try(self, question: LastTryQuestion) -> LastTryAnswer:
         """Warn of the last try, and ask for an explicit yes."""

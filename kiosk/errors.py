@@ -24,6 +24,8 @@ class Code(StrEnum):
     PIN_REFUSED_TOO_OFTEN = "T-11"
     PIN_LAST_TRY = "T-12"
     PIN_NOT_SET = "T-13"
+    PAD_TIMED_OUT = "T-14"
+    PAD_CANCELLED = "T-15"
     NO_CERTIFICATE = "T-20"
     KEY_NOT_PROVEN = "T-22"
     CERTIFICATE_NOT_OURS = "T-23"

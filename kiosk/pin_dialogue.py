@@ -6,10 +6,21 @@ explicit yes, and a refused PIN is never sent again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
-from kiosk.desk import Desk, LastTryAnswer, LastTryQuestion, PinPurpose, PinQuestion, Tries, Unfit
+from kiosk.desk import (
+    Desk,
+    LastTryAnswer,
+    LastTryQuestion,
+    PadPurpose,
+    PadQuestion,
+    PadTrouble,
+    PinPurpose,
+    PinQuestion,
+    Tries,
+    Unfit,
+)
 from kiosk.errors import Code, KioskError
 from kiosk.idle import IdleLimit
 from kiosk.journal import Event, VisitRecord
@@ -31,6 +42,8 @@ _ASKED_AGAIN = frozenset(
 )
 """What can be put right by typing; everything else ends the visit with its own code."""
 
+_ASKED_AGAIN_AT_PAD = _ASKED_AGAIN | {FailureKind.PAD_CANCELLED, FailureKind.PAD_TIMED_OUT}
+
 _ENDS = {
     PinStanding.LOCKED: Code.PIN_LOCKED,
     PinStanding.NOT_SET: Code.PIN_NOT_SET,
@@ -43,6 +56,13 @@ _TRIES = {
     PinStanding.FEW: Tries.FEW,
     PinStanding.MAYBE_LAST: Tries.MAYBE_LAST,
     PinStanding.LAST: Tries.LAST,
+}
+
+_PAD_TROUBLES = {
+    FailureKind.PIN_WRONG: PadTrouble.WRONG,
+    FailureKind.PIN_LENGTH: PadTrouble.LENGTH,
+    FailureKind.PAD_CANCELLED: PadTrouble.CANCELLED,
+    FailureKind.PAD_TIMED_OUT: PadTrouble.TIMED_OUT,
 }
 
 _UNFIT = {FailureKind.PIN_LENGTH: Unfit.LENGTH, FailureKind.PIN_REPEATED: Unfit.REPEATED}
@@ -78,11 +98,9 @@ class PinDialogue:
         while not self._pins.must_be_changed(facts):
             if not await self._may_try(facts):
                 return False
-            pin = await self.desk.ask_pin(self._question(facts, PinPurpose.LOG_IN))
-            if pin is None:
-                return False
-            if await self._tried(self._log_in(pin)) is None:
-                return True
+            done = await (self._log_in_at_pad(facts) if facts.pin_pad else self._log_in(facts))
+            if done is not None:
+                return done
             facts = await self._look()
         return await self.change(required=True)
 
@@ -93,25 +111,83 @@ class PinDialogue:
             KioskError: the PIN cannot be used, was wrong too often, or the token failed.
         """
         self._pins.last = None
+        done: bool | None = None
+        while done is None:
+            facts = await self._look()
+            if not await self._may_try(facts):
+                return False
+            change = self._change_at_pad if facts.pin_pad else self._change
+            done = await change(facts, required=required)
+        if not done:
+            return False
+        await self.record.note(Event.PIN_CHANGED)
+        await self.desk.announce_pin_changed(self.policy.self_press_seconds)
+        return await self._open_with_new_pin() if required and facts.pin_pad else True
+
+    async def _open_with_new_pin(self) -> bool:
+        """Log in at the pad after a change that was required: nobody here knows the new PIN."""
         while True:
             facts = await self._look()
             if not await self._may_try(facts):
                 return False
-            question = replace(self._question(facts, PinPurpose.PRESENT), required=required)
-            present = await self.desk.ask_pin(question)
-            if present is None:
+            done = await self._log_in_at_pad(facts)
+            if done is not None:
+                return done
+
+    async def _log_in(self, facts: TokenFacts) -> bool | None:
+        """One try: true where the token took it, false where the customer gives up, None where it has to be another."""
+        pin = await self.desk.ask_pin(self._question(facts, PinPurpose.LOG_IN))
+        if pin is None:
+            return False
+        return True if await self._tried(self.token.log_in(pin)) is None else None
+
+    async def _change(self, facts: TokenFacts, *, required: bool) -> bool | None:
+        """As `_log_in`, for a change."""
+        question = replace(self._question(facts, PinPurpose.PRESENT), required=required)
+        present = await self.desk.ask_pin(question)
+        if present is None:
+            return False
+        try:
+            new = await self._ask_new(facts, present)
+            if new is None:
                 return False
-            try:
-                new = await self._ask_new(facts, present)
-                if new is None:
-                    return False
-                failure = await self._tried(self._hand_over(present, new))
-            finally:
-                present.discard()
-            if failure is None:
-                await self.record.note(Event.PIN_CHANGED)
-                await self.desk.announce_pin_changed(self.policy.self_press_seconds)
-                return True
+            return True if await self._tried(self._hand_over(present, new)) is None else None
+        finally:
+            present.discard()
+
+    async def _log_in_at_pad(self, facts: TokenFacts) -> bool | None:
+        """As `_log_in`, where the PIN is typed at the reader."""
+        question = self._pad_question(facts, PadPurpose.LOG_IN)
+        if not await self.desk.ask_pad(question):
+            return False
+        failure = await self._tried_at_pad(question, lambda: self.token.log_in_at_pad(self._prove_at_pad))
+        return True if failure is None else None
+
+    async def _change_at_pad(self, facts: TokenFacts, *, required: bool) -> bool | None:
+        """As `_log_in_at_pad`, for a change."""
+        question = replace(self._pad_question(facts, PadPurpose.CHANGE), required=required)
+        if not await self.desk.ask_pad(question):
+            return False
+        return True if await self._tried_at_pad(question, self.token.change_pin_at_pad) is None else None
+
+    async def _prove_at_pad(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        """Have the PIN typed once more for the proof; there is no way back any more, but an end to it.
+
+        Raises:
+            KioskError: it could not be had; what was begun can be finished another time.
+        """
+        question = self._pad_question(self.token.facts, PadPurpose.PROVE)
+        for number in range(self.policy.pin_tries):
+            if number:
+                facts = await self._look()
+                if not await self._may_try(facts):
+                    raise KioskError(Code.PIN_LAST_TRY)
+                question = replace(self._pad_question(facts, PadPurpose.PROVE), seconds=self.policy.self_press_seconds)
+                await self.desk.ask_pad(question)
+            if await self._tried_at_pad(question, attempt) is None:
+                return
+        timed_out = self._pins.last is FailureKind.PAD_TIMED_OUT
+        raise KioskError(Code.PAD_TIMED_OUT if timed_out else Code.PAD_CANCELLED)
 
     async def _may_try(self, facts: TokenFacts) -> bool:
         """Whether the PIN may be asked for; false where the customer does not want to take what may be the last try.
@@ -176,10 +252,7 @@ class PinDialogue:
         finally:
             new.discard()
 
-    async def _log_in(self, pin: Pin) -> None:
-        await self.token.log_in(pin)
-
-    async def _tried(self, attempt: Coroutine[None, None, None]) -> FailureKind | None:
+    async def _tried(self, attempt: Awaitable[None]) -> FailureKind | None:
         """What the token has against the PIN; None where it takes it.
 
         Raises:
@@ -190,13 +263,23 @@ class PinDialogue:
             try:
                 await attempt
             except TokenError as error:
-                if error.kind not in _ASKED_AGAIN:
+                if error.kind not in (_ASKED_AGAIN_AT_PAD if self.token.facts.pin_pad else _ASKED_AGAIN):
                     raise
                 failure = error.kind
         self._pins.note(failure)
         if failure is FailureKind.PIN_WRONG:
             await self.record.note(Event.PIN_REFUSED)
         return failure
+
+    async def _tried_at_pad(self, question: PadQuestion, attempt: Callable[[], Awaitable[None]]) -> FailureKind | None:
+        """As `_tried`, while the customer is told to type at the reader; one that does not end has timed out."""
+        async with self.desk.at_pad(question):
+            try:
+                return await self._tried(attempt())
+            except KioskError as error:
+                if error.problem.code is Code.TOKEN_HANGS:
+                    raise KioskError(Code.PAD_TIMED_OUT, error.problem.detail) from error
+                raise
 
     async def _look(self) -> TokenFacts:
         with as_problems():
@@ -222,3 +305,10 @@ class PinDialogue:
             tries=_TRIES.get(self._pins.standing(facts), Tries.PLENTY),
             unfit=unfit or (_UNFIT.get(last) if last else None),
         )
+
+    def _pad_question(self, facts: TokenFacts, purpose: PadPurpose) -> PadQuestion:
+        last = self._pins.last
+        trouble = _PAD_TROUBLES.get(last) if last else None
+        if purpose is PadPurpose.CHANGE and trouble is PadTrouble.LENGTH:
+            trouble = PadTrouble.NOT_TAKEN
+        return PadQuestion(facts.label, purpose, trouble, _TRIES.get(self._pins.standing(facts), Tries.PLENTY))

@@ -36,6 +36,7 @@ from kiosk.desk import (
     MainMenu,
     MenuChoice,
     NoticeAnswer,
+    PadQuestion,
     PinPurpose,
     PinQuestion,
     ProblemAnswer,
@@ -56,6 +57,8 @@ from kiosk.text_keys import TextKey
 from kiosk.texts import Texts
 from kiosk.tokens.wire import KeyOrigin, StoreKind, TokenFacts
 from kiosk.words import (
+    AT_PAD,
+    BEFORE_PAD,
     DESTINATION_NAMES,
     KEY_EXPORTS,
     RETIREMENTS,
@@ -63,6 +66,7 @@ from kiosk.words import (
     held_words,
     last_try_words,
     leave_asked,
+    pad_troubles,
     pin_heading,
     pin_troubles,
     step_name,
@@ -120,6 +124,21 @@ class PlainDesk:
             lengths = {"shortest": question.shortest, "longest": question.longest}
             body: TextKey = "password.body" if password else "pin.body"
             self._show(self._texts(body, label=question.token_label, **lengths))
+
+    async def ask_pad(self, question: PadQuestion) -> bool:
+        """Say it, and wait until the customer is ready; nobody is waited for where there is no way back."""
+        heading, body = BEFORE_PAD[question.purpose]
+        required: list[TextKey] = ["pin.required"] if question.required else []
+        for key in (heading, *required, body, *pad_troubles(question)):
+            self._show(self._texts(key, label=question.token_label))
+        return True if question.seconds else await self._choose({"pad.begin": True, "cancel": False})
+
+    @asynccontextmanager
+    async def at_pad(self, question: PadQuestion) -> AsyncIterator[None]:
+        """Ask for it; the reader is answered."""
+        for key in AT_PAD[question.purpose]:
+            self._show(self._texts(key, label=question.token_label))
+        yield
 
     async def confirm_last_try(self, question: LastTryQuestion) -> LastTryAnswer:
         """Warn and ask; the end of the input is a no."""
@@ -395,6 +414,11 @@ class YesDesk(PlainDesk):
         """The PIN it was given; None for a new one, and once it was refused: a refused PIN is not sent again."""
         known = question.purpose is PinPurpose.LOG_IN and question.store is StoreKind.USB
         return None if question.refused or question.unfit or not known else self._pin()
+
+    async def ask_pad(self, question: PadQuestion) -> bool:
+        """Once; whoever has cancelled or mistyped at the reader is not asked again."""
+        await super().ask_pad(question)
+        return question.trouble is None or bool(question.seconds)
 
     async def confirm_last_try(self, question: LastTryQuestion) -> LastTryAnswer:  # noqa: ARG002
         """Nobody is there who could agree."""

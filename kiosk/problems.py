@@ -32,6 +32,8 @@ _TOKEN_CODES = {
     FailureKind.FULL: Code.TOKEN_FULL,
     FailureKind.OCCUPIED: Code.NO_FREE_SLOT,
     FailureKind.WRITING_FORBIDDEN: Code.WRITING_NOT_SET_UP,
+    FailureKind.PAD_TIMED_OUT: Code.PAD_TIMED_OUT,
+    FailureKind.PAD_CANCELLED: Code.PAD_CANCELLED,
     FailureKind.UNSUITABLE: Code.NO_SUITABLE_KEY_KIND,
 }
 

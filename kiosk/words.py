@@ -11,6 +11,9 @@ from kiosk.desk import (
     HeldId,
     LastTryQuestion,
     OffReason,
+    PadPurpose,
+    PadQuestion,
+    PadTrouble,
     PinPurpose,
     PinQuestion,
     SavingStep,
@@ -135,6 +138,35 @@ def pin_troubles(question: PinQuestion) -> list[TextKey]:
     if question.tries in PIN_WARNINGS:
         troubles.append(PIN_WARNINGS[question.tries])
     return troubles
+
+
+BEFORE_PAD: Mapping[PadPurpose, tuple[TextKey, TextKey]] = {
+    PadPurpose.LOG_IN: ("pad.heading", "pad.body"),
+    PadPurpose.CHANGE: ("pad.heading-change", "pad.body-change"),
+    PadPurpose.PROVE: ("pad.heading-prove", "pad.body-prove"),
+}
+"""Heading and body of what is said before the reader waits for the PIN."""
+
+AT_PAD: Mapping[PadPurpose, tuple[TextKey, TextKey]] = {
+    PadPurpose.LOG_IN: ("at-pad.heading", "at-pad.body"),
+    PadPurpose.CHANGE: ("at-pad.heading-change", "at-pad.body-change"),
+    PadPurpose.PROVE: ("at-pad.heading", "at-pad.body-prove"),
+}
+"""The same while it waits."""
+
+_PAD_TROUBLES: Mapping[PadTrouble, TextKey] = {
+    PadTrouble.WRONG: "pin.refused",
+    PadTrouble.LENGTH: "pin.length",
+    PadTrouble.NOT_TAKEN: "pad.not-taken",
+    PadTrouble.CANCELLED: "pad.cancelled",
+    PadTrouble.TIMED_OUT: "pad.timed-out",
+}
+
+
+def pad_troubles(question: PadQuestion) -> list[TextKey]:
+    """What came of typing at the reader the last time, and how many tries are left."""
+    warnings = [PIN_WARNINGS[question.tries]] if question.tries in PIN_WARNINGS else []
+    return ([_PAD_TROUBLES[question.trouble]] if question.trouble else []) + warnings
 
 
 def last_try_words(question: LastTryQuestion) -> tuple[TextKey, TextKey]:

@@ -29,6 +29,7 @@ from kiosk.desk import (
     MainMenu,
     MenuChoice,
     NoticeAnswer,
+    PadQuestion,
     PinQuestion,
     ProblemAnswer,
     RenewalNotice,
@@ -62,6 +63,7 @@ from screens.key_export import KeyExportScreen
 from screens.last_try import LastTryScreen
 from screens.lobby import Lobby
 from screens.main_menu import MainMenuScreen
+from screens.pad import AtPadScreen, PadScreen
 from screens.password import PasswordScreen
 from screens.pin import PinScreen
 from screens.pin_changed import PinChangedScreen
@@ -112,6 +114,16 @@ class ScreenDesk:
         """Ask for the PIN or the password."""
         password = question.store is StoreKind.PC
         return await self._ask((PasswordScreen if password else PinScreen)(self._lobby, question))
+
+    async def ask_pad(self, question: PadQuestion) -> bool:
+        """Say that the PIN is typed at the reader, before the reader begins to wait for it."""
+        return await self._ask(PadScreen(self._lobby, question))
+
+    @asynccontextmanager
+    async def at_pad(self, question: PadQuestion) -> AsyncIterator[None]:
+        """Ask to type at the reader now, while the block runs."""
+        async with self._shown(AtPadScreen(self._lobby, question)):
+            yield
 
     async def confirm_last_try(self, question: LastTryQuestion) -> LastTryAnswer:
         """Warn of the last try, and ask for an explicit yes."""

@@ -28,6 +28,7 @@ from kiosk.desk import (
     MainMenu,
     MenuChoice,
     NoticeAnswer,
+    PadQuestion,
     PinPurpose,
     PinQuestion,
     ProblemAnswer,
@@ -55,6 +56,8 @@ class ScriptedDesk:
     """Of this PC's certificate database; None gives up."""
     last_tries: list[LastTryAnswer] = field(default_factory=list)
     """What is answered to the warning of a last try; no where nothing is left."""
+    pads: list[bool] = field(default_factory=list)
+    """Whether it is begun to type at the reader, time after time; yes where nothing is left."""
     token: str | None = ""
     """The label of the token that is meant; None gives up."""
     holder: str | None = ""
@@ -105,6 +108,15 @@ class ScriptedDesk:
         await self._see("pin" if question.purpose is PinPurpose.LOG_IN else f"pin-{question.purpose.value}", question)
         typed = (self.pins if question.store is StoreKind.USB else self.passwords).pop(0)
         return None if typed is None else Pin(bytearray(typed, "ascii"))
+
+    async def ask_pad(self, question: PadQuestion) -> bool:
+        await self._see(f"pad-{question.purpose.value}", question)
+        return self.pads.pop(0) if self.pads else True
+
+    @asynccontextmanager
+    async def at_pad(self, question: PadQuestion) -> AsyncIterator[None]:
+        await self._see(f"at-pad-{question.purpose.value}", question)
+        yield
 
     async def confirm_last_try(self, question: LastTryQuestion) -> LastTryAnswer:
         await self._see("last-try", question)

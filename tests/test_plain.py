@@ -37,6 +37,9 @@ from kiosk.desk import (
     MenuChoice,
     NoticeAnswer,
     OffReason,
+    PadPurpose,
+    PadQuestion,
+    PadTrouble,
     PinQuestion,
     ProblemAnswer,
     RenewalNotice,
@@ -155,6 +158,20 @@ async def test_yes_saves_where_it_is_told_or_leaves(certificate: Certificate) ->
 async def test_yes_removes_nothing_unasked(certificate: Certificate) -> None:
     yes = YesDesk(Texts("ja"), lambda _: None, lambda: Pin(bytearray(b"1234")))
     assert not await yes.confirm_retirement(RetirementQuestion(certificate, 30))
+
+
+async def test_the_pad_of_a_reader_is_told_in_words() -> None:
+    question = PadQuestion("SHINKIN-USB", PadPurpose.LOG_IN, PadTrouble.CANCELLED)
+    for typed, begun in (("1", True), ("2", False)):
+        plain, shown = desk(typed)
+        assert await plain.ask_pad(question) is begun
+        assert "カードリーダーでの入力が取り消されました" in shown
+    plain, shown = desk()
+    assert await plain.ask_pad(replace(question, seconds=30)), "where there is no way back nobody is waited for"
+    async with plain.at_pad(question):
+        assert any("SHINKIN-USB" in line for line in shown)
+    yes = YesDesk(Texts("ja"), lambda _: None, lambda: Pin(bytearray(b"1234")))
+    assert not await yes.ask_pad(question), "a second time is for somebody who is there"
 
 
 @pytest.mark.parametrize("certain", [True, False])

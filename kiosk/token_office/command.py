@@ -1,4 +1,4 @@
-"""`kiosk token list`, `inspect` and `enrol`."""
+"""`kiosk token list`, `inspect`, `enrol` and `unblock`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from kiosk.token_office.records import (
     token_words,
 )
 from kiosk.token_office.requests import store_certificate, write_request
+from kiosk.token_office.unblocking import unblock
 from kiosk.tokens.process import TokenProcess
 from kiosk.tokens.token import find_tokens, key_kinds_of
 
@@ -36,6 +37,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.group()
 def token() -> None:
     """Look into customers' USB tokens, and prepare new ones; a PIN is asked on the terminal and nowhere else."""
+
+
+token.add_command(unblock)
 
 
 @token.command("list")

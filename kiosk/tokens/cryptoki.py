@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, SlotFlag, TokenFlag, exceptions
-from pkcs11.types import SignMixin
+from pkcs11.types import PROTECTED_AUTH, SignMixin
 from pkcs11.util.ec import encode_ecdsa_signature
 
 from kiosk.tokens import mechanisms, templates, wire
 from kiosk.tokens.modules import About, AfterChange, Traits, WorkerSettings, traits_of
+from kiosk.tokens.native import Native, TokenInfo, native
 from kiosk.tokens.so_pin import SoPinUnusable, read_so_pin
 from kiosk.tokens.templates import EC_BITS, RSA_BITS, until_taken, without
-from kiosk.tokens.token_info import Native, TokenInfo, native
 from kiosk.tokens.wire import (
     EcPublic,
     FailureKind,
@@ -78,6 +78,7 @@ _FAILURES: tuple[tuple[type[Exception], FailureKind], ...] = (
     (exceptions.PinTooWeak, FailureKind.PIN_LENGTH),
     (exceptions.UserPinNotInitialized, FailureKind.PIN_NOT_SET),
     (exceptions.PinExpired, FailureKind.PIN_TO_BE_CHANGED),
+    (exceptions.FunctionCancelled, FailureKind.PAD_CANCELLED),
     (exceptions.DeviceRemoved, FailureKind.GONE),
     (exceptions.TokenNotPresent, FailureKind.GONE),
     (exceptions.NoSuchToken, FailureKind.GONE),
@@ -100,6 +101,7 @@ _ABOUT_THE_PIN = {
     FailureKind.PIN_LENGTH,
     FailureKind.PIN_NOT_SET,
     FailureKind.PIN_TO_BE_CHANGED,
+    FailureKind.PAD_CANCELLED,
 }
 
 
@@ -240,6 +242,11 @@ class Cryptoki:
         """
         self._begin(serial, pin, known_by)
 
+    def log_in_at_pad(self, serial: str, time_out: float) -> None:
+        """Open the session with the token of `serial`, whose PIN is typed at its reader."""
+        with self._opening(serial) as token, _giving_a_pin(), _pad(time_out):
+            self._session = self._logged_in(token, user_pin=PROTECTED_AUTH)
+
     def open_without_pin(self, serial: str) -> None:
         """Open the session with the token of `serial`, which wants no PIN."""
         self._begin(serial, None)
@@ -258,28 +265,60 @@ class Cryptoki:
 
     def change_pin(self, serial: str, present: str, new: str) -> None:
         """Change the PIN and go on with the new one, logged in; nobody has to be logged in before."""
-        if self._session is not None:
-            with _giving_a_pin():
-                self._session.set_pin(present, new)
+        with self._session_for_change(serial) as session, _giving_a_pin():
+            session.set_pin(present, new)
+        if self._session is None:
+            self._begin(serial, new)
+        else:
             self._pin = new
+
+    def change_pin_at_pad(self, serial: str, time_out: float) -> None:
+        """Have the PIN changed at the reader."""
+        with self._session_for_change(serial) as session, _giving_a_pin(), _pad(time_out):
+            if self._native is None:
+                raise Failure(FailureKind.UNSUITABLE, "the module has no function list")
+            self._native.set_pin_at_pad(session.handle)  # type: ignore[attr-defined]  # the stub leaves it out
+
+    def unblock(self, serial: str, so_pin: str, new: str) -> None:
+        """Make `new` the user's PIN (C_InitPIN), logged in as security officer for this only."""
+        try:
+            session = self._logged_in(self._token(serial), so_pin=so_pin)
+        except exceptions.PinIncorrect as error:
+            raise Failure(FailureKind.SO_PIN_WRONG, type(error).__name__) from error
+        except exceptions.PinLocked as error:
+            raise Failure(FailureKind.SO_PIN_LOCKED, type(error).__name__) from error
+        try:
+            with _giving_a_pin():
+                session.init_pin(new)
+        finally:
+            self._close(session)
+
+    @contextmanager
+    def _session_for_change(self, serial: str) -> Iterator[pkcs11.Session]:
+        """The session there is, or one for this only; nobody has to be logged in to change a PIN."""
+        if self._session is not None:
+            yield self._session
             return
         self._believe_again()
         session = _open(self._token(serial))
         try:
-            with _giving_a_pin():
-                session.set_pin(present, new)
+            yield session
         finally:
             self._close(session)
-        self._begin(serial, new)
 
     def _begin(self, serial: str, pin: str | None, known_by: frozenset[bytes] = frozenset()) -> None:
+        with self._opening(serial, known_by) as token, _giving_a_pin() if pin else nullcontext():
+            self._session = self._logged_in(token, user_pin=pin)
+        self._pin = pin
+
+    @contextmanager
+    def _opening(self, serial: str, known_by: frozenset[bytes] = frozenset()) -> Iterator[pkcs11.Token]:
+        """The token with which a session is opened inside."""
         self._believe_again()
         token = self._token(serial, known_by)
-        with _giving_a_pin() if pin else nullcontext():
-            self._session = self._logged_in(token, user_pin=pin)
+        yield token
         self._serial, self.known_by = serial, known_by
-        self._traits, self._pin = self._traits_of(token), pin
-        self._mechanisms = None
+        self._traits, self._mechanisms = self._traits_of(token), None
 
     def _believe_again(self) -> None:
         """Some modules refuse the right PIN of a token that has come back (ykcs11), until they are initialised anew."""
@@ -287,9 +326,7 @@ class Cryptoki:
             self._loaded().reinitialize()
             self._changed = False
 
-    def _logged_in(
-        self, token: pkcs11.Token, *, user_pin: str | None = None, so_pin: str | None = None
-    ) -> pkcs11.Session:
+    def _logged_in(self, token: pkcs11.Token, *, user_pin: object = None, so_pin: str | None = None) -> pkcs11.Session:
         """A session. The binding leaves one open whose login failed, and small tokens have few of them."""
         try:
             return _open(token, user_pin=user_pin, so_pin=so_pin)
@@ -583,11 +620,23 @@ class Cryptoki:
         return found[0]
 
 
+@contextmanager
+def _pad(time_out: float) -> Iterator[None]:
+    """Tell a reader that has waited in vain from a cancel key: modules raise FunctionCancelled for both (OpenSC)."""
+    begun = time.monotonic()
+    try:
+        yield
+    except exceptions.FunctionCancelled as error:
+        waited = time.monotonic() - begun >= time_out
+        kind = FailureKind.PAD_TIMED_OUT if waited else FailureKind.PAD_CANCELLED
+        raise Failure(kind, type(error).__name__) from error
+
+
 def _version(parts: tuple[int, int]) -> str:
     return f"{parts[0]}.{parts[1]}"
 
 
-def _open(token: pkcs11.Token, *, user_pin: str | None = None, so_pin: str | None = None) -> pkcs11.Session:
+def _open(token: pkcs11.Token, *, user_pin: object = None, so_pin: str | None = None) -> pkcs11.Session:
     """Read-write, also to look only: the officer cannot log in beside a read-only session."""
     return token.open(rw=True, user_pin=user_pin, so_pin=so_pin)
 
@@ -660,6 +709,10 @@ def _facts(slot: pkcs11.Slot, token: pkcs11.Token, traits: Traits, info: TokenIn
         traits=traits,
         pin_shortest=info.shortest_pin,
         pin_longest=info.longest_pin,
+        so_pin_few_tries=TokenFlag.SO_PIN_COUNT_LOW in flags,
+        so_pin_last_try=TokenFlag.SO_PIN_FINAL_TRY in flags,
+        so_pin_locked=TokenFlag.SO_PIN_LOCKED in flags,
+        pin_pad=TokenFlag.PROTECTED_AUTHENTICATION_PATH in flags,
     )
 
 

@@ -33,6 +33,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     look: float = 10.0
     """Finding tokens, listing objects."""
     log_in: float = 30.0
+    pad: float = 90.0
+    """Typing at the reader's own pad, three times for a change; readers themselves wait for 15 to 30 seconds."""
+    pad_time_out: float = 25.0
+    """A pad that breaks off later has waited in vain, before that somebody has pressed its cancel key."""
     sign: float = 30.0
     make_key_pair: float = 180.0
     """Making an RSA key inside a small chip takes up to a minute, and varies."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
@@ -38,6 +39,9 @@ _HASHES: dict[Digest, hashes.HashAlgorithm] = {
     Digest.SHA512: hashes.SHA512(),
 }
 
+AgainAtPad = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+"""Asks the customer to type the PIN at the reader once more, and makes the attempt it is given until one succeeds."""
+
 
 class Token:
     """The token that is in, with the process of this visit; `async with` ends every process it started."""
@@ -51,6 +55,7 @@ class Token:
         self._fresh: TokenProcess | None = None
         self._maker: TokenProcess | None = None
         self._opened_without_pin = False
+        self._again_at_pad: AgainAtPad | None = None
         self._changing_process = False
         self._signs: frozenset[SignatureKind] = frozenset(SignatureKind)
         self._logged_in = False
@@ -140,6 +145,34 @@ class Token:
         self._logged_in = True
         await self._learn()
 
+    async def log_in_at_pad(self, again: AgainAtPad) -> None:
+        """Begin where the PIN is typed at the reader (`facts.pin_pad`).
+
+        Nobody can lend such a PIN to the fresh process of a proof: `again` has the customer type it once more then.
+
+        Raises:
+            TokenError: `PAD_CANCELLED`, `PAD_TIMED_OUT`, or as for `log_in`.
+            TokenHangs, TokenProcessDied
+        """
+        await self._log_in_at_pad(self._process)
+        self._again_at_pad = again
+        self._logged_in = True
+        await self._learn()
+
+    async def _log_in_at_pad(self, process: TokenProcess) -> None:
+        limits = self._settings.limits
+        await process.call(wire.LogInAtPad(self.facts.serial, limits.pad_time_out), type(None), limits.pad)
+
+    async def change_pin_at_pad(self) -> None:
+        """Change the token's PIN, all of it typed at the reader.
+
+        Raises:
+            TokenError: `PAD_CANCELLED`, `PAD_TIMED_OUT`, or as for `change_pin`.
+            TokenHangs, TokenProcessDied
+        """
+        limits = self._settings.limits
+        await self._process.call(wire.ChangePinAtPad(self.facts.serial, limits.pad_time_out), type(None), limits.pad)
+
     async def open_without_pin(self) -> None:
         """Begin where no PIN is wanted (`facts.needs_pin` is false).
 
@@ -176,6 +209,16 @@ class Token:
         """Whether RSA keys in it can sign by RSASSA-PSS and in no other way."""
         return SignatureKind.RSA_PSS in self._signs and SignatureKind.RSA_PKCS1 not in self._signs
 
+    async def unblock(self, so_pin: Pin, new: Pin) -> None:
+        """Set a new PIN with the security officer's; both are overwritten here as soon as they were sent.
+
+        Raises:
+            TokenError: `SO_PIN_WRONG`, `SO_PIN_LOCKED`, `PIN_LENGTH` (the token does not take the new one), or another.
+            TokenHangs, TokenProcessDied
+        """
+        request = wire.Unblock(self.facts.serial)
+        await self._process.call(request, type(None), self._settings.limits.log_in, pin=so_pin, new_pin=new)
+
     async def log_in_afresh(self) -> None:
         """Go on in a fresh process, with the PIN the token has accepted, if any: a module's cache may outlive a card.
 
@@ -194,6 +237,8 @@ class Token:
     async def _let_in(self, process: TokenProcess) -> None:
         if self._opened_without_pin:
             await self._open_without_pin(process)
+        elif self._again_at_pad:
+            await self._again_at_pad(lambda: self._log_in_at_pad(process))
         else:
             await self._process.lend_pin_to(process, self.facts.serial)
 

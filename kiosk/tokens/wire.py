@@ -102,6 +102,13 @@ class FailureKind(StrEnum):
     """The token has refused it in this visit, so it was not sent again."""
     PIN_TO_BE_CHANGED = "pin-to-be-changed"
     """The PIN is right, but opens nothing before it was changed."""
+    SO_PIN_WRONG = "so-pin-wrong"
+    """The security officer's PIN; the user's has not changed."""
+    SO_PIN_LOCKED = "so-pin-locked"
+    PAD_CANCELLED = "pad-cancelled"
+    """Typing the PIN was broken off at the reader."""
+    PAD_TIMED_OUT = "pad-timed-out"
+    """The reader waited for the PIN in vain."""
     FULL = "full"
     """No room on the token."""
     OCCUPIED = "occupied"
@@ -142,6 +149,11 @@ class TokenFacts(msgspec.Struct, frozen=True):
     """Characters; 0 where the token does not tell."""
     pin_longest: int = 0
     """Characters; 0 where the token does not tell."""
+    so_pin_few_tries: bool = False
+    so_pin_last_try: bool = False
+    so_pin_locked: bool = False
+    pin_pad: bool = False
+    """Whether the PIN is typed at the reader (CKF_PROTECTED_AUTHENTICATION_PATH)."""
 
 
 class SlotFacts(msgspec.Struct, frozen=True):
@@ -214,6 +226,14 @@ class LogIn(msgspec.Struct, frozen=True, tag=True):
     serial: str
 
 
+class LogInAtPad(msgspec.Struct, frozen=True, tag=True):
+    """→ None: open a session; the PIN is typed at the reader, and nobody here knows it."""
+
+    serial: str
+    time_out: float
+    """Seconds; a reader that breaks off later than that has waited in vain: modules say the same of both."""
+
+
 class OpenWithoutPin(msgspec.Struct, frozen=True, tag=True):
     """→ None: open a session with a token that wants no PIN."""
 
@@ -225,6 +245,20 @@ class ChangePin(msgspec.Struct, frozen=True, tag=True):
 
     It needs no session before: a PIN that must be changed first may open none.
     """
+
+    serial: str
+
+
+class ChangePinAtPad(msgspec.Struct, frozen=True, tag=True):
+    """→ None: change the PIN; the present and the new one are typed at the reader."""
+
+    serial: str
+    time_out: float
+    """As for `LogInAtPad`."""
+
+
+class Unblock(msgspec.Struct, frozen=True, tag=True):
+    """→ None: with the security officer's PIN, the first secret, make the second one the user's."""
 
     serial: str
 
@@ -322,8 +356,11 @@ Request = (
     DescribeModule
     | FindTokens
     | LogIn
+    | LogInAtPad
     | OpenWithoutPin
     | ChangePin
+    | ChangePinAtPad
+    | Unblock
     | LendPin
     | LogInWithLentPin
     | ListObjects

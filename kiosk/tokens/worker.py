@@ -31,6 +31,7 @@ _MOST_FINGERPRINTS = 64
 
 _IN_SESSION = (
     wire.ChangePin,
+    wire.ChangePinAtPad,
     wire.ImportKeyPair,
     wire.KeyKinds,
     wire.ListObjects,
@@ -82,10 +83,16 @@ class Worker:
                 return token.find_tokens()
             case wire.LogIn(serial):
                 self._log_in(serial, secrets[0].decode("ascii"))
+            case wire.LogInAtPad(serial, time_out):
+                token.log_in_at_pad(serial, time_out)
+            case wire.ChangePinAtPad(serial, time_out):
+                token.change_pin_at_pad(serial, time_out)
             case wire.OpenWithoutPin(serial):
                 token.open_without_pin(serial)
             case wire.ChangePin(serial):
                 self._change_pin(serial, secrets[0].decode("ascii"), secrets[1].decode("ascii"))
+            case wire.Unblock(serial):
+                token.unblock(serial, secrets[0].decode("ascii"), secrets[1].decode("ascii"))
             case wire.LendPin():
                 self._lend_pin(pipe)
             case wire.LogInWithLentPin(serial):

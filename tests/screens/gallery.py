@@ -29,6 +29,9 @@ from kiosk.desk import (
     LastTryQuestion,
     MainMenu,
     OffReason,
+    PadPurpose,
+    PadQuestion,
+    PadTrouble,
     PinPurpose,
     PinQuestion,
     RenewalNotice,
@@ -71,6 +74,16 @@ async def _saving(desk: Desk, into: Destination = Destination.USB) -> None:
 
 def _pin(purpose: PinPurpose = PinPurpose.LOG_IN, *, refused: bool = False, tries: Tries = Tries.PLENTY) -> PinQuestion:
     return PinQuestion(token_label="SHINKIN-USB", refused=refused, tries=tries, shortest=4, longest=8, purpose=purpose)
+
+
+def _pad(purpose: PadPurpose = PadPurpose.LOG_IN, trouble: PadTrouble | None = None) -> PadQuestion:
+    tries = Tries.FEW if trouble is PadTrouble.WRONG else Tries.PLENTY
+    return PadQuestion("SHINKIN-USB", purpose, trouble, tries)
+
+
+async def _at_pad(desk: Desk, purpose: PadPurpose = PadPurpose.LOG_IN) -> None:
+    async with desk.at_pad(_pad(purpose)):
+        await _for_ever()
 
 
 def _password(*, refused: bool = False) -> PinQuestion:
@@ -121,6 +134,17 @@ SCENES: dict[str, Scene] = {
     "last-try": lambda desk: desk.confirm_last_try(LastTryQuestion("SHINKIN-USB", certain=True)),
     "last-try-maybe": lambda desk: desk.confirm_last_try(LastTryQuestion("SHINKIN-USB", certain=False)),
     "last-try-called": lambda desk: desk.confirm_last_try(LastTryQuestion("SHINKIN-USB", certain=True, called=True)),
+    "pad": lambda desk: desk.ask_pad(_pad()),
+    "pad-refused": lambda desk: desk.ask_pad(_pad(trouble=PadTrouble.WRONG)),
+    "pad-cancelled": lambda desk: desk.ask_pad(_pad(trouble=PadTrouble.CANCELLED)),
+    "pad-timed-out": lambda desk: desk.ask_pad(_pad(trouble=PadTrouble.TIMED_OUT)),
+    "pad-change": lambda desk: desk.ask_pad(replace(_pad(PadPurpose.CHANGE, PadTrouble.NOT_TAKEN), required=True)),
+    "pad-prove": lambda desk: desk.ask_pad(
+        replace(_pad(PadPurpose.PROVE, PadTrouble.TIMED_OUT), tries=Tries.MAYBE_LAST, seconds=LONG_AGO)
+    ),
+    "at-pad": _at_pad,
+    "at-pad-change": partial(_at_pad, purpose=PadPurpose.CHANGE),
+    "at-pad-prove": partial(_at_pad, purpose=PadPurpose.PROVE),
     "password": lambda desk: desk.ask_pin(_password()),
     "password-refused": lambda desk: desk.ask_pin(_password(refused=True)),
     "choose-id": lambda desk: desk.choose_id(IdQuestion(IDS[:2])),

@@ -27,6 +27,8 @@ from kiosk.desk import (
     ImportAnnouncement,
     LastTryQuestion,
     MainMenu,
+    PadPurpose,
+    PadQuestion,
     PinQuestion,
     RenewalNotice,
     RetirementQuestion,
@@ -64,6 +66,7 @@ SHOWN: dict[str, Callable[[Desk], Awaitable[object]]] = {
     "web-access": lambda desk: desk.confirm_web_access(WebAccessQuestion(1, 2, HOSTILE)),
     "enrol-choose-id": lambda desk: desk.choose_enrolment_id(EnrolmentIdQuestion((HeldId(hostile_credential(), -1),))),
     "enrol-code": lambda desk: desk.ask_code(CodeQuestion(HOSTILE)),
+    "pad": lambda desk: desk.ask_pad(PadQuestion(HOSTILE, PadPurpose.LOG_IN)),
     "last-try": lambda desk: desk.confirm_last_try(LastTryQuestion(HOSTILE, certain=True)),
     "pin": lambda desk: desk.ask_pin(PinQuestion(HOSTILE, refused=False, tries=Tries.PLENTY, shortest=4, longest=8)),
 }
@@ -104,6 +107,7 @@ OUTSIDE: dict[str, Callable[[Desk, str], Awaitable[object]]] = {
     "completion": lambda desk, text: desk.show_completion(
         Completion(Destination.USB, of(text), certificate(), others=(held(text),))
     ),
+    "pad": lambda desk, text: desk.ask_pad(PadQuestion(text, PadPurpose.CHANGE)),
     "last try": lambda desk, text: desk.confirm_last_try(LastTryQuestion(text, certain=True)),
     "pin": lambda desk, text: desk.ask_pin(PinQuestion(text, refused=False, tries=Tries.PLENTY, shortest=4, longest=8)),
 }

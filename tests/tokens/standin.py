@@ -214,8 +214,8 @@ class Token:
         self.serial = held.serial.encode()
         self.flags = held.flags
 
-    def open(self, *, rw: bool, user_pin: str | None, so_pin: str | None) -> Session:
-        assert rw, "an officer cannot log in beside a read-only session"
+    def open(self, *, rw: bool = False, user_pin: str | None = None, so_pin: str | None = None) -> Session:
+        assert rw or (user_pin, so_pin) == (None, None), "an officer cannot log in beside a read-only session"
         token = self.held
         if len(token.sessions) >= token.most_sessions:
             raise exceptions.SessionCount

@@ -1,4 +1,4 @@
-"""What C_GetTokenInfo says and python-pkcs11 0.10.1 does not pass on: the lengths of a PIN, and free memory.
+"""What python-pkcs11 0.10.1 does not pass on: the numbers of C_GetTokenInfo, and C_SetPIN at a PIN pad.
 
 The module is loaded already: naming it again gives the same library, and its function list needs no initialisation of
 its own. A module that makes a new list for everybody who asks (p11-kit's client) answers "not initialised", and nothing
@@ -11,8 +11,10 @@ import ctypes
 from contextlib import suppress
 from dataclasses import dataclass
 
-_C_GET_TOKEN_INFO = 6
-"""Its place in CK_FUNCTION_LIST, in the order of PKCS #11 v2.40 §3.6 (C_Initialize is 0)."""
+from pkcs11 import exceptions
+
+_C_GET_TOKEN_INFO, _C_SET_PIN = 6, 11
+"""Their places in CK_FUNCTION_LIST, in the order of PKCS #11 v2.40 §3.6 (C_Initialize is 0)."""
 _UNAVAILABLE = ctypes.c_ulong(-1).value
 """CK_UNAVAILABLE_INFORMATION."""
 _LONGEST_PIN = 255
@@ -43,7 +45,24 @@ class _TokenInfo(ctypes.Structure):
     )
 
 
+_RAISED = {
+    0x30: exceptions.DeviceError,
+    0x31: exceptions.DeviceMemory,
+    0x32: exceptions.DeviceRemoved,
+    0x50: exceptions.FunctionCancelled,
+    0xA0: exceptions.PinIncorrect,
+    0xA1: exceptions.PinInvalid,
+    0xA2: exceptions.PinLenRange,
+    0xA3: exceptions.PinExpired,
+    0xA4: exceptions.PinLocked,
+    0xE0: exceptions.TokenNotPresent,
+}
+"""What python-pkcs11 raises for these values of CK_RV; PKCS11Error stands for any other."""
+
 _GET_TOKEN_INFO = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_ulong, ctypes.POINTER(_TokenInfo))
+_SET_PIN = ctypes.CFUNCTYPE(
+    ctypes.c_ulong, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +100,16 @@ class Native:
         longest = info.longest_pin if 0 < info.longest_pin <= _LONGEST_PIN else 0
         shortest = info.shortest_pin if 0 < info.shortest_pin <= (longest or _LONGEST_PIN) else 0
         return TokenInfo(shortest, longest, _told(info.free_public), _told(info.free_private))
+
+    def set_pin_at_pad(self, session: int) -> None:
+        """Have the PIN of the token behind `session` changed at its reader, where all three are typed.
+
+        Raises:
+            PKCS11Error: as python-pkcs11 would.
+        """
+        result = _SET_PIN(self._functions[_C_SET_PIN])(session, None, 0, None, 0)
+        if result:
+            raise _RAISED.get(result, exceptions.PKCS11Error)(f"CK_RV {result:#x}")
 
 
 def native(path: str) -> Native | None:

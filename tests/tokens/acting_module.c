@@ -1,0 +1,115 @@
+/* A PKCS#11 module that acts as tests tell it, in front of a real one (PKCS #11 v2.40; no header is needed).
+
+   ACTING_MODULE  the real module
+   ACTING_FOLDER  holds what it is told, and what it did:
+     flags     hex: added to the flags of C_GetTokenInfo
+     results   one line for each C_Login or C_SetPIN to come: a CK_RV in hex, which is returned without asking the real
+               module, or "ok"; where no line is left the real module is asked
+     typed     one line for each PIN typed at the pad: used where a PIN comes as NULL
+     calls     is written: a line for each C_Login and C_SetPIN, with "pad" or "pin" */
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef unsigned long rv_t;
+typedef struct { unsigned char version[2]; void *functions[68]; } list_t;
+typedef struct { unsigned char names[96]; unsigned long flags; } info_t;
+
+enum { GET_FUNCTION_LIST = 3, GET_TOKEN_INFO = 6, SET_PIN = 11, LOGIN = 18 };
+
+static list_t ours, *real;
+
+static FILE *opened(const char *name, const char *mode) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", getenv("ACTING_FOLDER"), name);
+    return fopen(path, mode);
+}
+
+/* The first line of a file, which then begins with the next; 0 where there is none. */
+static int next_line(const char *name, char *line, size_t size) {
+    static char rest[65536];
+    FILE *file = opened(name, "r");
+    if (!file) return 0;
+    int found = fgets(line, (int)size, file) != NULL;
+    size_t length = found ? fread(rest, 1, sizeof rest, file) : 0;
+    fclose(file);
+    if (!found) return 0;
+    line[strcspn(line, "\n")] = 0;
+    file = opened(name, "w");
+    fwrite(rest, 1, length, file);
+    fclose(file);
+    return 1;
+}
+
+static void note(const char *call, const void *pin) {
+    FILE *file = opened("calls", "a");
+    fprintf(file, "%s %s\n", call, pin ? "pin" : "pad");
+    fclose(file);
+}
+
+/* Whether a test has said how this call ends. */
+static int told(rv_t *result) {
+    char line[64];
+    if (!next_line("results", line, sizeof line) || !strcmp(line, "ok")) return 0;
+    *result = strtoul(line, NULL, 16);
+    return 1;
+}
+
+static rv_t get_token_info(unsigned long slot, info_t *info) {
+    rv_t result = ((rv_t(*)(unsigned long, info_t *))real->functions[GET_TOKEN_INFO])(slot, info);
+    FILE *file = opened("flags", "r");
+    unsigned long flags;
+    if (file) {
+        if (fscanf(file, "%lx", &flags) == 1) info->flags |= flags;
+        fclose(file);
+    }
+    return result;
+}
+
+static rv_t login(unsigned long session, unsigned long user, unsigned char *pin, unsigned long length) {
+    char typed[256];
+    rv_t result;
+    note("login", pin);
+    if (told(&result)) return result;
+    if (!pin) {
+        if (!next_line("typed", typed, sizeof typed)) return 0x50; /* CKR_FUNCTION_CANCELED */
+        pin = (unsigned char *)typed;
+        length = strlen(typed);
+    }
+    return ((rv_t(*)(unsigned long, unsigned long, unsigned char *, unsigned long))real->functions[LOGIN])(
+        session, user, pin, length);
+}
+
+static rv_t set_pin(unsigned long session, unsigned char *old, unsigned long old_length, unsigned char *new,
+                    unsigned long new_length) {
+    char present[256], chosen[256];
+    rv_t result;
+    note("set", old);
+    if (told(&result)) return result;
+    if (!old) {
+        if (!next_line("typed", present, sizeof present) || !next_line("typed", chosen, sizeof chosen)) return 0x50;
+        old = (unsigned char *)present;
+        old_length = strlen(present);
+        new = (unsigned char *)chosen;
+        new_length = strlen(chosen);
+    }
+    return ((rv_t(*)(unsigned long, unsigned char *, unsigned long, unsigned char *, unsigned long))
+                real->functions[SET_PIN])(session, old, old_length, new, new_length);
+}
+
+rv_t C_GetFunctionList(list_t **list) {
+    if (!real) {
+        void *module = dlopen(getenv("ACTING_MODULE"), RTLD_NOW | RTLD_LOCAL);
+        rv_t (*theirs)(list_t **) = module ? (rv_t(*)(list_t **))dlsym(module, "C_GetFunctionList") : NULL;
+        if (!theirs || theirs(&real)) return 5; /* CKR_GENERAL_ERROR */
+        ours = *real;
+        ours.functions[GET_FUNCTION_LIST] = C_GetFunctionList;
+        ours.functions[GET_TOKEN_INFO] = get_token_info;
+        ours.functions[SET_PIN] = set_pin;
+        ours.functions[LOGIN] = login;
+    }
+    *list = &ours;
+    return 0;
+}

@@ -1,0 +1,62 @@
+"""The module that acts as a test tells it (`acting_module.c`), in front of the one of a bank."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+from pkcs11 import TokenFlag
+
+from kiosk.demo_bank import DemoBank
+from kiosk.tokens.process import Limits
+from tests.bank import Bank
+
+SOURCE = Path(__file__).with_suffix(".c")
+_BUILT = TemporaryDirectory(prefix="acting-module-")
+
+
+@cache
+def _library() -> Path:
+    library = Path(_BUILT.name) / "acting_module.so"
+    flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wno-unused-result"]
+    subprocess.run(["gcc", *flags, "-o", str(library), str(SOURCE), "-ldl"], check=True)
+    return library
+
+
+class ActingModule:
+    """What stands before the token of `bank`; use `bank` of this."""
+
+    def __init__(self, bank: Bank, folder: Path, limits: Limits | None = None) -> None:
+        folder.mkdir()
+        self._folder = folder
+        token = bank.settings.token
+        acting = msgspec.structs.replace(
+            token,
+            module=str(_library()),
+            environment={**token.environment, "ACTING_MODULE": token.module, "ACTING_FOLDER": str(folder)},
+            limits=limits or token.limits,
+        )
+        settings = msgspec.structs.replace(bank.settings, token=acting)
+        self.bank = Bank(DemoBank(bank.directory, settings))
+
+    def raise_flags(self, flags: TokenFlag) -> None:
+        """Whatever the real token says, it has these as well from now on."""
+        (self._folder / "flags").write_text(f"{int(flags):x}\n")
+
+    def answer(self, *results: int | None) -> None:
+        """The next C_Login and C_SetPIN end so: with a CK_RV, or with whatever the real module says."""
+        lines = ("ok" if each is None else f"{each:x}" for each in results)
+        (self._folder / "results").write_text("".join(f"{line}\n" for line in lines))
+
+    def type_at_pad(self, *pins: str) -> None:
+        """These PINs are typed at the reader, one after another; then its cancel key is pressed."""
+        (self._folder / "typed").write_text("".join(f"{pin}\n" for pin in pins))
+
+    @property
+    def calls(self) -> list[str]:
+        """Every C_Login and C_SetPIN so far: `login pad`, `login pin`, `set pad`, `set pin`."""
+        calls = self._folder / "calls"
+        return calls.read_text().splitlines() if calls.exists() else []
