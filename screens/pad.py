@@ -53,14 +53,14 @@ class PadScreen(Question[bool]):
 
     def on_mount(self) -> None:
         """Start to count."""
-        if self._question.seconds:
+        if self._question.seconds is not None:
             count_down(self, self._question.seconds, self._begin, self._tick)
 
     def _tick(self) -> None:
         self.query_one("#begin", Choice).relabel(self.lobby.texts("pad.begin"), self._countdown())
 
     def _countdown(self) -> str:
-        if not self._question.seconds:
+        if self._question.seconds is None:
             return ""
         left = (self._ends - self.lobby.clock()).total_seconds()
         return self.lobby.texts("announcement.countdown", seconds=max(1, min(self._question.seconds, round(left))))

@@ -24,6 +24,8 @@ from kiosk.desk import (
     MenuChoice,
     NoticeAnswer,
     OffReason,
+    PadPurpose,
+    PadQuestion,
     ProblemAnswer,
     RenewalNotice,
     RetirementQuestion,
@@ -89,6 +91,14 @@ def last_try(desk: Desk) -> Awaitable[object]:
     return desk.confirm_last_try(LastTryQuestion("SHINKIN-USB", certain=True))
 
 
+def pad(desk: Desk) -> Awaitable[object]:
+    return desk.ask_pad(PadQuestion("SHINKIN-USB", PadPurpose.LOG_IN))
+
+
+def pad_for_proof(desk: Desk) -> Awaitable[object]:
+    return desk.ask_pad(PadQuestion("SHINKIN-USB", PadPurpose.PROVE, seconds=LONG))
+
+
 def completion_pc(desk: Desk) -> Awaitable[object]:
     return desk.show_completion(Completion(Destination.PC, new_certificate(), certificate()))
 
@@ -124,6 +134,21 @@ BY_KEYS: list[tuple[Ask, list[tuple[list[str], object]]]] = [
             (["3"], LastTryAnswer.YES),
             (["tab", "enter"], LastTryAnswer.YES),
             (["5"], LastTryAnswer.CALL),
+        ],
+    ),
+    (
+        pad,
+        [
+            (["1"], True),
+            (["enter"], True),
+            (["0"], False),
+            (["escape"], False),
+        ],
+    ),
+    (
+        pad_for_proof,
+        [
+            (["0", "escape", "1"], True),
         ],
     ),
     (
@@ -307,6 +332,21 @@ BY_TOUCH: list[tuple[Ask, list[tuple[str, object]]]] = [
         ],
     ),
     (
+        last_try,
+        [
+            ("#no", LastTryAnswer.NO),
+            ("#yes", LastTryAnswer.YES),
+            ("#call", LastTryAnswer.CALL),
+        ],
+    ),
+    (
+        pad,
+        [
+            ("#begin", True),
+            ("#cancel", False),
+        ],
+    ),
+    (
         retirement,
         [
             ("#keep", False),
@@ -378,6 +418,25 @@ async def test_a_button_that_is_off_answers_nothing() -> None:
 async def test_lone_ok_presses_itself() -> None:
     async with asking(lambda desk: desk.announce_import(ImportAnnouncement(new_certificate(), 0))) as (_, reception):
         await reception.ended()
+
+
+async def test_the_pad_begins_by_itself_where_there_is_no_way_back() -> None:
+    question = PadQuestion("SHINKIN-USB", PadPurpose.PROVE, seconds=0)
+    async with asking(lambda desk: desk.ask_pad(question)) as (_, reception):
+        await reception.ended()
+        assert reception.answers == [True]
+
+
+async def test_nobody_can_go_on_here_while_the_reader_waits() -> None:
+    async def at_pad(desk: Desk) -> None:
+        async with desk.at_pad(PadQuestion("SHINKIN-USB", PadPurpose.LOG_IN)):
+            await for_ever()
+
+    async with asking(at_pad) as (pilot, reception):
+        assert "カードリーダーのキーで入力し" in screen_text(pilot.app).replace("\n", "")
+        await pilot.press("enter", "1", "0", "escape")
+        await pilot.pause()
+        assert reception.answers == []
 
 
 async def test_silence_keeps_the_old_credential() -> None:
