@@ -57,6 +57,8 @@ class Code(StrEnum):
     CONNECTION_NOT_TRUSTED = "N-03"
     CA_OUT_OF_ORDER = "N-04"
     STATUS_NOT_TOLD = "N-05"
+    CA_BUSY = "N-06"
+    CONNECTION_OUT_OF_DATE = "N-07"
 
     CLOCK_WRONG = "K-01"
     JOURNAL_NOT_WRITABLE = "K-02"

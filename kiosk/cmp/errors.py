@@ -22,8 +22,15 @@ class TransferFailure(Enum):
 
     UNREACHABLE = "unreachable"
     TLS = "tls"
+    """The server could not show that it is the one."""
+    HANDSHAKE = "handshake"
+    """No TLS came about: bytes that are none, or none that both sides speak."""
+    OUT_OF_DATE = "out-of-date"
+    """The server's certificate has ended, or has not begun, by this machine's clock."""
     TIME_OUT = "time-out"
     BROKEN_OFF = "broken-off"
+    BUSY = "busy"
+    """Too much to do, or whoever stands in front of the CA does not get through to it; it may be otherwise soon."""
     STATUS = "status"
     CONTENT_TYPE = "content-type"
     TOO_LARGE = "too-large"
@@ -32,11 +39,20 @@ class TransferFailure(Enum):
 class TransferError(CmpError):
     """No CMP message came back over HTTP (RFC 9811)."""
 
-    def __init__(self, kind: TransferFailure, detail: str = "", *, may_have_arrived: bool = True) -> None:
+    def __init__(
+        self,
+        kind: TransferFailure,
+        detail: str = "",
+        *,
+        may_have_arrived: bool = True,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(f"{kind.value}: {detail}" if detail else kind.value)
         self.kind = kind
         self.may_have_arrived = may_have_arrived
         """False only where the request certainly never left."""
+        self.retry_after = retry_after
+        """Seconds after which the server wants to be asked again, if it says so; any number from 0 on."""
 
 
 class MalformedMessage(CmpError):

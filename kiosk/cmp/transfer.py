@@ -20,6 +20,10 @@ from kiosk.cmp.errors import TransferError, TransferFailure
 from kiosk.cmp.vocabulary import CONTENT_TYPE
 
 _HIGHEST_PORT = 65535
+_BUSY = frozenset({429, 502, 503, 504})
+"""With which a server, or what stands before it, says that another time would do (RFC 9110 §15.6, RFC 6585 §4)."""
+_OUT_OF_DATE = frozenset({9, 10})
+"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ async def knock(http: httpx.AsyncClient, url: str, limits: Limits) -> datetime |
     async with _failures(limits):
         response = await http.head(address)
     if response.is_server_error and response.status_code != httpx.codes.NOT_IMPLEMENTED:
-        raise TransferError(TransferFailure.STATUS, str(response.status_code))
+        raise _of_status(response)
     return _moment(response.headers.get("Date", ""))
 
 
@@ -133,8 +137,7 @@ async def _failures(limits: Limits) -> AsyncIterator[None]:
         async with asyncio.timeout(limits.total_seconds):
             yield
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        kind = TransferFailure.TLS if _is_tls(error) else TransferFailure.UNREACHABLE
-        raise TransferError(kind, type(error).__name__, may_have_arrived=False) from error
+        raise TransferError(_why_not_connected(error), type(error).__name__, may_have_arrived=False) from error
     except (TimeoutError, httpx.TimeoutException) as error:
         raise TransferError(TransferFailure.TIME_OUT) from error
     # OSError too: bytes that are no TLS, in the middle of an answer, come through httpx as they are (ssl.SSLError).
@@ -159,7 +162,7 @@ async def _answer(http: httpx.AsyncClient, asked: httpx.Request, kind: str, larg
     response = await http.send(asked, stream=True)
     async with aclosing(response):
         if response.status_code != httpx.codes.OK:
-            raise TransferError(TransferFailure.STATUS, str(response.status_code))
+            raise _of_status(response)
         if response.headers.get("Content-Type", "").partition(";")[0].strip().lower() != kind:
             raise TransferError(TransferFailure.CONTENT_TYPE)
         # A compressed answer nobody asked for could grow beyond the limit before it is counted.
@@ -177,9 +180,30 @@ async def _read_bounded(response: httpx.Response, largest: int) -> bytes:
     return bytes(content)
 
 
-def _is_tls(error: BaseException | None) -> bool:
+def _of_status(response: httpx.Response) -> TransferError:
+    busy = response.status_code in _BUSY
+    return TransferError(
+        TransferFailure.BUSY if busy else TransferFailure.STATUS,
+        str(response.status_code),
+        retry_after=_retry_after(response) if busy else None,
+    )
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds, as RFC 9110 §10.2.3 has them: a number, or a date, which is taken by the server's own `Date`."""
+    told = response.headers.get("Retry-After", "").strip()
+    if told.isascii() and told.isdigit():
+        return float(told)
+    until, now = _moment(told), _moment(response.headers.get("Date", ""))
+    return None if until is None or now is None else max(0.0, (until - now).total_seconds())
+
+
+def _why_not_connected(error: BaseException | None) -> TransferFailure:
+    """A handshake that was cut says nothing of the server; one that failed does."""
     while error is not None:
-        if isinstance(error, ssl.SSLError):
-            return True
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return TransferFailure.OUT_OF_DATE if error.verify_code in _OUT_OF_DATE else TransferFailure.TLS
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return TransferFailure.HANDSHAKE
         error = error.__cause__ or error.__context__
-    return False
+    return TransferFailure.UNREACHABLE

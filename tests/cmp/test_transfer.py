@@ -54,6 +54,7 @@ class Silent(httpx.AsyncByteStream):
     ("answer", "kind", "may_have_arrived"),
     [
         (httpx.Response(500, headers=PKIX), TransferFailure.STATUS, True),
+        *((httpx.Response(each, headers=PKIX), TransferFailure.BUSY, True) for each in (429, 502, 503, 504)),
         (httpx.Response(302, headers={"Location": "http://elsewhere.invalid/"}), TransferFailure.STATUS, True),
         (httpx.Response(200, headers={"Content-Type": "text/html"}), TransferFailure.CONTENT_TYPE, True),
         (
@@ -80,6 +81,32 @@ async def test_each_failure_has_its_kind(
 async def test_a_server_that_trickles_is_given_up() -> None:
     error = await failure(httpx.Response(200, headers=PKIX, stream=Silent()), Limits(total_seconds=0.01))
     assert error.kind is TransferFailure.TIME_OUT
+
+
+DATE = "Thu, 26 Nov 2026 09:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "seconds"),
+    [
+        (503, {"Retry-After": "17"}, 17.0),
+        (429, {"Retry-After": " 0 "}, 0.0),
+        (503, {"Retry-After": "9" * 400}, float("inf")),
+        (503, {"Retry-After": "Thu, 26 Nov 2026 09:00:42 GMT", "Date": DATE}, 42.0),
+        (503, {"Retry-After": "Thu, 26 Nov 2026 08:00:00 GMT", "Date": DATE}, 0.0),
+        (503, {"Retry-After": "Thu, 26 Nov 2026 09:00:42 GMT"}, None),
+        (503, {"Retry-After": "soon"}, None),
+        (503, {"Retry-After": "-5"}, None),
+        (503, {"Retry-After": "１７"}, None),
+        (503, {}, None),
+        (500, {"Retry-After": "17"}, None),
+    ],
+)
+async def test_when_a_server_wants_to_be_asked_again(
+    status: int, headers: dict[str, str], seconds: float | None
+) -> None:
+    told = [(name.encode(), value.encode()) for name, value in headers.items()]
+    assert (await failure(httpx.Response(status, headers=told))).retry_after == seconds
 
 
 async def test_a_content_type_may_have_parameters() -> None:

@@ -57,7 +57,7 @@ class Customer:
                 await client.confirm(issued)
             except TransferError as error:
                 self.failures.append(error.kind)
-                if error.kind is TransferFailure.STATUS:
+                if error.kind is TransferFailure.BUSY:
                     await asyncio.sleep(_AGAIN_AFTER)
             else:
                 self.certificates.append(issued.certificate)
@@ -120,7 +120,7 @@ async def test_two_hundred_clients_at_two_processes_of_which_one_dies(square: Sq
     assert ways[TransferFailure.BROKEN_OFF] >= 2, "their requests were on their way when the process died"
     print(
         f"{len(conversations)} conversations of {CLIENTS} clients; {before} had confirmed when one process died, "
-        f"{ways[TransferFailure.BROKEN_OFF]} were cut, {ways[TransferFailure.STATUS]} were asked to come again; "
+        f"{ways[TransferFailure.BROKEN_OFF]} were cut, {ways[TransferFailure.BUSY]} were asked to come again; "
         f"{len(good(square))} certificates are valid, {len(customers)} superseded, none twice"
     )
 

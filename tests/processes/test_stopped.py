@@ -46,13 +46,13 @@ async def test_a_database_that_stops_and_starts(office: Offices, server: Postgre
         key, other = new_key(), new_key()
         issued = await client.update(first, key)
         in_the_middle = await cut_in_the_middle(office, client, second, other)
-        assert in_the_middle.kind is TransferFailure.STATUS
+        assert in_the_middle.kind is TransferFailure.BUSY
 
         health = await http.get(httpx.URL(url).copy_with(path="/health"))
         assert (health.status_code, "Retry-After" in health.headers) == (503, True)
         with pytest.raises(TransferError) as refused:
             await client.confirm(issued)
-        assert (refused.value.kind, str(refused.value)) == (TransferFailure.STATUS, "status: 503")
+        assert (refused.value.kind, str(refused.value)) == (TransferFailure.BUSY, "busy: 503")
 
         server.start()
         await client.confirm(issued)
