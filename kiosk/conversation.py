@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from kiosk.asking import GivenUp
 from kiosk.certificates import Certificate
 from kiosk.clock import days_left, renewable_from
 from kiosk.credentials import Credential
@@ -231,11 +232,15 @@ class Conversation:
         )
         async with AsyncExitStack() as opened:
             with self.idle.suspended():
-                async with self.desk.preprocessing(usb=not self._at_pc):
-                    await renewal.prepare()
-                    destinations = await opened.enter_async_context(
-                        open_destinations(self.token, credential, self.services, self.record, self.port)
-                    )
+                try:
+                    async with self.desk.preprocessing(usb=not self._at_pc) as wait:
+                        await renewal.prepare(wait)
+                        destinations = await opened.enter_async_context(
+                            open_destinations(self.token, credential, self.services, self.record, self.port)
+                        )
+                except GivenUp:
+                    await self.record.note(Event.TURNED_BACK, serial=credential.certificate.serial)
+                    return None
             destination = await self._agreed_destination(credential, destinations, opened)
             if destination is None:
                 await self.record.note(Event.TURNED_BACK, serial=credential.certificate.serial)
@@ -312,7 +317,7 @@ class Conversation:
         progress.begin(SavingStep.KEY)
         await renewal.make_key()
         progress.begin(SavingStep.REQUEST)
-        return await renewal.request()
+        return await renewal.request(progress)
 
     async def _store(self, renewal: Renewal, progress: SavingProgress, steps: tuple[SavingStep, ...]) -> None:
         progress.begin(SavingStep.WRITE)
@@ -320,7 +325,7 @@ class Conversation:
         progress.begin(SavingStep.PROVE)
         await renewal.prove()
         progress.begin(SavingStep.CONFIRM)
-        await renewal.confirm()
+        await renewal.confirm(progress)
         if SavingStep.RETIRE in steps:
             progress.begin(SavingStep.RETIRE)
             await renewal.retire_old()

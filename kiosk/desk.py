@@ -320,7 +320,31 @@ class SavingStep(Enum):
     RETIRE = "retire"
 
 
-class SavingProgress(Protocol):
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The CA could not be asked, and is asked again by itself."""
+
+    seconds: int
+    """Until then."""
+    is_busy: bool
+    """Whether it says itself that it has too much to do."""
+
+
+class Wait(Protocol):
+    """A screen on which the customer waits for the CA."""
+
+    def pauses(self, waiting: Waiting | None) -> None:
+        """From now on there is a pause; None: it is over, or there is none."""
+
+
+class Preparing(Wait, Protocol):
+    """The wait before anything has been asked for: the customer may end it."""
+
+    async def given_up(self) -> None:
+        """Wait until the customer presses 中止."""
+
+
+class SavingProgress(Wait, Protocol):
     """Told each step of the save as it begins."""
 
     def begin(self, step: SavingStep) -> None:
@@ -430,7 +454,7 @@ class Desk(Protocol):
     async def announce_pin_changed(self, seconds: int) -> None:
         """Say that the new PIN holds; a dialog with a lone OK that presses itself after `seconds`."""
 
-    def preprocessing(self, *, usb: bool = True) -> AbstractAsyncContextManager[None]:
+    def preprocessing(self, *, usb: bool = True) -> AbstractAsyncContextManager[Preparing]:
         """Show 電子証明書更新前処理中 while the block runs; `usb` says whether a token has to stay in."""
 
     async def choose_destination(self, question: DestinationQuestion) -> Destination | Help | None:

@@ -11,14 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from kiosk.asking import Asking, always, as_promised, by_code
 from kiosk.certificates import Certificate
-from kiosk.cmp.errors import CmpError, Distrust, Refused
+from kiosk.cmp.errors import CmpError, Distrust, Refused, TransferError
 from kiosk.cmp.issued import Issued, WrongCertificate
 from kiosk.cmp.mac import SharedSecret
 from kiosk.cmp.peer import Peer, Resume
 from kiosk.cmp.signing import Signer
 from kiosk.credentials import Credential
-from kiosk.desk import SavingStep
+from kiosk.desk import Preparing, SavingStep, Wait
 from kiosk.errors import Changed, Code, KioskError
 from kiosk.journal import Event, VisitRecord
 from kiosk.one_time_code import OneTimeCode
@@ -68,27 +69,34 @@ class Enrolment:
     _made_here: bool = field(default=False, init=False)
     """Whether the new key was made in this visit, so that no earlier request can have gone out for it."""
     _issued: Issued | None = field(default=None, init=False)
+    _heard_perhaps: bool = field(default=False, init=False)
+    """Whether a certConf has gone out that nobody has acknowledged."""
     _removes: bool = field(default=False, init=False)
     """Whether there are expired credentials to remove in the end."""
+    _asking: Asking = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._asking = Asking(self.services, self.record, self.token)
 
     @property
     def steps(self) -> Sequence[SavingStep]:
         """What there is to do, once `prepare` was done."""
         return tuple(each for each in SavingStep if self._removes or each is not SavingStep.RETIRE)
 
-    async def prepare(self, code: OneTimeCode) -> None:
+    async def prepare(self, code: OneTimeCode, wait: Preparing) -> None:
         """Ask the CA, by the code, whether all is well; choose the kind of key. Changes nothing on the token.
 
         A code that the CA does not take costs a try there; which is why slips of the finger never come as far as here.
 
         Raises:
+            GivenUp: the customer does not want to wait any longer.
             KioskError: C-10 or C-11, the CA does not take the code; it cannot be reached, the clocks disagree, or the
                 token can make no key the CA takes, or has no place for one (T-27).
         """
-        self._secret = self._peer.secret(self.holder_id.encode(), code.secret)
+        self._secret = secret = self._peer.secret(self.holder_id.encode(), code.secret)
         with as_problems():
             try:
-                answer = await self.services.ca.general(self._secret)
+                answer = await self._asking.unless_given_up(lambda: self.services.ca.general(secret), wait, by_code)
             except Refused as refused:
                 raise _of_code(refused) from refused
         self.record.holder = self.holder_id
@@ -136,19 +144,21 @@ class Enrolment:
                 await self._remove_new_key(key_id)
                 raise
 
-    async def request(self) -> Certificate:
+    async def request(self, wait: Wait) -> Certificate:
         """Have the CA certify the new key. The answer is checked in full, and refused as a whole if anything is wrong.
+
+        After a fault of the way it is asked anew with the same code and key, where the CA promises the same answer.
 
         Raises:
             KioskError: the CA refused, its answer does not count, or the network failed.
         """
         try:
-            self._issued = await self._ask()
+            self._issued = await self._ask(wait)
         except _KeyOfAnotherCode:
             # The code it was certified by can no longer confirm it, and the CA has decided: it is of no use to anybody.
             await self._make_room(self._new_key().key_id)
             await self.make_key()
-            self._issued = await self._ask()
+            self._issued = await self._ask(wait)
         await self.record.note(Event.ISSUED, serial=self._new().serial)
         return self._new()
 
@@ -187,8 +197,11 @@ class Enrolment:
             raise KioskError(Code.NEW_CREDENTIAL_NOT_PROVEN, "not found" if written is None else "does not sign")
         await self.record.note(Event.PROVEN, serial=self._new().serial)
 
-    async def confirm(self) -> None:
+    async def confirm(self, wait: Wait) -> None:
         """Tell the CA that the new certificate is safely stored; with that the code is used up.
+
+        After a fault of the way nobody knows whether it has heard. If it has, it takes a question by the new
+        certificate; if not, the same code and key get the same certificate, and that is confirmed.
 
         Raises:
             KioskError: the CA did not acknowledge it; the enrolment can be finished later.
@@ -196,7 +209,7 @@ class Enrolment:
         await self.record.note(Event.CONFIRMING, serial=self._new().serial)
         self.standing.changed = Changed.STORED
         with as_problems():
-            await self.services.ca.confirm(_needed(self._issued))
+            await self._asking.patiently(self._confirm, wait, as_promised(self._peer.resume))
         self.standing.changed = Changed.ENROLLED
         await self.record.note(Event.CONFIRMED, serial=self._new().serial)
 
@@ -213,24 +226,21 @@ class Enrolment:
             raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, "the new credential was not found again")
         return await self._finish(new, inventory)
 
-    async def finish_confirmed(self, new: Credential) -> tuple[Certificate, ...] | None:
+    async def finish_confirmed(self, new: Credential, wait: Preparing) -> tuple[Certificate, ...] | None:
         """Finish an enrolment of which only the CA's acknowledgement was lost, as `tidy_up`; None where it was not.
 
         The CA takes a message by the new certificate only if it was confirmed. Then no code is needed, nor good for
         anything.
 
         Raises:
+            GivenUp: the customer does not want to wait any longer.
             KioskError: the CA cannot be asked, the clocks disagree, the token failed, or the CA answers nothing that
                 would tell (C-09).
         """
-        signer = Signer(
-            requesting(self.token.key_of(new), self._peer),
-            new.certificate,
-            self.services.anchors.chain_of(new.certificate),
-        )
+        signer = self._signer(self.token.key_of(new), new.certificate)
         with as_problems():
             try:
-                answer = await self.services.ca.general(signer)
+                answer = await self._asking.unless_given_up(lambda: self.services.ca.general(signer), wait, always)
             except Refused as refused:
                 if not refused.proven:
                     raise
@@ -244,11 +254,45 @@ class Enrolment:
             inventory = await self.token.inventory()
         return await self._finish(new, inventory)
 
-    async def _ask(self) -> Issued:
+    def _signer(self, key: TokenKey, certificate: Certificate) -> Signer:
+        return Signer(requesting(key, self._peer), certificate, self.services.anchors.chain_of(certificate))
+
+    async def _enrol(self) -> Issued:
+        """Ask for the certificate. A second time nobody knows any more whether the first request has arrived."""
+        try:
+            return await self.services.ca.enrol(_needed(self._secret), requesting(self._new_key(), self._peer))
+        except TransferError as fault:
+            self._made_here = self._made_here and not fault.may_have_arrived
+            raise
+
+    async def _confirm(self) -> None:
+        if self._heard_perhaps:
+            if await self._has_heard():
+                return
+            again = await self._enrol()
+            if again.certificate != self._new():
+                raise KioskError(Code.SUCCESSOR_UNDECIDED, "the CA has another certificate for this key by now")
+            self._issued = again
+        try:
+            await self.services.ca.confirm(_needed(self._issued))
+        except TransferError as fault:
+            self._heard_perhaps = self._heard_perhaps or fault.may_have_arrived
+            raise
+
+    async def _has_heard(self) -> bool:
+        """Whether the CA takes a message by the new certificate, as it does only of a confirmed one."""
+        try:
+            return (await self.services.ca.general(self._signer(self._new_key(), self._new()))).proven
+        except Refused as refused:
+            if not refused.proven:
+                raise
+            return False
+
+    async def _ask(self, wait: Wait) -> Issued:
         await self.record.note(Event.REQUESTING)
         with as_problems():
             try:
-                issued = await self.services.ca.enrol(_needed(self._secret), requesting(self._new_key(), self._peer))
+                issued = await self._asking.patiently(self._enrol, wait, as_promised(self._peer.resume))
                 if self.services.policy.holder_rule.holder_of(issued.certificate).id != self.holder_id:
                     raise WrongCertificate(Distrust.CERTIFICATE_SUBJECT, issued)
             except WrongCertificate as error:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from kiosk.asking import GivenUp
 from kiosk.certificates import Certificate
 from kiosk.desk import (
     CodeQuestion,
@@ -68,7 +69,11 @@ class EnrolmentDialogue:
             if wanted is None:
                 return None
             await self.record.note(Event.ENROLMENT_WANTED, detail=wanted)
-            completion = await self._finished(wanted)
+            try:
+                completion = await self._finished(wanted)
+            except GivenUp:
+                await self.record.note(Event.TURNED_BACK)
+                return None
             if completion is not None:
                 return completion
             enrolment = await self._prepared(wanted)
@@ -80,6 +85,9 @@ class EnrolmentDialogue:
     async def _finished(self, holder_id: str) -> Completion | None:
         """The end of one of which only the CA's acknowledgement was lost; None where there is none.
 
+        Raises:
+            GivenUp: the customer does not want to wait for the CA's word.
+
         Looked for before any code is asked for: the code is used up then, and a new one would cost a good certificate.
         """
         with self.idle.suspended():
@@ -87,8 +95,8 @@ class EnrolmentDialogue:
                 begun = (await self.token.inventory()).unfinished_enrolment(holder_id)
             if begun is None:
                 return None
-            async with self.desk.preprocessing():
-                retired = await self._enrolment(holder_id).finish_confirmed(begun)
+            async with self.desk.preprocessing() as wait:
+                retired = await self._enrolment(holder_id).finish_confirmed(begun, wait)
         return None if retired is None else await self._completed(begun.certificate, retired)
 
     async def _which_id(self, on_token: Sequence[HeldId]) -> str | None:
@@ -120,8 +128,11 @@ class EnrolmentDialogue:
             if code not in refused:
                 try:
                     with self.idle.suspended():
-                        async with self.desk.preprocessing():
-                            await enrolment.prepare(code)
+                        async with self.desk.preprocessing() as wait:
+                            await enrolment.prepare(code, wait)
+                except GivenUp:
+                    await self.record.note(Event.TURNED_BACK)
+                    return None
                 except KioskError as error:
                     if error.problem.code is not Code.CODE_NOT_ACCEPTED:
                         raise
@@ -165,7 +176,7 @@ class EnrolmentDialogue:
             progress.begin(SavingStep.KEY)
             await enrolment.make_key()
             progress.begin(SavingStep.REQUEST)
-            new = await enrolment.request()
+            new = await enrolment.request(progress)
         announcement = ImportAnnouncement(new, self.services.policy.self_press_seconds)
         await self.desk.announce_import(announcement)
         async with self.desk.saving(enrolment.steps, origin=self._origin) as progress:
@@ -174,7 +185,7 @@ class EnrolmentDialogue:
             progress.begin(SavingStep.PROVE)
             await enrolment.prove()
             progress.begin(SavingStep.CONFIRM)
-            await enrolment.confirm()
+            await enrolment.confirm(progress)
             if SavingStep.RETIRE in enrolment.steps:
                 progress.begin(SavingStep.RETIRE)
             retired = await enrolment.tidy_up()

@@ -112,6 +112,8 @@ class Event(StrEnum):
     """The certificate is not revoked, or only because its successor is there; `detail` says who told it."""
     STATUS_NOT_TOLD = "status-not-told"
     """Nobody told whether the certificate is revoked, and policy goes on."""
+    ASKING_AGAIN = "asking-again"
+    """The CA could not be asked; `code` says why, `detail` when it is asked again."""
     TURNED_BACK = "turned-back"
     PC_UNUSABLE = "pc-unusable"
     """Nothing can be saved on this PC, though policy offers it."""

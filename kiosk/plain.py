@@ -39,6 +39,7 @@ from kiosk.desk import (
     PadQuestion,
     PinPurpose,
     PinQuestion,
+    Preparing,
     ProblemAnswer,
     RenewalNotice,
     RetirementQuestion,
@@ -46,6 +47,7 @@ from kiosk.desk import (
     SavingStep,
     TokenQuestion,
     TypedIdQuestion,
+    Waiting,
     WebAccessQuestion,
 )
 from kiosk.errors import Problem
@@ -71,6 +73,7 @@ from kiosk.words import (
     pin_troubles,
     step_name,
     token_words,
+    waiting_words,
 )
 
 T = TypeVar("T")
@@ -226,10 +229,20 @@ class PlainDesk:
         self._show(self._texts("pin-changed.heading"))
 
     @asynccontextmanager
-    async def preprocessing(self, *, usb: bool = True) -> AsyncIterator[None]:  # noqa: ARG002
+    async def preprocessing(self, *, usb: bool = True) -> AsyncIterator[Preparing]:  # noqa: ARG002
         """Say that it is going on."""
         self._show(self._texts("preprocessing.heading"))
-        yield
+        yield self
+
+    def pauses(self, waiting: Waiting | None) -> None:
+        """Say that there is a pause."""
+        if waiting:
+            for line in waiting_words(waiting, waiting.seconds, self._texts):
+                self._show(line)
+
+    async def given_up(self) -> None:
+        """Never: a line that is typed while nothing is asked answers the next question."""
+        await asyncio.Event().wait()
 
     async def choose_destination(self, question: DestinationQuestion) -> Destination | Help | None:
         """Offer the destinations that can be chosen, and the way back."""

@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from kiosk.asking import Asking, always, as_promised
 from kiosk.certificates import Certificate, UntrustedCertificate, check_path
 from kiosk.clock import days_left
-from kiosk.cmp.errors import CmpError, Distrust
+from kiosk.cmp.errors import CmpError, Distrust, TransferError
 from kiosk.cmp.issued import Issued, Wanted, WrongCertificate, fault_of
 from kiosk.cmp.peer import Peer, Resume
 from kiosk.cmp.signing import Signer
 from kiosk.credentials import Credential
+from kiosk.desk import Preparing, Wait
 from kiosk.errors import Changed, Code, KioskError
 from kiosk.journal import Event, VisitRecord
 from kiosk.preparation import check_revocation, compare_clocks, nothing_came_of_it, preferred_kind, reject
@@ -65,22 +67,29 @@ class Renewal:
     """The successor's certificate, where an earlier renewal has written it and nothing is left to ask the CA."""
     _accepted: bool = field(default=False, init=False)
     """Whether the CA has proven in this visit that it takes the old certificate."""
+    _heard_perhaps: bool = field(default=False, init=False)
+    """Whether a certConf has gone out that nobody has acknowledged."""
+    _asking: Asking = field(init=False)
 
     def __post_init__(self) -> None:
         self.store = self.token
+        self._asking = Asking(self.services, self.record, self.token)
 
-    async def prepare(self) -> None:
+    async def prepare(self, wait: Preparing) -> None:
         """Ask the CA, with the old key, whether all is well. Changes nothing.
 
         A CA that answers no `genm` is only knocked at: then the request is the first to prove anything.
 
         Raises:
+            GivenUp: the customer does not want to wait any longer.
             KioskError: the CA cannot be reached or does not accept the certificate, has revoked it or does not tell
                 whether it has, the clocks disagree, the certificate is not in its renewal window, or the token can
                 make no key the CA takes.
         """
         with as_problems():
-            answer = await self.services.ca.general(self._old_signer())
+            answer = await self._asking.unless_given_up(
+                lambda: self.services.ca.general(self._old_signer()), wait, always
+            )
         self._accepted = answer.proven
         await compare_clocks(abs(answer.offset), self.record)
         await check_revocation(
@@ -144,8 +153,10 @@ class Renewal:
                 await self._remove_new_key()
                 raise
 
-    async def request(self) -> Certificate:
+    async def request(self, wait: Wait) -> Certificate:
         """Have the CA certify the new key. The answer is checked in full, and refused as a whole if anything is wrong.
+
+        After a fault of the way it is asked anew with the same key, where the CA promises the same answer.
 
         Raises:
             KioskError: the CA refused, its answer does not count, the network failed, or the request still waits for
@@ -157,9 +168,7 @@ class Renewal:
         await self.record.note(Event.REQUESTING, serial=self.old.certificate.serial)
         with as_problems():
             try:
-                self._issued = await self.services.ca.update(
-                    self._old_signer(), requesting(self._new_key(), self._peer)
-                )
+                self._issued = await self._asking.patiently(self._update, wait, as_promised(self._peer.resume))
             except WrongCertificate as error:
                 if await self._reject(error.issued, error.reason.value) and self._made_here:
                     await self._remove_new_key()
@@ -208,10 +217,11 @@ class Renewal:
             raise KioskError(code, "not found" if written is None else "does not sign")
         await self.record.note(Event.PROVEN, serial=self._new().serial)
 
-    async def confirm(self) -> None:
+    async def confirm(self, wait: Wait) -> None:
         """Tell the CA that the new certificate is safely stored; from now on it is the customer's.
 
-        A CA that does not wait for it is told nothing.
+        A CA that does not wait for it is told nothing. After a fault of the way nobody knows whether it has heard; the
+        request is asked anew then, as the promises have it, and what comes is confirmed.
 
         Raises:
             KioskError: the CA did not acknowledge it; both credentials stay, and the renewal can be finished later.
@@ -224,7 +234,7 @@ class Renewal:
         await self.record.note(Event.CONFIRMING, serial=serial)
         self.standing.changed = self._stored
         with as_problems():
-            await self.services.ca.confirm(self._issued)
+            await self._asking.patiently(self._confirm, wait, as_promised(self._peer.resume))
         self.standing.changed = Changed.RENEWED
         await self.record.note(Event.CONFIRMED, serial=serial)
 
@@ -256,6 +266,26 @@ class Renewal:
             await self._label_new()
         except (TokenError, TokenHangs, TokenProcessDied) as error:
             await self.record.note(Event.PROBLEM, code=self._store_failed, detail=f"label not changed: {error}")
+
+    async def _update(self) -> Issued:
+        """Ask for the successor. A second time nobody knows any more whether the first request has arrived."""
+        try:
+            return await self.services.ca.update(self._old_signer(), requesting(self._new_key(), self._peer))
+        except TransferError as fault:
+            self._made_here = self._made_here and not fault.may_have_arrived
+            raise
+
+    async def _confirm(self) -> None:
+        if self._heard_perhaps:
+            again = await self._update()
+            if again.certificate != self._new():
+                raise KioskError(Code.SUCCESSOR_UNDECIDED, "the CA has another certificate for this key by now")
+            self._issued = again
+        try:
+            await self.services.ca.confirm(_needed(self._issued))
+        except TransferError as fault:
+            self._heard_perhaps = self._heard_perhaps or fault.may_have_arrived
+            raise
 
     async def _label_new(self) -> None:
         """In a certificate database it has that from the start."""

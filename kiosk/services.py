@@ -23,6 +23,7 @@ from kiosk.clock import Clock, system_clock
 from kiosk.cmp.answers import Trust
 from kiosk.cmp.client import CmpClient
 from kiosk.cmp.peer import KIOSK, Peer
+from kiosk.cmp.retry import NEVER, Retry
 from kiosk.cmp.transfer import Limits, open_http_client
 from kiosk.journal import Journal
 from kiosk.revocation.check import RevocationCheck
@@ -47,6 +48,8 @@ class Services:
     """Address of the page about tokens and their software."""
     peer: Peer = KIOSK
     """What the CA knows and promises."""
+    retry: Retry = NEVER
+    """How a fault of the way to the CA is got over."""
     pc: PcStore | None = None
     """This PC's certificate database, where policy offers it."""
 
@@ -108,6 +111,7 @@ async def open_services(settings: Settings, clock: Clock = system_clock) -> Asyn
                     staff=staff,
                     help_page=settings.branch.help_page,
                     peer=peer,
+                    retry=Retry(total=settings.ca.retry_seconds, longest=settings.ca.retry_longest_wait),
                     pc=_pc_store(settings),
                 )
 

@@ -77,6 +77,10 @@ class CaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     """PEM file: whom to trust for HTTPS; nothing else is."""
     time_limit: Annotated[float, Meta(gt=0)] = 30.0
     """Seconds to wait for an answer."""
+    retry_seconds: Annotated[float, Meta(ge=0, le=600)] = 60.0
+    """How long a CA that cannot be reached, or is too busy, is asked again; 0 for never."""
+    retry_longest_wait: Annotated[float, Meta(ge=1, le=120)] = 15.0
+    """Seconds between two such tries at most, unless the CA asks for more."""
     ocsp_url: Annotated[str, Meta(pattern=r"^(https?://[!-~]+)?\Z", max_length=500)] = ""
     """Where OCSP tells whether a customer's certificate is revoked; empty for the certificate's own address, if any."""
     crl_url: Annotated[str, Meta(pattern=r"^(https?://[!-~]+)?\Z", max_length=500)] = ""

@@ -19,6 +19,7 @@ from kiosk.desk import (
     SavingStep,
     Tries,
     Unfit,
+    Waiting,
     WebAccessQuestion,
 )
 from kiosk.moments import days_words, until_words
@@ -94,6 +95,14 @@ def leave_asked(question: WebAccessQuestion) -> TextKey:
     if question.number != 1:
         return "web-access.receive"
     return _REQUESTS.get((question.errand, question.origin), "web-access.request")
+
+
+def waiting_words(waiting: Waiting, seconds: int, texts: Texts) -> tuple[str, str]:
+    """Why the CA is asked again, and in how many seconds; with 0 it is being asked."""
+    why = texts("waiting.busy" if waiting.is_busy else "waiting.not-reached")
+    if seconds <= 0:
+        return why, texts("waiting.now")
+    return why, texts("waiting.again-one" if seconds == 1 else "waiting.again", seconds=seconds)
 
 
 _PIN_HEADINGS: Mapping[PinPurpose, TextKey] = {

@@ -31,6 +31,7 @@ from kiosk.desk import (
     NoticeAnswer,
     PadQuestion,
     PinQuestion,
+    Preparing,
     ProblemAnswer,
     RenewalNotice,
     RetirementQuestion,
@@ -163,10 +164,10 @@ class ScreenDesk:
         await self._ask(PinChangedScreen(self._lobby, seconds))
 
     @asynccontextmanager
-    async def preprocessing(self, *, usb: bool = True) -> AsyncIterator[None]:
+    async def preprocessing(self, *, usb: bool = True) -> AsyncIterator[Preparing]:
         """Show 電子証明書更新前処理中 while the block runs."""
-        async with self._shown(PreprocessingScreen(self._lobby, usb=usb)):
-            yield
+        async with self._shown(PreprocessingScreen(self._lobby, usb=usb)) as screen:
+            yield screen
 
     async def choose_destination(self, question: DestinationQuestion) -> Destination | Help | None:
         """Show 電子証明書更新開始."""

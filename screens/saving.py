@@ -7,11 +7,12 @@ from datetime import datetime
 
 from textual.app import ComposeResult
 
-from kiosk.desk import Destination, SavingStep
+from kiosk.desk import Destination, SavingStep, Waiting
 from kiosk.tokens.wire import KeyOrigin
 from kiosk.words import step_name
 from screens.frame import Frame
 from screens.lobby import Lobby
+from screens.pause import PauseClock
 from screens.widgets.blocks import Block, Facts, Gap, Heading, Meter, Notice, Prose, Together
 from screens.widgets.looks import Look
 from screens.widgets.page import Page
@@ -41,10 +42,17 @@ class SavingScreen(Frame):
         self._origin = origin
         self._since: datetime = lobby.clock()
         self._step: SavingStep | None = None
+        self._pause = PauseClock(lobby)
 
     def begin(self, step: SavingStep) -> None:
         """The step begins now."""
         self._step = step
+        self._pause.clear()
+        self._update()
+
+    def pauses(self, waiting: Waiting | None) -> None:
+        """The CA could not be asked, or is being asked again."""
+        self._pause.tell(waiting)
         self._update()
 
     def blocks(self) -> Sequence[Block]:
@@ -61,7 +69,7 @@ class SavingScreen(Frame):
             Together([self._line(step) for step in self._steps]),
             Gap(),
             Meter(self._position() / len(self._steps)),
-            Facts(times),
+            *(self._pause.blocks() or [Facts(times)]),
             *keep_in,
         ]
 

@@ -18,6 +18,7 @@ from kiosk.ca import office
 from kiosk.ca.policy import POLICY_FILE
 from kiosk.clock import JAPAN, system_clock
 from kiosk.cmp.client import CmpClient
+from kiosk.cmp.retry import NEVER, Retry
 from kiosk.credentials import Credential, HolderRule
 from kiosk.demo_bank import TOKEN_LABEL, Customer, DemoBank, issue_onto_token, opened, prepare
 from kiosk.desk import Errand
@@ -110,13 +111,15 @@ class Bank:
         pc: PcStore | None = None,
         errand: Errand = Errand.RENEWAL,
         revocation: RevocationCheck | None = None,
+        retry: Retry = NEVER,
     ) -> Outcome:
         """One visit of the customer with the token, as the kiosk would hold it.
 
         `through` may stand before the CA, `pc` in the place of this PC's database, and `revocation` in that of the
-        kiosk's own check.
+        kiosk's own check. After a fault of the way the CA is asked again only by a `retry`.
         """
         async with open_services(self.settings) as services:
+            services = replace(services, retry=retry)
             if through:
                 services = replace(services, ca=through(services.ca))
             if pc:

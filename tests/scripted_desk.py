@@ -31,6 +31,7 @@ from kiosk.desk import (
     PadQuestion,
     PinPurpose,
     PinQuestion,
+    Preparing,
     ProblemAnswer,
     RenewalNotice,
     RetirementQuestion,
@@ -38,6 +39,7 @@ from kiosk.desk import (
     SavingStep,
     TokenQuestion,
     TypedIdQuestion,
+    Waiting,
     WebAccessQuestion,
 )
 from kiosk.errors import Problem
@@ -79,6 +81,11 @@ class ScriptedDesk:
     retires: bool = False
     """Whether the old credential may go from the USB after a renewal into this PC."""
     at_step: Callable[[SavingStep], None] = lambda _: None
+    pauses_seen: list[Waiting] = field(default_factory=list)
+    """The pauses before the CA was asked again."""
+    at_pause: Callable[[Waiting], None] = lambda _: None
+    gives_up: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set where the customer presses 中止."""
     leaves_at: str = ""
     """A question at which the customer walks away without an answer."""
     asked: list[str] = field(default_factory=list)
@@ -157,9 +164,17 @@ class ScriptedDesk:
         await self._see("pin-changed", seconds)
 
     @asynccontextmanager
-    async def preprocessing(self, *, usb: bool = True) -> AsyncIterator[None]:
+    async def preprocessing(self, *, usb: bool = True) -> AsyncIterator[Preparing]:
         await self._see("preprocessing", usb)
-        yield
+        yield self
+
+    def pauses(self, waiting: Waiting | None) -> None:
+        if waiting:
+            self.pauses_seen.append(waiting)
+            self.at_pause(waiting)
+
+    async def given_up(self) -> None:
+        await self.gives_up.wait()
 
     async def choose_destination(self, question: DestinationQuestion) -> Destination | Help | None:
         await self._see("destination", question)

@@ -151,6 +151,8 @@ BAD_CA_SETTINGS: dict[str, object] = {
     "key_kinds": ["rsa-1024"],
     "time_window": 0,
     "time_limit": 0,
+    "retry_seconds": -1,
+    "retry_longest_wait": 0.5,
     "resume": "maybe",
     "roots": 1,
     "tls_roots": 1,
@@ -267,7 +269,7 @@ def test_addresses_of_a_peer() -> None:
 
 PAGE = (Path(__file__).parent.parent / "docs" / "other-cas.md").read_text(encoding="utf-8")
 NOT_OF_A_PRESET = {"preset", "url", "roots", "tls_roots", "time_limit", "pinned_signers", "recipient"}
-NOT_OF_A_PRESET |= {"revocation", "ocsp_url", "crl_url"}
+NOT_OF_A_PRESET |= {"revocation", "ocsp_url", "crl_url", "retry_seconds", "retry_longest_wait"}
 
 
 def as_told(value: object) -> str:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import click
 
 from kiosk.certificates import Certificate
-from kiosk.desk import Destination, SavingStep
+from kiosk.desk import Destination, SavingStep, Waiting
 from kiosk.enrolment import Enrolment
 from kiosk.errors import Changed, Code, KioskError, Problem
 from kiosk.journal import Event, VisitRecord
@@ -21,7 +21,7 @@ from kiosk.problems import as_problems
 from kiosk.services import open_services
 from kiosk.texts import Texts
 from kiosk.token_office.opening import Counter, Told, log_in, opened
-from kiosk.words import step_name
+from kiosk.words import step_name, waiting_words
 
 T = TypeVar("T")
 
@@ -29,6 +29,23 @@ T = TypeVar("T")
 @dataclass
 class _Standing:
     changed: Changed = Changed.NOTHING
+
+
+@dataclass(frozen=True)
+class _Terminal:
+    """Where it is told that the CA is waited for; keeps `kiosk.desk.Preparing`."""
+
+    texts: Texts
+
+    def pauses(self, waiting: Waiting | None) -> None:
+        """Say that there is a pause."""
+        if waiting:
+            for line in waiting_words(waiting, waiting.seconds, self.texts):
+                click.echo(line)
+
+    async def given_up(self) -> None:
+        """Never: who types Ctrl-C ends the command."""
+        await asyncio.Event().wait()
 
 
 async def enrol_by_code(counter: Counter, holder_id: str, serial: str) -> None:
@@ -56,20 +73,21 @@ async def enrol_by_code(counter: Counter, holder_id: str, serial: str) -> None:
 
 
 async def _obtained(enrolment: Enrolment, counter: Counter, record: VisitRecord) -> Certificate:
+    terminal = _Terminal(counter.texts)
     begun = (await enrolment.token.inventory()).unfinished_enrolment(enrolment.holder_id)
-    if begun is not None and await enrolment.finish_confirmed(begun) is not None:
+    if begun is not None and await enrolment.finish_confirmed(begun, terminal) is not None:
         return begun.certificate
     try:
-        await enrolment.prepare(await _ask_code(counter.texts))
+        await enrolment.prepare(await _ask_code(counter.texts), terminal)
     except KioskError as error:
         if error.problem.code is Code.CODE_NOT_ACCEPTED:
             await record.note(Event.CODE_REFUSED, detail=error.problem.detail)
         raise
     await _step(SavingStep.KEY, enrolment.make_key, counter.texts)
-    new = await _step(SavingStep.REQUEST, enrolment.request, counter.texts)
+    new = await _step(SavingStep.REQUEST, lambda: enrolment.request(terminal), counter.texts)
     await _step(SavingStep.WRITE, enrolment.write, counter.texts)
     await _step(SavingStep.PROVE, enrolment.prove, counter.texts)
-    await _step(SavingStep.CONFIRM, enrolment.confirm, counter.texts)
+    await _step(SavingStep.CONFIRM, lambda: enrolment.confirm(terminal), counter.texts)
     await enrolment.tidy_up()
     return new
 

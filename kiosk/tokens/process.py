@@ -7,8 +7,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 import msgspec
@@ -104,6 +104,12 @@ class TokenProcess:
     def busy(self) -> bool:
         """Whether a request is under way."""
         return self._turn.locked()
+
+    @asynccontextmanager
+    async def at_rest(self) -> AsyncIterator[None]:
+        """While the block runs no request is under way, and none begins."""
+        async with self._turn:
+            yield
 
     async def call(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
 
@@ -80,6 +81,10 @@ class Token:
     def busy(self) -> bool:
         """Whether the token is at work; then its presence need not be asked."""
         return self._changing_process or self._process.busy
+
+    def at_rest(self) -> AbstractAsyncContextManager[None]:
+        """While the block runs the token is asked nothing."""
+        return self._process.at_rest()
 
     @property
     def slots(self) -> tuple[bytes, ...]:

@@ -508,11 +508,11 @@ async def test_an_earlier_key_that_cannot_be_removed_is_a_problem_and_no_crash(e
         await token.log_in(Pin(bytearray(DEMO_PIN, "ascii")))
         standing, record = Standing(), services.journal.begin_visit(facts.serial)
         enrolment = Enrolment(token, ID, replace(services, ca=Forgetful(services.ca)), record, standing)
-        await enrolment.prepare(read(code))
+        await enrolment.prepare(read(code), ScriptedDesk())
 
         async def go_on() -> None:
             await enrolment.make_key()
-            await enrolment.request()
+            await enrolment.request(ScriptedDesk())
 
         with pytest.raises(KioskError) as raised:
             await go_on()

@@ -43,6 +43,7 @@ from kiosk.desk import (
     Tries,
     TypedIdQuestion,
     Unfit,
+    Waiting,
     WebAccessQuestion,
 )
 from kiosk.errors import Changed, Code, Problem
@@ -61,6 +62,20 @@ async def _for_ever() -> None:
 
 async def _preprocessing(desk: Desk, *, usb: bool = True) -> None:
     async with desk.preprocessing(usb=usb):
+        await _for_ever()
+
+
+async def _preprocessing_waits(desk: Desk, *, busy: bool) -> None:
+    async with desk.preprocessing() as wait:
+        wait.pauses(Waiting(12, is_busy=busy))
+        await _for_ever()
+
+
+async def _saving_waits(desk: Desk) -> None:
+    async with desk.saving() as progress:
+        progress.begin(SavingStep.KEY)
+        progress.begin(SavingStep.REQUEST)
+        progress.pauses(Waiting(12, is_busy=False))
         await _for_ever()
 
 
@@ -175,6 +190,8 @@ SCENES: dict[str, Scene] = {
     "pin-changed": lambda desk: desk.announce_pin_changed(LONG_AGO),
     "preprocessing": _preprocessing,
     "preprocessing-pc": partial(_preprocessing, usb=False),
+    "preprocessing-busy": partial(_preprocessing_waits, busy=True),
+    "preprocessing-not-reached": partial(_preprocessing_waits, busy=False),
     "renewal-start": lambda desk: desk.choose_destination(DestinationQuestion({Destination.PC: OffReason.NOT_OFFERED})),
     "renewal-start-pc": lambda desk: desk.choose_destination(DestinationQuestion({})),
     "renewal-start-no-usb": lambda desk: desk.choose_destination(
@@ -190,6 +207,7 @@ SCENES: dict[str, Scene] = {
     ),
     "key-export-by-kiosk": lambda desk: desk.announce_key_export(KeyOrigin.EXPORT),
     "saving": _saving,
+    "saving-not-reached": _saving_waits,
     "saving-pc": partial(_saving, into=Destination.PC),
     "certificate-import": lambda desk: desk.announce_import(ImportAnnouncement(new_certificate(), LONG_AGO)),
     "import-complete": lambda desk: desk.announce_import_complete(ImportAnnouncement(new_certificate(), LONG_AGO)),
@@ -254,7 +272,7 @@ def gallery_app(
     branch = Branch("みほん信用金庫", "本店営業部", demo_pin, language)
     if language == "en":
         branch = Branch("Mihon Shinkin Bank", "Head Office", demo_pin, language)
-    app = KioskApp(SceneReception(name), branch, clock, settle_seconds=0.0)
+    app = KioskApp(SceneReception(name), branch, clock, settle_seconds=0.0, stopwatch=lambda: 0.0)
     app.theme = theme
     return app
 

@@ -89,6 +89,8 @@ ORDER = {
     "pin-change-again": "The new one once more.",
     "pin-changed": "It holds from now on.",
     "preprocessing": "電子証明書更新前処理中: moves on by itself.",
+    "preprocessing-busy": "The authority is busy: how long until it is asked again, and the way out.",
+    "preprocessing-not-reached": "It cannot be reached.",
     "preprocessing-pc": "The same where no token has to stay in.",
     "renewal-start": "電子証明書更新開始: where to save.",
     "renewal-start-pc": "The same where this PC is offered too.",

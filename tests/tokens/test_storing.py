@@ -26,6 +26,7 @@ from kiosk.tokens.token import Token, TokenKey, find_tokens
 from kiosk.tokens.wire import FailureKind, KeyKind, KeyOrigin
 from tests.bank import Bank, open_bank
 from tests.flows.test_enrolment import Standing, Through
+from tests.scripted_desk import ScriptedDesk
 
 FULL = TokenError(FailureKind.FULL, "DeviceMemory")
 GENERAL = TokenError(FailureKind.DEVICE, "GeneralError")
@@ -91,7 +92,7 @@ async def prepared(bank: Bank, through: type[Through] | None = None) -> AsyncIte
         ca: CmpClient = through(services.ca) if through else services.ca
         standing, record = Standing(), services.journal.begin_visit(facts.serial)
         renewal = Renewal(token, old, replace(services, ca=ca), record, standing)
-        await renewal.prepare()
+        await renewal.prepare(ScriptedDesk())
         yield UnderWay(token, renewal, standing)
 
 
@@ -113,7 +114,7 @@ async def test_a_certificate_that_is_not_kept_is_given_back(
     before, (old,) = (await bank.inventory()).objects, bank.states()
     async with prepared(bank) as at:
         await at.renewal.make_key()
-        new = await at.renewal.request()
+        new = await at.renewal.request(ScriptedDesk())
         at.token.failures = list(failures)
         assert await code_of(at.renewal.write()) is code
         assert at.standing.changed is Changed.NOTHING
@@ -128,13 +129,13 @@ async def test_what_has_failed_once_is_done_in_a_fresh_process(bank: Bank) -> No
         at.token.failures = [GENERAL]
         await at.renewal.make_key()
         assert at.token._process is not used
-        await at.renewal.request()
+        await at.renewal.request(ScriptedDesk())
         used = at.token._process
         at.token.failures = [GENERAL]
         await at.renewal.write()
         assert at.token._process is not used
         await at.renewal.prove()
-        await at.renewal.confirm()
+        await at.renewal.confirm(ScriptedDesk())
         await at.renewal.retire_old()
     await bank.credential()
     assert len((await bank.inventory()).objects) == 3, "the key that was made and not answered for is gone"
@@ -159,7 +160,7 @@ async def test_a_key_that_is_not_kept_leaves_nothing(bank: Bank, failures: tuple
 async def test_a_write_that_is_cut_leaves_the_renewal_pending(bank: Bank) -> None:
     async with prepared(bank) as at:
         await at.renewal.make_key()
-        new = await at.renewal.request()
+        new = await at.renewal.request(ScriptedDesk())
         at.token.failures = [GONE]
         assert await code_of(at.renewal.write()) is Code.TOKEN_TAKEN_OUT
         assert at.standing.changed is Changed.UNFINISHED
@@ -170,14 +171,14 @@ async def test_a_write_that_is_cut_leaves_the_renewal_pending(bank: Bank) -> Non
 async def test_where_the_ca_cannot_be_told_the_key_stays(bank: Bank) -> None:
     async with prepared(bank, Unreachable) as at:
         await at.renewal.make_key()
-        new = await at.renewal.request()
+        new = await at.renewal.request(ScriptedDesk())
         at.token.failures = [FULL]
         assert await code_of(at.renewal.write()) is Code.TOKEN_FULL
         assert at.standing.changed is Changed.UNFINISHED
     assert bank.states()[new.serial] == "unconfirmed"
     async with prepared(bank) as at:
         await at.renewal.make_key()
-        await at.renewal.request()
+        await at.renewal.request(ScriptedDesk())
         at.token.failures = [FULL]
         assert await code_of(at.renewal.write()) is Code.TOKEN_FULL
         assert at.standing.changed is Changed.NOTHING, "also a key that an earlier visit has made"
@@ -189,8 +190,8 @@ async def test_a_certificate_that_was_confirmed_meanwhile_is_not_given_up(bank: 
     """The CA says so, and then the key that it was for stays."""
     async with prepared(bank) as at:
         await at.renewal.make_key()
-        new = await at.renewal.request()
-        await at.renewal.confirm()
+        new = await at.renewal.request(ScriptedDesk())
+        await at.renewal.confirm(ScriptedDesk())
         at.standing.changed = Changed.UNFINISHED
         at.token.failures = [FULL]
         assert await code_of(at.renewal.write()) is Code.TOKEN_FULL
