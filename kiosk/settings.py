@@ -22,6 +22,7 @@ from kiosk.revocation.check import RevocationRule
 from kiosk.tokens.pc import PcSettings
 from kiosk.tokens.process import ModuleSettings
 from kiosk.tokens.wire import KeyKind, KeyOrigin, StoreKind
+from kiosk.toml_files import NOT_UNDERSTOOD
 
 DEMO_PIN = "123456"
 """The PIN of the demo's token. The standby screen of a demo shows it; no other kiosk knows it."""
@@ -291,7 +292,7 @@ def load_settings(path: Path) -> Settings:
         return msgspec.toml.decode(path.read_bytes(), type=Settings)
     except OSError as error:
         raise SettingsError(f"the settings file {path} cannot be read: {error.strerror}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except NOT_UNDERSTOOD as error:
         raise SettingsError(f"the settings file {path} is not understood: {error}") from error
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.bank import Bank, open_bank
+from tests.mutations import TRIED
 from tests.postgres import Postgres, running_postgres
 
 # A machine that is busy with other tests is slow, which is no fault of what is tested.
@@ -30,10 +31,26 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Of `make test-tokens` something has to have run, wherever it runs."""
+    """A worker tells how many spoiled inputs it has tried; of `make test-tokens` something has to have run at all."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tried"] = dict(TRIED)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter and session.config.option.markexpr == "tokens" and not exitstatus and not reporter.stats.get("passed"):
         session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """Add up what the workers have tried."""
+    TRIED.update(getattr(node, "workeroutput", {}).get("tried", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell how many spoiled inputs were tried, parser by parser."""
+    if TRIED:
+        for name, number in sorted(TRIED.items()):
+            terminalreporter.write_line(f"{number:>11,} {name}")
+        terminalreporter.write_line(f"{TRIED.total():>11,} spoiled inputs in all")
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from kiosk.toml_files import NOT_UNDERSTOOD
+
 SETTINGS_FILE = "ledger.toml"
 """Its name in the CA's directory; where there is none the ledger is in SQLite."""
 
@@ -95,7 +97,7 @@ def configured_url(directory: Path) -> URL | None:
         settings = msgspec.toml.decode(path.read_bytes(), type=_Settings)
     except FileNotFoundError:
         return None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except NOT_UNDERSTOOD as error:
         raise LedgerDamaged(f"{path} is not understood: {error}") from error
     url = _read_url(settings.url)
     if url is None or url.drivername not in _DRIVERS:

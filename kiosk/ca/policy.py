@@ -21,6 +21,7 @@ from kiosk.ca.schema import PromiseKind
 from kiosk.certificates import PublicKey
 from kiosk.cmp.algorithms import Family
 from kiosk.cmp.mac import FEWEST_ITERATIONS, MOST_ITERATIONS
+from kiosk.toml_files import NOT_UNDERSTOOD
 
 POLICY_FILE = "policy.toml"
 """Its name in the CA's directory; where there is none the rules are those below."""
@@ -204,7 +205,7 @@ def load_policy(directory: Path) -> Policy:
         return Policy()
     except OSError as error:
         raise PolicyError(f"{path} cannot be read: {error.strerror}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except NOT_UNDERSTOOD as error:
         raise PolicyError(f"{path} is not understood: {error}") from error
 
 

@@ -20,6 +20,7 @@ from kiosk.settings import BranchSettings, CaSettings, Policy, SettingsError, lo
 from kiosk.texts import catalogue, languages
 from kiosk.tokens.pc import PcSettings
 from kiosk.tokens.process import ModuleSettings
+from kiosk.toml_files import NOT_UNDERSTOOD
 
 T = TypeVar("T")
 
@@ -61,7 +62,7 @@ def known_from(file: Path | None) -> Known:
 def _salvaged(file: Path, fault: str) -> Known:
     try:
         raw = msgspec.toml.decode(file.read_bytes())
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (OSError, *NOT_UNDERSTOOD):
         return Known(file=file, fault=fault)
     journal = _part(raw, "journal", str)
     return Known(

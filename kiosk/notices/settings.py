@@ -15,6 +15,8 @@ from typing import Annotated, cast
 import msgspec
 from msgspec import Meta
 
+from kiosk.toml_files import NOT_UNDERSTOOD
+
 SETTINGS_FILE = "notices.toml"
 """Its name in the CA's directory."""
 
@@ -114,7 +116,7 @@ def load_notice_settings(directory: Path) -> NoticeSettings:
         raise NoticeSettingsError(f"{path} is missing; the least it must say is:\n{_EXAMPLE}") from error
     except OSError as error:
         raise NoticeSettingsError(f"{path} cannot be read: {error.strerror}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except NOT_UNDERSTOOD as error:
         raise NoticeSettingsError(f"{path} is not understood: {error}; docs/notices.md has every setting") from error
 
 

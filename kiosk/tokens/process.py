@@ -24,6 +24,8 @@ T = TypeVar("T")
 _decode_reply: Callable[[bytes], wire.Reply] = msgspec.msgpack.Decoder(wire.Reply).decode
 
 
+UNPACKABLE = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What comes of a frame that is none; msgspec lets text that is no UTF-8 through as it is."""
 _END_SECONDS = 2.0
 
 
@@ -147,7 +149,7 @@ class TokenProcess:
             raise TokenError(reply.kind, reply.detail)
         try:
             return msgspec.msgpack.decode(reply.value, type=answer)
-        except msgspec.MsgspecError as error:
+        except UNPACKABLE as error:
             raise TokenProcessDied(f"{type(request).__name__}: not understood") from error
 
     async def lend_pin_to(self, other: TokenProcess, serial: str) -> None:
@@ -211,7 +213,7 @@ class TokenProcess:
         except TimeoutError as error:
             self._kill()
             raise TokenHangs(name) from error
-        except (OSError, EOFError, msgspec.MsgspecError) as error:
+        except (OSError, EOFError, *UNPACKABLE) as error:
             self._kill()
             raise TokenProcessDied(name) from error
         except asyncio.CancelledError:

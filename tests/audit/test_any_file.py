@@ -20,6 +20,7 @@ from kiosk.audit.words import told
 from kiosk.errors import KioskError
 from kiosk.journal import Event, Journal
 from kiosk.texts import Texts
+from tests.mutations import TRIED
 
 TRIES = int(os.environ.get("KIOSK_SOAK", "40"))
 
@@ -60,6 +61,7 @@ def read_everything(path: Path) -> None:
     length=st.integers(0, len(WHOLE)) | st.just(len(WHOLE)),
 )
 def test_a_file_with_other_bytes(changes: list[tuple[int, int]], length: int) -> None:
+    TRIED["journal files"] += 1
     content = bytearray(WHOLE)
     for position, value in changes:
         content[position] = value
@@ -91,6 +93,7 @@ MOMENTS = st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat)
 @example(rows=[("a", "", *[""] * 8), ("b", "", *[""] * 8)], removed=[])
 @example(rows=[(1, "", *[""] * 8)], removed=[("a", 1)])
 def test_a_table_that_no_kiosk_has_made(rows: list[tuple[object, ...]], removed: list[tuple[object, object]]) -> None:
+    TRIED["journal lines"] += 1
     with file_of(b"") as path:
         with closing(sqlite3.connect(path)) as database:
             database.execute(

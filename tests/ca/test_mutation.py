@@ -34,9 +34,9 @@ from kiosk.cmp.signing import Signer
 from kiosk.cmp.vocabulary import CA_CERTIFICATES, CRL_STATUS_LIST, CURRENT_CRL, BodyType, FailInfo
 from tests.ca.bank import Bank, new_key, refusal, status_of
 from tests.ca.dump import certificates, dump, revocations
-from tests.ca.mutations import mutated, parse, reprotected
 from tests.ca.spoiled import rule
 from tests.ca.spoiled_talks import A_CLIENT_S_ERROR, confirmation_of, updating, waiting
+from tests.mutations import TRIED, ByHypothesis, mutated, parse, reprotected
 
 pytestmark = pytest.mark.filterwarnings("ignore:Attribute's length")
 EXAMPLES = int(os.environ.get("KIOSK_SOAK", "30"))
@@ -147,6 +147,7 @@ class Recording:
         return self.runner.run(self.protector.protect(part))
 
     def send(self, request: bytes) -> Message:
+        TRIED["CA: CMP, whole answers"] += 1
         answer = self.runner.run(self.bank.send(request))
         assert FailInfo.SYSTEM_FAILURE not in failures(answer)
         return answer
@@ -176,7 +177,7 @@ def recording(bank: Bank, request: pytest.FixtureRequest) -> Iterator[Recording]
 @often
 @given(data=st.data())
 def test_nothing_comes_of_what_somebody_has_changed_on_the_way(recording: Recording, data: st.DataObject) -> None:
-    changed = mutated(data, recording.request)
+    changed = mutated(ByHypothesis(data), recording.request)
     if not recording.is_the_same(changed):
         before = dump(recording.bank.book)
         recording.send(changed)
@@ -188,7 +189,7 @@ def test_nothing_comes_of_what_somebody_has_changed_on_the_way(recording: Record
 def test_nothing_comes_of_what_is_sent_again_with_changes(recording: Recording, data: st.DataObject) -> None:
     recording.send(recording.request)
     before = dump(recording.bank.book)
-    recording.send(mutated(data, recording.request))
+    recording.send(mutated(ByHypothesis(data), recording.request))
     assert dump(recording.bank.book) == before
 
 
@@ -198,7 +199,7 @@ def test_whoever_sends_nonsense_under_good_protection_is_answered(recording: Rec
     """It gets past the protection, into every parser behind that; what is issued all the same is the holder's own."""
     bank, fresh = recording.bank, recording.anew()
     before, revoked = certificates(bank.book), revocations(bank.book)
-    fresh.send(reprotected(data, fresh.request, fresh.protect))
+    fresh.send(reprotected(ByHypothesis(data), fresh.request, fresh.protect))
     for der_of_new in certificates(bank.book) - before:
         assert bank.entry(read_certificate(der_of_new)).holder == fresh.holder
     for der_of_gone in revocations(bank.book) - revoked:

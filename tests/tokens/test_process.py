@@ -225,3 +225,25 @@ async def test_a_certificate_is_not_written_twice(bank: Bank) -> None:
         before = await token.inventory()
         await token.write_certificate(credential.certificate, credential.key_id, "again")
         assert await token.inventory() == before
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"",
+        b"\xc1",
+        b"\x82\xa4type\xa4Don\xd5\xa5value\xc0",
+        msgspec.msgpack.encode(wire.Done(msgspec.Raw(b"\xa1\xff"))),
+        msgspec.msgpack.encode(wire.Done(msgspec.Raw(b"\x91\xa1x"))),
+    ],
+    ids=["nothing", "no MessagePack", "no text", "no text inside", "something else"],
+)
+async def test_a_frame_that_is_none_is_a_process_that_has_died(bank: Bank, reply: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    nobody = subprocess.Popen(["sleep", "infinity"])
+    process = TokenProcess(bank.settings.token, wire.StoreKind.USB, nobody, ours)
+    theirs.sendall(len(reply).to_bytes(wire.LENGTH_BYTES, "big") + reply)
+    with theirs, pytest.raises(TokenProcessDied):
+        await find_tokens(process)
+    await process.end()
