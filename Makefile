@@ -46,10 +46,12 @@ test-tokens: system-tokens $(READY)
 snapshots: $(READY)
 	@$(BIN)/python -m pytest -n 0 -q tests/screens/test_snapshots.py --snapshot-update
 
-# the tests that try things at random or everywhere, for as long as it takes; KIOSK_SOAK is the number of tries of each kind
+# the tests that try things at random or everywhere, for as long as it takes. KIOSK_SOAK is how much is tried of each kind;
+# 5000 gives the parsers a million spoiled inputs
 soak: system-test $(READY)
-	@KIOSK_SOAK=$${KIOSK_SOAK:-5000} $(BIN)/python -m pytest tests/ca/test_mutation.py tests/processes \
-		tests/audit/test_any_file.py tests/ca/test_ocsp.py tests/revocation/test_answers.py tests/faults $(ARGS)
+	@KIOSK_SOAK=$${KIOSK_SOAK:-5000} $(BIN)/python -m pytest tests/test_any_bytes.py tests/ca/test_mutation.py \
+		tests/audit/test_any_file.py tests/ca/test_ocsp.py tests/revocation/test_answers.py tests/processes \
+		tests/flows/test_cut_table.py tests/faults $(ARGS)
 
 # BENCH=bench_standby runs one of them alone
 bench: system-test $(READY)

@@ -20,7 +20,7 @@ from kiosk.clock import JAPAN, system_clock
 from kiosk.cmp.client import CmpClient
 from kiosk.cmp.retry import NEVER, Retry
 from kiosk.credentials import Credential, HolderRule
-from kiosk.demo_bank import TOKEN_LABEL, Customer, DemoBank, issue_onto_token, opened, prepare
+from kiosk.demo_bank import TOKEN_LABEL, Customer, DemoBank, RunCa, issue_onto_token, opened, prepare
 from kiosk.desk import Errand
 from kiosk.journal import Journal
 from kiosk.pin import Pin
@@ -192,12 +192,13 @@ async def open_bank(
     ca_policy: str = "",
     module: ModuleSettings | None = None,
     beforehand: Callable[[Path], Awaitable[None]] | None = None,
+    run_ca: RunCa = running_ready_ca,
 ) -> AsyncIterator[Bank]:
     """A bank in `directory`, whose customer's certificate has so many days left.
 
-    `others` share the token; `pc` says whether policy offers to save into this PC; `ca_policy` is the CA's policy file.
-    The token is the one that `module` shows, or else a software token made here. `beforehand` is done with the CA's
-    directory before it serves.
+    `others` share the token; `pc` says whether policy offers to save into this PC; `ca_policy` is the CA's policy file,
+    which `run_ca` serves. The token is the one that `module` shows, or else a software token made here. `beforehand` is
+    done with the CA's directory before it serves.
     """
     directory.mkdir(exist_ok=True)
     customers = () if module else (Customer(days_left, kind), *others)
@@ -212,7 +213,7 @@ async def open_bank(
     if module:
         whose, pin = (Customer(days_left, kind), *others), Pin(bytearray(DEMO_PIN, "ascii"))
         await issue_onto_token(directory / "ca", module, whose, pin, label=module.token_label)
-    with opened(directory, "ja", running_ready_ca) as demo:
+    with opened(directory, "ja", run_ca) as demo:
         bank = Bank(demo).with_pc(offered=pc)
         yield bank.at(module) if module else bank
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.bank import Bank, open_bank
+from tests.cutting import CASES
 from tests.mutations import TRIED
 from tests.postgres import Postgres, running_postgres
 
@@ -31,9 +32,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """A worker tells how many spoiled inputs it has tried; of `make test-tokens` something has to have run at all."""
+    """A worker tells how much it has tried; of `make test-tokens` something has to have run at all."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["tried"] = dict(TRIED)
+        session.config.workeroutput["cases"] = dict(CASES)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter and session.config.option.markexpr == "tokens" and not exitstatus and not reporter.stats.get("passed"):
         session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
@@ -42,11 +44,15 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: object) -> None:
     """Add up what the workers have tried."""
-    TRIED.update(getattr(node, "workeroutput", {}).get("tried", {}))
+    told = getattr(node, "workeroutput", {})
+    TRIED.update(told.get("tried", {}))
+    CASES.update(told.get("cases", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell how many spoiled inputs were tried, parser by parser."""
+    """Tell how many spoiled inputs were tried, parser by parser, and how many cases of tables."""
+    for name, number in sorted(CASES.items()):
+        terminalreporter.write_line(f"{number:>11,} {name}")
     if TRIED:
         for name, number in sorted(TRIED.items()):
             terminalreporter.write_line(f"{number:>11,} {name}")

@@ -11,7 +11,7 @@ import json
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -38,9 +38,9 @@ class ReadyCa:
 
 
 @contextmanager
-def running_ready_ca(directory: Path, log: Path) -> Iterator[str]:
+def running_ready_ca(directory: Path, log: Path, options: Sequence[str] = ()) -> Iterator[str]:
     """As `kiosk.demo_bank.running_ca`; at the end it is killed."""
-    with ready_ca(directory, log) as running:
+    with ready_ca(directory, log, *options) as running:
         yield running.url
 
 

@@ -241,7 +241,7 @@ async def test_a_certificate_is_not_written_twice(bank: Bank) -> None:
 async def test_a_frame_that_is_none_is_a_process_that_has_died(bank: Bank, reply: bytes) -> None:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    nobody = subprocess.Popen(["sleep", "infinity"])
+    nobody = subprocess.Popen(["sleep", "infinity"])  # noqa: ASYNC220 - it only has to be there
     process = TokenProcess(bank.settings.token, wire.StoreKind.USB, nobody, ours)
     theirs.sendall(len(reply).to_bytes(wire.LENGTH_BYTES, "big") + reply)
     with theirs, pytest.raises(TokenProcessDied):
