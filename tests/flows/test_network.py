@@ -20,8 +20,10 @@ from kiosk.cmp.retry import Retry
 from kiosk.cmp.signing import Signer, SigningKey
 from kiosk.demo_bank import DemoBank
 from kiosk.desk import Errand, Waiting
-from kiosk.errors import Changed, Code
+from kiosk.errors import Changed, Code, Problem
 from kiosk.journal import Event
+from kiosk.problems import ca_problem
+from kiosk.texts import Texts
 from tests.bank import Bank, open_bank
 from tests.scripted_desk import ScriptedDesk
 
@@ -260,3 +262,26 @@ async def test_whoever_stops_waiting_with_a_code_is_led_back(counter: Lobby) -> 
     outcome = await counter.bank.visit(desk, through=way, retry=replace(counter.retry, sleep=for_ever))
     assert outcome.completion is None
     assert desk.asked[-2:] == ["preprocessing", "problem"], "where he came from"
+
+
+def test_every_way_in_which_http_fails_has_its_code() -> None:
+    assert {kind: ca_problem(TransferError(kind)).problem.code for kind in F} == {
+        F.UNREACHABLE: Code.CA_NOT_REACHED,
+        F.BROKEN_OFF: Code.CA_NOT_REACHED,
+        F.TIME_OUT: Code.CA_TOO_SLOW,
+        F.TLS: Code.CONNECTION_NOT_TRUSTED,
+        F.HANDSHAKE: Code.CONNECTION_NOT_TRUSTED,
+        F.OUT_OF_DATE: Code.CONNECTION_OUT_OF_DATE,
+        F.BUSY: Code.CA_BUSY,
+        F.STATUS: Code.CA_OUT_OF_ORDER,
+        F.CONTENT_TYPE: Code.CA_OUT_OF_ORDER,
+        F.TOO_LARGE: Code.CA_OUT_OF_ORDER,
+    }
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_who_looks_after_an_expired_server_is_told_to_look_at_the_clock_first(language: str) -> None:
+    texts = Texts(language)
+    expired, untrusted = (Problem(each) for each in (Code.CONNECTION_OUT_OF_DATE, Code.CONNECTION_NOT_TRUSTED))
+    assert texts.of_problem(expired, "customer") == texts.of_problem(untrusted, "customer")
+    assert texts.of_problem(expired, "teller") != texts.of_problem(untrusted, "teller")

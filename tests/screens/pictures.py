@@ -103,6 +103,7 @@ ORDER = {
     "web-access-by-kiosk": "Webアクセスの確認, for a token that cannot make keys.",
     "key-export-by-kiosk": "The last point to turn back, for such a token: the manual's literal way.",
     "saving": "The wait itself.",
+    "saving-not-reached": "The authority cannot be reached: it goes on by itself.",
     "saving-pc": "The same into this PC.",
     "certificate-import": "証明書インポート: what is about to be written.",
     "import-complete": "インポート完了.",
