@@ -45,7 +45,7 @@ from kiosk.settings import DEMO_PIN
 from kiosk.tokens.inventory import PENDING_LABEL
 from kiosk.tokens.process import TokenProcess
 from kiosk.tokens.token import Token, find_tokens
-from kiosk.tokens.wire import KeyKind, ObjectKind, StoredObject
+from kiosk.tokens.wire import KeyKind, KeyOrigin, ObjectKind, StoredObject
 from tests.bank import Bank, open_bank
 from tests.flows.test_conversation import Cut, cut_at
 from tests.scripted_desk import ScriptedDesk
@@ -96,6 +96,15 @@ async def test_expired_and_then_a_new_certificate(expired: Bank) -> None:
     assert outcome.completion.errand is Errand.ENROLMENT
     assert expired.states()[new.certificate.serial] == "valid"
     assert {each.label for each in (await expired.inventory()).objects} == {new.certificate.common_name}
+
+
+async def test_a_token_that_makes_no_keys_gets_one(empty: Bank) -> None:
+    desk = with_code(empty.code())
+    outcome = await empty.with_policy(key_origin=KeyOrigin.EXPORT).visit(desk)
+    assert outcome.completion is not None
+    questions = [each for each in desk.seen if isinstance(each, WebAccessQuestion)]
+    assert {each.origin for each in questions} == {KeyOrigin.EXPORT}
+    assert (await empty.credential()).key_id == enrolment_key_id(ID, None)
 
 
 async def test_an_empty_token_and_the_id_is_typed(empty: Bank) -> None:

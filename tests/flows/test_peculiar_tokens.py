@@ -254,5 +254,6 @@ async def test_a_wrong_so_pin_changes_nothing_and_is_told_as_the_kiosks_fault(ba
     assert outcome.problem is not None
     assert (outcome.problem.code, outcome.problem.changed) == (Code.WRITING_NOT_SET_UP, Changed.NOTHING)
     assert desk.asked.count("pin") == 1, "the customer is asked for nothing more"
+    assert b"87654321" not in bank.journal_bytes()
     assert (await bank.credential()) == old
     assert bank.states() == {old.certificate.serial: "valid"}

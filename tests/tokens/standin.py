@@ -94,7 +94,10 @@ class Held(SignMixin):
     def __getitem__(self, attribute: Attribute) -> Any:  # noqa: ANN401 - as the binding has it
         if attribute not in self.template:
             raise exceptions.AttributeTypeInvalid
-        return self.template[attribute]
+        value = self.template[attribute]
+        if isinstance(value, Exception):
+            raise value
+        return value
 
     def __setitem__(self, attribute: Attribute, value: object) -> None:
         self.template[attribute] = value

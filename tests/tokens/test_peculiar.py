@@ -353,3 +353,26 @@ def test_a_stored_object_is_never_confused_with_what_has_taken_its_place() -> No
     token.objects[0].template[Attribute.VALUE] = b"another"
     assert not cryptoki.remove(stored)
     assert cryptoki.remove(StoredObject(ObjectKind.CERTIFICATE, OURS, "label", b"another"))
+
+
+@pytest.mark.parametrize(
+    "told", [UnicodeDecodeError("utf-8", b"\xff", 0, 1, ""), exceptions.AttributeTypeInvalid(), MemoryError()], ids=repr
+)
+def test_an_attribute_that_cannot_be_read_leaves_the_rest_of_the_object(told: Exception) -> None:
+    token = StandIn()
+    cryptoki, _ = opened(token)
+    cryptoki.log_in("01", PIN)
+    cryptoki.write_certificate(CERTIFICATE)
+    token.objects[0].template[Attribute.LABEL] = told
+    assert cryptoki.list_objects() == [StoredObject(ObjectKind.CERTIFICATE, OURS, "", b"der")]
+
+
+@pytest.mark.parametrize("raised", [exceptions.DeviceError, exceptions.GeneralError, exceptions.DeviceRemoved])
+def test_a_fault_is_not_taken_for_an_attribute_that_is_not_there(raised: type[Exception]) -> None:
+    token = StandIn()
+    cryptoki, _ = opened(token)
+    cryptoki.log_in("01", PIN)
+    cryptoki.write_certificate(CERTIFICATE)
+    token.objects[0].template[Attribute.LABEL] = raised()
+    with pytest.raises(raised):
+        cryptoki.list_objects()

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from kiosk.demo_bank import TOKEN_LABEL, add_software_token
 from kiosk.pin import Pin
 from kiosk.settings import DEMO_PIN
 from kiosk.tokens import wire
@@ -247,3 +248,11 @@ async def test_a_frame_that_is_none_is_a_process_that_has_died(bank: Bank, reply
     with theirs, pytest.raises(TokenProcessDied):
         await find_tokens(process)
     await process.end()
+
+
+async def test_a_label_that_is_no_text_hides_neither_its_token_nor_another(bank: Bank) -> None:
+    add_software_token(bank.settings.token, os.fsdecode(b"\xff\xfe\x1b[2J"))
+    process = TokenProcess.start(bank.settings.token)
+    labels = {each.label for each in await find_tokens(process)}
+    await process.end()
+    assert labels == {TOKEN_LABEL, "\ufffd\ufffd\x1b[2J"}, "what it is shown as is the screens' business"
