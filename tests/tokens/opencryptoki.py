@@ -76,7 +76,8 @@ def running_opencryptoki(directory: Path, label: str) -> Iterator[OpenCryptoki]:
     with namespaces.own_places():
         _lay_out(directory)
         with (directory / "pkcsslotd.log").open("wb") as log:
-            process = subprocess.Popen([str(_PROGRAMS[0]), "-f"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            command = ["setpriv", "--pdeathsig", "KILL", str(_PROGRAMS[0]), "-f"]
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             _wait_for(_SOCKET, process)
             running = OpenCryptoki(ModuleSettings(module=str(_MODULE)))

@@ -49,7 +49,7 @@ _SMALL, _ROOMY = "prkdf-size = 512;", "prkdf-size = 2048;"
 """Bytes for a card's list of private keys. In 512 two keys find no room once both have a certificate, because OpenSC
 writes its subject beside the key, and a bank's subjects are long."""
 
-_IN_ITS_OWN = ("unshare", "--net", "--mount", "--propagation", "private")
+_IN_ITS_OWN = ("setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--propagation", "private")
 
 _SCRIPT = """set -e
 mount -t tmpfs none /run
