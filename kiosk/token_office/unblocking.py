@@ -61,7 +61,7 @@ class Unblocking:
 
     def run(self, serial: str) -> None:
         """Unblock the token of this serial number, or the only one that is in."""
-        if not self._settings.policy.staff_unblock:
+        if not PinPolicy(self._settings.policy).may_unblock:
             self._end("unblock.not-allowed")
         if not sys.stdin.isatty():
             self._end("unblock.no-terminal")

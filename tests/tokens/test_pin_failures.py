@@ -11,12 +11,16 @@ from pkcs11 import TokenFlag, exceptions
 from kiosk.desk import PinQuestion, Unfit
 from kiosk.errors import Code
 from kiosk.journal import Event
+from kiosk.pin import Pin
 from kiosk.pin_dialogue import _ASKED_AGAIN_AT_PAD
 from kiosk.problems import token_problem
 from kiosk.settings import DEMO_PIN
+from kiosk.tokens import wire
 from kiosk.tokens.cryptoki import failure_of
 from kiosk.tokens.errors import TokenError
 from kiosk.tokens.native import _RAISED
+from kiosk.tokens.process import TokenProcess
+from kiosk.tokens.token import find_tokens
 from kiosk.tokens.wire import FailureKind
 from tests.bank import Bank
 from tests.scripted_desk import ScriptedDesk
@@ -47,8 +51,42 @@ EVERY = [
     each for _, each in inspect.getmembers(exceptions, inspect.isclass) if issubclass(each, exceptions.PKCS11Error)
 ]
 
-UNKNOWN = (0x05, 0x06, 0x30, 0x54, 0x101, 0x80000001, 0xFFFFFFFF)
-"""GENERAL_ERROR, FUNCTION_FAILED, DEVICE_ERROR, FUNCTION_NOT_SUPPORTED, USER_NOT_LOGGED_IN, a vendor's, nonsense."""
+RESULTS_OF_LOGIN = {
+    0x02: FailureKind.DEVICE,  # HOST_MEMORY
+    0x03: FailureKind.GONE,  # SLOT_ID_INVALID
+    0x05: FailureKind.DEVICE,  # GENERAL_ERROR
+    0x06: FailureKind.DEVICE,  # FUNCTION_FAILED
+    0x07: FailureKind.DEVICE,  # ARGUMENTS_BAD
+    0x30: FailureKind.DEVICE,  # DEVICE_ERROR
+    0x31: FailureKind.FULL,  # DEVICE_MEMORY
+    0x32: FailureKind.GONE,  # DEVICE_REMOVED
+    0x50: FailureKind.PAD_CANCELLED,  # FUNCTION_CANCELED
+    0x54: FailureKind.DEVICE,  # FUNCTION_NOT_SUPPORTED
+    0x91: FailureKind.DEVICE,  # OPERATION_NOT_INITIALIZED
+    0xA0: FailureKind.PIN_WRONG,  # PIN_INCORRECT
+    0xA1: FailureKind.PIN_LENGTH,  # PIN_INVALID
+    0xA2: FailureKind.PIN_LENGTH,  # PIN_LEN_RANGE
+    0xA3: FailureKind.PIN_TO_BE_CHANGED,  # PIN_EXPIRED
+    0xA4: FailureKind.PIN_LOCKED,  # PIN_LOCKED
+    0xB0: FailureKind.DEVICE,  # SESSION_CLOSED
+    0xB3: FailureKind.DEVICE,  # SESSION_HANDLE_INVALID
+    0xB7: FailureKind.DEVICE,  # SESSION_READ_ONLY_EXISTS
+    0xE0: FailureKind.GONE,  # TOKEN_NOT_PRESENT
+    0xE1: FailureKind.DEVICE,  # TOKEN_NOT_RECOGNIZED
+    0x100: FailureKind.DEVICE,  # USER_ALREADY_LOGGED_IN
+    0x102: FailureKind.PIN_NOT_SET,  # USER_PIN_NOT_INITIALIZED
+    0x103: FailureKind.DEVICE,  # USER_TYPE_INVALID
+    0x104: FailureKind.DEVICE,  # USER_ANOTHER_ALREADY_LOGGED_IN
+    0x105: FailureKind.DEVICE,  # USER_TOO_MANY_TYPES
+    0x190: FailureKind.DEVICE,  # CRYPTOKI_NOT_INITIALIZED
+    0x200: FailureKind.DEVICE,  # FUNCTION_REJECTED
+    0x80000001: FailureKind.DEVICE,  # a vendor's own
+    0xFFFFFFFF: FailureKind.DEVICE,  # nonsense
+}
+"""What C_Login may return (PKCS #11 v2.40 §5.6), what some modules return besides, and what it is taken for."""
+
+UNKNOWN = (0x05, 0x30, 0x80000001)
+"""GENERAL_ERROR, DEVICE_ERROR, a vendor's own."""
 
 
 @pytest.mark.parametrize("raised", EVERY)
@@ -89,6 +127,21 @@ def acting(bank: Bank, tmp_path: Path) -> ActingModule:
 
 def asked_for(desk: ScriptedDesk) -> list[PinQuestion]:
     return [each for each in desk.seen if isinstance(each, PinQuestion)]
+
+
+async def test_every_result_of_a_login(acting: ActingModule) -> None:
+    process = TokenProcess.start(acting.bank.settings.token)
+    (facts,) = await find_tokens(process)
+    taken_for = {}
+    for number, result in enumerate(RESULTS_OF_LOGIN):
+        acting.answer(result)
+        pin = Pin(bytearray(f"{900000 + number}", "ascii"))
+        with pytest.raises(TokenError) as raised:
+            await process.call(wire.LogIn(facts.serial), type(None), 30, pin=pin)
+        taken_for[result] = raised.value.kind
+    await process.end()
+    assert taken_for == RESULTS_OF_LOGIN
+    assert acting.calls == ["login pin"] * len(RESULTS_OF_LOGIN)
 
 
 async def test_unknown_results_of_a_login_are_never_a_wrong_pin(acting: ActingModule) -> None:
