@@ -31,16 +31,16 @@ class PadScreen(Question[bool]):
         self._ends = lobby.clock() + timedelta(seconds=question.seconds or 0)
 
     def blocks(self) -> Sequence[Block]:
-        """What will be typed where, and what came of it the last time."""
+        """What came of it the last time, and what will be typed where."""
         texts, question = self.lobby.texts, self._question
         required = [Prose(texts("pin.required"))] if question.required else []
         troubles: list[Block] = [Notice(texts(each)) for each in pad_troubles(question)]
         return [
             Heading(texts(self._heading)),
             Gap(),
+            *([*troubles, Gap()] if troubles else []),
             *required,
             Prose(texts(self._body, label=question.token_label)),
-            *([Gap(), *troubles] if troubles else []),
         ]
 
     def choices(self) -> Sequence[Choice]:
