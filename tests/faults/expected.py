@@ -74,6 +74,8 @@ RULES = (
     Rule((None, Code.TOKEN_FAILED), ERRORS, requests=("LogIn", "LogInWithLentPin"), functions=("GetTokenInfo",)),
     # Seen to be out, and in again when looked at once more: it is not logged in to before.
     Rule((None, Code.TOKEN_TAKEN_OUT), (Fault.RETURNED,), requests=("LogIn", "LogInWithLentPin")),
+    # A search that the module would not end bars the next one, and so the removal.
+    Rule((None, Code.OLD_CREDENTIAL_NOT_REMOVED), ERRORS, requests=("Relabel",), functions=("FindObjectsFinal",)),
     # Nothing hangs on a label.
     Rule((None,), ERRORS, requests=("Relabel",)),
     # After pkiConf the renewal has not failed, whatever happens to the old credential.
