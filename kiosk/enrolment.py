@@ -27,7 +27,7 @@ from kiosk.preparation import compare_clocks, nothing_came_of_it, preferred_kind
 from kiosk.problems import as_problems
 from kiosk.request_keys import requesting
 from kiosk.services import Services
-from kiosk.storing import NO_ROOM, NotStored, stored
+from kiosk.storing import NO_ROOM, NotStored, check_room, stored
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.inventory import PENDING_LABEL, Inventory
 from kiosk.tokens.token import Token, TokenKey
@@ -91,7 +91,7 @@ class Enrolment:
         Raises:
             GivenUp: the customer does not want to wait any longer.
             KioskError: C-10 or C-11, the CA does not take the code; it cannot be reached, the clocks disagree, or the
-                token can make no key the CA takes, or has no place for one (T-27).
+                token can make no key the CA takes, or has no room (T-26) or no place (T-27) for one.
         """
         self._secret = secret = self._peer.secret(self.holder_id.encode(), code.secret)
         with as_problems():
@@ -107,7 +107,8 @@ class Enrolment:
             self._kind = preferred_kind(self.services.policy.key_kinds, possible, of_ca)
             self.token.warm_up()
             inventory = await self.token.inventory()
-        self._place_in(inventory)
+            if not inventory.has_key(self._place_in(inventory)):
+                check_room(await self.token.room(), self._kind)
         self._removes = bool(self._expired(inventory))
         self.authority = _issuer_name(answer.ca_certificates, self.services)
         await self.record.note(Event.PREPROCESSED)

@@ -27,7 +27,7 @@ from kiosk.preparation import check_revocation, compare_clocks, nothing_came_of_
 from kiosk.problems import as_problems
 from kiosk.request_keys import requesting
 from kiosk.services import Services
-from kiosk.storing import NO_ROOM, NotStored, stored
+from kiosk.storing import NO_ROOM, NotStored, check_room, stored
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.inventory import PENDING_LABEL, Inventory
 from kiosk.tokens.token import Token, TokenKey
@@ -109,13 +109,17 @@ class Renewal:
         """The successor is to live in `store`: choose the kind of key. Changes nothing.
 
         Raises:
-            KioskError: it can make no key the CA takes, T-27 it has no place for one, or it fails.
+            KioskError: it can make no key the CA takes, tells that it has no room (T-26) or no place (T-27) for one, or
+                fails.
         """
         self.store = store
         with as_problems():
-            self._place_in(await store.inventory())
+            inventory = await store.inventory()
+            self._place_in(inventory)
             possible = await store.key_kinds(self._origin)
             self._kind = preferred_kind(self.services.policy.key_kinds, possible, self._taken_by_ca)
+            if not inventory.has_successor_key(self.old):
+                check_room(await store.room(), self._kind)
             store.warm_up()
 
     async def make_key(self) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from kiosk.errors import Code, KioskError
 from kiosk.tokens.errors import TokenError
 from kiosk.tokens.token import Token
-from kiosk.tokens.wire import FailureKind
+from kiosk.tokens.wire import FailureKind, KeyKind, Room
 
 T = TypeVar("T")
 
@@ -20,6 +21,24 @@ NO_ROOM = "not stored"
 
 _OF_FULL_TOKENS = frozenset({"GeneralError", "FunctionFailed", "DeviceError", "ObjectHandleInvalid", "HostMemory"})
 """What modules raise for a full token that do not say DeviceMemory (field notes §2, §4; SoftHSM on a full disc)."""
+
+
+_LEAST_PRIVATE = {KeyKind.RSA_2048: 1152, KeyKind.RSA_3072: 1728}
+"""Bytes of the numbers of a private key (RFC 8017 §3.2); 32 of any other kind, which is next to nothing."""
+_LEAST_CERTIFICATE = 256
+"""Bytes; no certificate is smaller."""
+
+
+def check_room(room: Room, kind: KeyKind) -> None:
+    """Stop where a token tells that a new credential certainly does not fit; anything else shows when it is written.
+
+    Raises:
+        KioskError: T-26
+    """
+    private = room.private is not None and room.private < _LEAST_PRIVATE.get(kind, 32)
+    public = room.public is not None and room.public < _LEAST_CERTIFICATE
+    if private or public:
+        raise KioskError(Code.TOKEN_FULL, f"{room.public} and {room.private} bytes are free")
 
 
 class NotStored(TokenError):

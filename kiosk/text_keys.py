@@ -599,6 +599,8 @@ TextKey = Literal[
     "token.places",
     "token.reader",
     "token.requested",
+    "token.room",
+    "token.room-unknown",
     "token.serial-of",
     "token.several",
     "token.without-pin",

@@ -115,8 +115,8 @@ async def _inspected(counter: Counter, serial: str, *, without_pin: bool) -> Con
         if not pin_given:
             await token.open_without_pin()
         inventory = (await token.inventory()).trusted(lambda each: anchors.has_issued(each, now))
-        record = token_record(token.facts, await token.key_kinds())
-    return content_record(record, inventory, Eyes(counter.settings.policy, now), pin_given=pin_given)
+        record, room = token_record(token.facts, await token.key_kinds()), await token.room()
+    return content_record(record, room, inventory, Eyes(counter.settings.policy, now), pin_given=pin_given)
 
 
 def _print_json(found: object) -> None:

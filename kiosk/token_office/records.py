@@ -17,7 +17,7 @@ from kiosk.settings import Policy
 from kiosk.text_keys import TextKey
 from kiosk.texts import Texts
 from kiosk.tokens.inventory import Inventory, Item, ItemKind
-from kiosk.tokens.wire import KeyKind, ObjectKind, StoredObject, TokenFacts
+from kiosk.tokens.wire import KeyKind, ObjectKind, Room, StoredObject, TokenFacts
 from kiosk.words import holder_words
 
 
@@ -83,6 +83,7 @@ class ContentRecord(msgspec.Struct, frozen=True):
     """A token with what lies on it."""
 
     token: TokenRecord
+    room: Room
     pin_given: bool
     """Where not, private keys are hidden, and nothing is told by what goes with which."""
     items: tuple[ItemRecord, ...]
@@ -152,14 +153,16 @@ def token_record(facts: TokenFacts, kinds: Sequence[KeyKind]) -> TokenRecord:
     )
 
 
-def content_record(token: TokenRecord, inventory: Inventory, eyes: Eyes, *, pin_given: bool) -> ContentRecord:
+def content_record(
+    token: TokenRecord, room: Room, inventory: Inventory, eyes: Eyes, *, pin_given: bool
+) -> ContentRecord:
     """What lies on a token."""
     if not pin_given:
         bare = tuple(_bare(each, inventory, eyes) for each in inventory.objects)
-        return ContentRecord(token, pin_given=False, items=bare)
+        return ContentRecord(token, room, pin_given=False, items=bare)
     debris = set(inventory.debris(eyes.now))
     items = (_item(each, debris, inventory, eyes) for each in inventory.items)
-    return ContentRecord(token, pin_given=True, items=tuple(items))
+    return ContentRecord(token, room, pin_given=True, items=tuple(items))
 
 
 def token_words(record: TokenRecord, texts: Texts) -> Iterator[str]:
@@ -178,6 +181,10 @@ def token_words(record: TokenRecord, texts: Texts) -> Iterator[str]:
 def content_words(record: ContentRecord, texts: Texts) -> Iterator[str]:
     """The same, and a line or two for each thing that lies on it."""
     yield from token_words(record.token, texts)
+    public, private = (
+        texts("token.room-unknown") if each is None else str(each) for each in msgspec.structs.astuple(record.room)
+    )
+    yield "  " + texts("token.room", public=public, private=private)
     if not record.pin_given:
         yield "  " + texts("token.without-pin")
     if not record.items:

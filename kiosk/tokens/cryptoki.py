@@ -399,6 +399,12 @@ class Cryptoki:
             raise Failure(FailureKind.GONE, "no token is in this slot")
         return _key_kinds(slot, origin)
 
+    def room(self, slot_id: int) -> wire.Room:
+        """What C_GetTokenInfo says of free memory. Many modules say nothing, and some say 0 for that."""
+        self._loaded()
+        told = self._native.token_info(slot_id) if self._native else TokenInfo()
+        return wire.Room(told.free_public or None, told.free_private or None)
+
     def signature_kinds(self) -> list[SignatureKind]:
         """How the token says it can sign."""
         return mechanisms.signature_kinds(self._offered())

@@ -26,6 +26,7 @@ from kiosk.tokens.wire import (
     FailureKind,
     KeyKind,
     KeyOrigin,
+    Room,
     SignatureKind,
     StoredObject,
     StoreKind,
@@ -269,6 +270,14 @@ class Token:
             TokenError, TokenHangs, TokenProcessDied
         """
         return await self._process.call(wire.KeyKinds(origin), list[KeyKind], self._settings.limits.look)
+
+    async def room(self) -> Room:
+        """How much is free, as far as the token tells.
+
+        Raises:
+            TokenError, TokenHangs, TokenProcessDied
+        """
+        return await self._process.call(wire.AskRoom(self.facts.slot_id), Room, self._settings.limits.look)
 
     async def make_key_pair(
         self, kind: KeyKind, key_id: bytes, label: str, origin: KeyOrigin = KeyOrigin.INSIDE

@@ -194,6 +194,15 @@ class EcPublic(msgspec.Struct, frozen=True, tag="ec"):
 Public = RsaPublic | EcPublic
 
 
+class Room(msgspec.Struct, frozen=True):
+    """How many bytes a token says that it has free; None where it does not tell."""
+
+    public: int | None = None
+    """For certificates and public keys."""
+    private: int | None = None
+    """For private keys."""
+
+
 class MadeKeyPair(msgspec.Struct, frozen=True):
     """The public half of a key pair just made."""
 
@@ -294,6 +303,12 @@ class KeyKindsInSlot(msgspec.Struct, frozen=True, tag=True):
     origin: KeyOrigin = KeyOrigin.INSIDE
 
 
+class AskRoom(msgspec.Struct, frozen=True, tag=True):
+    """→ Room: how much is free on the token in this slot; nobody has to be logged in."""
+
+    slot_id: int
+
+
 class MakeKeyPair(msgspec.Struct, frozen=True, tag=True):
     """→ MadeKeyPair: make a key pair inside the token, sensitive and not extractable, where no key is yet."""
 
@@ -366,6 +381,7 @@ Request = (
     | ListObjects
     | KeyKinds
     | KeyKindsInSlot
+    | AskRoom
     | SignatureKinds
     | MakeKeyPair
     | ImportKeyPair

@@ -103,6 +103,8 @@ class Worker:
                 return token.key_kinds(origin)
             case wire.KeyKindsInSlot(slot_id, origin):
                 return token.key_kinds_in_slot(slot_id, origin)
+            case wire.AskRoom(slot_id):
+                return token.room(slot_id)
             case wire.SignatureKinds():
                 return token.signature_kinds()
             case wire.MakeKeyPair(kind, key_id, label):

@@ -20,10 +20,11 @@ from kiosk.pin import Pin
 from kiosk.renewal import Renewal
 from kiosk.services import open_services
 from kiosk.settings import DEMO_PIN
+from kiosk.storing import check_room
 from kiosk.tokens.errors import TokenError
 from kiosk.tokens.process import TokenProcess
 from kiosk.tokens.token import Token, TokenKey, find_tokens
-from kiosk.tokens.wire import FailureKind, KeyKind, KeyOrigin
+from kiosk.tokens.wire import FailureKind, KeyKind, KeyOrigin, Room
 from tests.bank import Bank, open_bank
 from tests.flows.test_enrolment import Standing, Through
 from tests.scripted_desk import ScriptedDesk
@@ -38,6 +39,10 @@ class Unwilling(Token):
     """A real token that fails as it is told to, each time it is to keep something."""
 
     failures: list[TokenError]
+    free = Room()
+
+    async def room(self) -> Room:
+        return self.free
 
     async def make_key_pair(
         self, kind: KeyKind, key_id: bytes, label: str, origin: KeyOrigin = KeyOrigin.INSIDE
@@ -198,3 +203,39 @@ async def test_a_certificate_that_was_confirmed_meanwhile_is_not_given_up(bank: 
         assert at.standing.changed is Changed.UNFINISHED
     assert bank.states()[new.serial] == "valid"
     assert (await bank.inventory()).has_key(successor_key_id(at.renewal.old.certificate))
+
+
+async def test_a_software_token_does_not_tell_its_room(bank: Bank) -> None:
+    async with await bank.open_token() as token:
+        assert await token.room() == Room(None, None)
+
+
+@pytest.mark.parametrize(
+    ("room", "kind", "fits"),
+    [
+        (Room(), KeyKind.RSA_2048, True),
+        (Room(256, 1152), KeyKind.RSA_2048, True),
+        (Room(256, 1151), KeyKind.RSA_2048, False),
+        (Room(None, 1727), KeyKind.RSA_3072, False),
+        (Room(255, None), KeyKind.EC_P256, False),
+        (Room(256, 32), KeyKind.EC_P256, True),
+        (Room(256, 31), KeyKind.EC_P256, False),
+    ],
+)
+def test_what_certainly_does_not_fit_is_not_begun(room: Room, kind: KeyKind, fits: bool) -> None:
+    if fits:
+        check_room(room, kind)
+    else:
+        with pytest.raises(KioskError) as raised:
+            check_room(room, kind)
+        assert raised.value.problem.code is Code.TOKEN_FULL
+
+
+async def test_a_token_that_tells_that_it_is_full_is_asked_for_nothing(bank: Bank) -> None:
+    async with prepared(bank) as at:
+        at.token.free = Room(0, 10)
+        assert await code_of(at.renewal.save_into(at.token)) is Code.TOKEN_FULL
+        at.token.free = Room()
+        await at.renewal.make_key()
+        at.token.free = Room(4096, 10)
+        await at.renewal.save_into(at.token)  # the key is there already
