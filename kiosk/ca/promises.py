@@ -188,6 +188,11 @@ def of_code(connection: Connection, code: int) -> Promise | None:
     return next(iter(_select(connection, PROMISES.c.by_code == code)), None)
 
 
+def of_key(connection: Connection, wanted: bytes) -> Promise | None:
+    """The one promise for the key with this hash."""
+    return next(iter(_select(connection, PROMISES.c.key_hash == wanted)), None)
+
+
 def waiting(connection: Connection, now: datetime) -> tuple[Promise, ...]:
     """Those about which a teller has not decided, and still can."""
     undecided = (PROMISES.c.state == PromiseState.WAITING, ~PROMISES.c.approved)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from kiosk.ca import askers, audit, ledger, replies, standing, transactions
+from kiosk.ca import askers, audit, ledger, replies, standing, succession, transactions
 from kiosk.ca.admission import Admitted
 from kiosk.ca.authority import Authority
 from kiosk.ca.codes import Code
@@ -98,6 +98,8 @@ def put_on_crl(connection: Connection, entry: Entry, reason: str, now: datetime)
     revoked = ledger.change_state(
         connection, entry.id, CertificateState.REVOKED, reason=reason, only_from=entry.state, now=now
     )
+    if revoked and entry.state is CertificateState.UNCONFIRMED:
+        succession.disown(connection, entry, now)
     if revoked:
         audit.enter_certificate(connection, Act.REVOKED, entry.id, now, detail=reason)
     return revoked

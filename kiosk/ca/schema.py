@@ -59,7 +59,7 @@ class PromiseState(StrEnum):
     REVOKED = "revoked"
     """It came to nothing: rejected, replaced, not decided or not confirmed in time."""
     REFUSED = "refused"
-    """By a teller."""
+    """By a teller, who does not approve of it, or has revoked its certificate before that was confirmed."""
 
 
 class CodeState(StrEnum):

@@ -70,7 +70,9 @@ def grant(
         _check_new_key(connection, asker, wanted, others, policy)
     elif mine.state in (PromiseState.ISSUED, PromiseState.CONFIRMED):
         return _same_again(connection, mine, _deadline(asker, policy, now), now)
-    elif mine.new is not None and get(connection, mine.new).reason != _NOT_TAKEN:
+    elif mine.new is not None and (
+        mine.state is PromiseState.REFUSED or get(connection, mine.new).reason != _NOT_TAKEN
+    ):
         # Somebody has revoked it, perhaps because the key is known: what became of it afterwards gives it no new one.
         raise _revoked()
     if policy.needs_approval(asker.kind) and (mine is None or not mine.approved):
@@ -135,6 +137,16 @@ def decide(connection: Connection, number: int, *, approve: bool, now: datetime)
 def lapse(connection: Connection, now: datetime) -> None:
     """End every promise whose confirmation, or a teller's word on it, did not come in time."""
     _withdraw(connection, promises.overdue(connection, now), now, why="not in time", by=audit.SCHEDULE)
+
+
+def disown(connection: Connection, revoked: Entry, now: datetime) -> None:
+    """Somebody has revoked a certificate whose confirmation was waited for: its key is not certified again.
+
+    For whatever reason: the one that the CA gives to what nobody took is a teller's as well.
+    """
+    promise = promises.of_key(connection, key_hash(revoked.certificate.public_key))
+    if promise is not None and promise.state is PromiseState.ISSUED and promise.new == revoked.id:
+        promises.move(connection, promise, PromiseState.REFUSED, now)
 
 
 def replaced_since(connection: Connection, moment: datetime, now: datetime, most: int) -> Sequence[Entry]:

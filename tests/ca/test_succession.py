@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from kiosk.ca import holders
 from kiosk.ca.policy import Policy
+from kiosk.ca.revoking import REASONS, put_on_crl
 from kiosk.ca.schema import ENDED_TRANSACTIONS, TRANSACTIONS, CertificateState
 from kiosk.clock import months_after, one_year_after, renewable_from
 from kiosk.cmp.envelope import read_message
@@ -303,6 +304,22 @@ async def test_what_was_revoked_keeps_its_reason(bank: Bank) -> None:
     bank.now += 15 * DAY
     await bank.client.update(lapsed[0], new_key())
     assert [standing_of(bank, each) for each in all_issued] == [(REVOKED, "keyCompromise")] * 3
+
+
+@pytest.mark.parametrize("reason", sorted(REASONS.values()))
+async def test_a_key_that_somebody_has_disowned_is_not_certified_again_after_its_time(bank: Bank, reason: str) -> None:
+    """Also for the reason that the CA itself gives to what nobody took."""
+    holder, key = bank.holder(), new_key()
+    issued = await bank.client.update(holder, key)
+    entry = bank.entry(issued.certificate)
+    with bank.book.begin() as connection:
+        assert put_on_crl(connection, entry, reason, bank.now)
+    bank.now += 15 * DAY
+    with pytest.raises(Refused) as caught:
+        await bank.client.update(holder, key)
+    assert (set(caught.value.fail_info), caught.value.proven, caught.value.decided) == ({"certRevoked"}, True, True)
+    assert standing_of(bank, issued) == (REVOKED, reason)
+    await bank.client.confirm(await bank.client.update(holder, new_key()))
 
 
 async def test_a_late_confirmation_is_refused_and_the_certificate_stays_revoked(bank: Bank) -> None:
