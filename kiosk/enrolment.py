@@ -23,15 +23,16 @@ from kiosk.desk import Preparing, SavingStep, Wait
 from kiosk.errors import Changed, Code, KioskError
 from kiosk.journal import Event, VisitRecord
 from kiosk.one_time_code import OneTimeCode
-from kiosk.preparation import compare_clocks, nothing_came_of_it, preferred_kind, reject
+from kiosk.preparation import Word, compare_clocks, nothing_came_of_it, preferred_kind, reject, word_of_ca
 from kiosk.problems import as_problems
+from kiosk.removal import remove_all_of, remove_credential, remove_outdated_certificates, remove_parts
 from kiosk.request_keys import requesting
 from kiosk.services import Services
 from kiosk.storing import NO_ROOM, NotStored, check_room, stored
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.inventory import PENDING_LABEL, Inventory
 from kiosk.tokens.token import Token, TokenKey
-from kiosk.tokens.wire import KeyKind, KeyOrigin, ObjectKind
+from kiosk.tokens.wire import KeyKind, KeyOrigin
 
 T = TypeVar("T")
 
@@ -238,19 +239,20 @@ class Enrolment:
             KioskError: the CA cannot be asked, the clocks disagree, the token failed, or the CA answers nothing that
                 would tell (C-09).
         """
-        signer = self._signer(self.token.key_of(new), new.certificate)
-        with as_problems():
-            try:
-                answer = await self._asking.unless_given_up(lambda: self.services.ca.general(signer), wait, always)
-            except Refused as refused:
-                if not refused.proven:
-                    raise
-                return None
-        if not (answer.proven or self._peer.counts_from_issue):
+        word, apart = await word_of_ca(
+            lambda signer: self._asking.unless_given_up(lambda: self.services.ca.general(signer), wait, always),
+            self.token,
+            new,
+            self.services,
+            self._peer,
+        )
+        if word in (Word.UNCONFIRMED, Word.REVOKED):
+            return None
+        if word is Word.NOTHING:
             self.standing.changed = Changed.STORED
             raise KioskError(Code.SUCCESSOR_UNDECIDED, "confirmed or not, nobody here can tell")
         self.standing.changed = Changed.ENROLLED
-        await compare_clocks(abs(answer.offset), self.record)
+        await compare_clocks(apart, self.record)
         with as_problems():
             inventory = await self.token.inventory()
         return await self._finish(new, inventory)
@@ -346,20 +348,18 @@ class Enrolment:
         """Leave nothing of a key that nobody will certify; what cannot be removed is found at the next visit."""
         await self.record.note(Event.REMOVING_KEY)
         try:
-            for each in (await self.token.inventory()).objects:
-                if each.key_id == key_id:
-                    await self.token.remove(each)
-            left = [each for each in (await self.token.inventory()).objects if each.key_id == key_id]
+            gone = await remove_all_of(self.token, key_id)
         except (TokenError, TokenHangs, TokenProcessDied) as error:
             await self.record.note(Event.PROBLEM, code=Code.TOKEN_FAILED, detail=f"new key not removed: {error}")
             return False
-        if not left:
+        if gone:
             self.standing.changed = Changed.NOTHING
-        return not left
+        return gone
 
     async def _finish(self, new: Credential, inventory: Inventory) -> tuple[Certificate, ...]:
         with as_problems():
             await self._name(new, inventory)
+            await remove_outdated_certificates(self.token, new)
         return await self._retire_expired(new, inventory)
 
     async def _name(self, new: Credential, inventory: Inventory) -> None:
@@ -368,23 +368,21 @@ class Enrolment:
         if await self.token.relabel(new.key_id, name):
             return
         await self.token.write_certificate(new.certificate, new.key_id, name)
-        for part in inventory.parts_of(new):
-            if part.kind is ObjectKind.CERTIFICATE and part.label == PENDING_LABEL:
-                await self.token.remove(part)
+        if self._is_named(new, await self.token.inventory()):  # or else the one there is would be lost
+            pending = [each for each in inventory.certificates_of(new) if each.label == PENDING_LABEL]
+            await remove_parts(self.token, pending)
+
+    def _is_named(self, new: Credential, inventory: Inventory) -> bool:
+        return any(each.label != PENDING_LABEL for each in inventory.certificates_of(new))
 
     async def _retire_expired(self, new: Credential, inventory: Inventory) -> tuple[Certificate, ...]:
-        """Remove the ID's expired credentials: private key, public key, certificate, each read again just before."""
+        """Remove the ID's expired credentials."""
         retired: list[Certificate] = []
         for old in self._expired(inventory):
             if old.certificate == new.certificate:
                 continue
             await self.record.note(Event.RETIRING, serial=old.certificate.serial)
-            try:
-                for part in (await self.token.inventory()).parts_of(old):
-                    if not await self.token.remove(part):
-                        raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, f"{part.kind} not found again")
-            except (TokenError, TokenHangs, TokenProcessDied) as error:
-                raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, str(error)) from error
+            await remove_credential(self.token, old)
             await self.record.note(Event.RETIRED, serial=old.certificate.serial)
             retired.append(old.certificate)
         return tuple(retired)

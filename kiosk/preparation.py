@@ -1,18 +1,26 @@
-"""What a renewal and an enrolment judge alike before a key is made, and after a request has failed."""
+"""What a renewal and an enrolment ask and judge alike, before a key is made and after a request has failed."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from enum import Enum
 
 from kiosk.certificates import Certificate
-from kiosk.cmp.client import CmpClient
+from kiosk.cmp.client import CmpClient, GeneralAnswer
 from kiosk.cmp.errors import CmpError, Refused, TransferError
 from kiosk.cmp.issued import Issued
+from kiosk.cmp.peer import Peer, Resume
+from kiosk.cmp.signing import Signer
+from kiosk.credentials import Credential
 from kiosk.errors import Code, KioskError
 from kiosk.journal import Event, VisitRecord
-from kiosk.problems import ca_problem, status_problem
+from kiosk.problems import as_problems, ca_problem, status_problem
+from kiosk.request_keys import requesting
 from kiosk.revocation.check import RevocationCheck, RevocationRule
 from kiosk.revocation.status import SUPERSEDED, Standing, StatusError, StatusNotTold
+from kiosk.services import Services
+from kiosk.tokens.token import Token
 from kiosk.tokens.wire import KeyKind
 
 CLOCK_NOTED = timedelta(seconds=60)
@@ -69,6 +77,54 @@ async def check_revocation(
     if status.standing is Standing.REVOKED and not (accepted and status.reason == SUPERSEDED):
         raise KioskError(Code.CERTIFICATE_NOT_ACCEPTED, str(status))
     await record.note(Event.STATUS_TOLD, serial=serial, detail=str(status))
+
+
+class Word(Enum):
+    """What the CA says of a certificate that an earlier visit has written."""
+
+    CONFIRMED = "confirmed"
+    """It takes a message by it, and promises to do so only of one whose receipt it has acknowledged."""
+    TAKEN = "taken"
+    """It takes a message by it, or every certificate counts from its issue on; more is not proven."""
+    UNCONFIRMED = "unconfirmed"
+    REVOKED = "revoked"
+    """By somebody, or because nobody confirmed it in time."""
+    NOTHING = "nothing"
+    """It answers nothing that would tell."""
+
+
+_WORDS = {"certRevoked": Word.REVOKED, "signerNotTrusted": Word.UNCONFIRMED, "notAuthorized": Word.UNCONFIRMED}
+NO_LONGER_TAKEN = frozenset(_WORDS)
+"""With which a CA refuses a message because of the certificate that protects it (failInfo, RFC 9810 §5.2.3)."""
+
+
+async def word_of_ca(
+    ask: Callable[[Signer], Awaitable[GeneralAnswer]], store: Token, written: Credential, services: Services, peer: Peer
+) -> tuple[Word, timedelta]:
+    """Ask the CA, with the key of a certificate that an earlier visit has written, what became of it. Changes nothing.
+
+    `ask` sends the question. Answers with how far the clocks are apart as well, which is for the caller to judge.
+
+    Raises:
+        KioskError: the CA cannot be asked, or its no is not proven or is about something else.
+    """
+    chain = services.anchors.chain_of(written.certificate)
+    signer = Signer(requesting(store.key_of(written), peer), written.certificate, chain)
+    with as_problems():
+        try:
+            answer = await ask(signer)
+        except Refused as refused:
+            told = next((_WORDS[name] for name in sorted(refused.fail_info) if name in _WORDS), None)
+            if told is None or not refused.proven:
+                raise
+            return told, timedelta()
+    return _word_by(peer, proven=answer.proven), abs(answer.offset)
+
+
+def _word_by(peer: Peer, *, proven: bool) -> Word:
+    if proven and (peer.resume is Resume.SAME_KEY or peer.counts_from_issue):
+        return Word.CONFIRMED
+    return Word.TAKEN if proven or peer.counts_from_issue else Word.NOTHING
 
 
 def preferred_kind(wanted: tuple[KeyKind, ...], of_token: list[KeyKind], of_ca: frozenset[str]) -> KeyKind:

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 from kiosk.asking import Asking, always, as_promised
 from kiosk.certificates import Certificate, UntrustedCertificate, check_path
 from kiosk.clock import days_left
-from kiosk.cmp.errors import CmpError, Distrust, TransferError
+from kiosk.cmp.errors import CmpError, Distrust, Refused, TransferError
 from kiosk.cmp.issued import Issued, Wanted, WrongCertificate, fault_of
 from kiosk.cmp.peer import Peer, Resume
 from kiosk.cmp.signing import Signer
@@ -23,8 +23,18 @@ from kiosk.credentials import Credential
 from kiosk.desk import Preparing, Wait
 from kiosk.errors import Changed, Code, KioskError
 from kiosk.journal import Event, VisitRecord
-from kiosk.preparation import check_revocation, compare_clocks, nothing_came_of_it, preferred_kind, reject
+from kiosk.preparation import (
+    NO_LONGER_TAKEN,
+    Word,
+    check_revocation,
+    compare_clocks,
+    nothing_came_of_it,
+    preferred_kind,
+    reject,
+    word_of_ca,
+)
 from kiosk.problems import as_problems
+from kiosk.removal import remove_all_of, remove_credential, remove_outdated_certificates
 from kiosk.request_keys import requesting
 from kiosk.services import Services
 from kiosk.storing import NO_ROOM, NotStored, check_room, stored
@@ -62,6 +72,8 @@ class Renewal:
     _key: TokenKey | None = field(default=None, init=False)
     _made_here: bool = field(default=False, init=False)
     """Whether the new key was made in this visit, so that no earlier request can have gone out for it."""
+    _written: bool = field(default=False, init=False)
+    """Whether an earlier visit has written a certificate for the new key."""
     _issued: Issued | None = field(default=None, init=False)
     _found: Certificate | None = field(default=None, init=False)
     """The successor's certificate, where an earlier renewal has written it and nothing is left to ask the CA."""
@@ -69,16 +81,61 @@ class Renewal:
     """Whether the CA has proven in this visit that it takes the old certificate."""
     _heard_perhaps: bool = field(default=False, init=False)
     """Whether a certConf has gone out that nobody has acknowledged."""
+    _disowned: bool = field(default=False, init=False)
+    """Whether the CA has proven in this visit that it takes no message by the old certificate."""
+    _word: Word | None = field(default=None, init=False)
+    """What the CA has said in this visit of the successor that an earlier one has written."""
     _asking: Asking = field(init=False)
 
     def __post_init__(self) -> None:
         self.store = self.token
         self._asking = Asking(self.services, self.record, self.token)
 
-    async def prepare(self, wait: Preparing) -> None:
+    async def is_confirmed(self, successor: Credential, wait: Preparing) -> bool:
+        """Ask the CA whether the successor that an earlier visit has written is the customer's already.
+
+        Then nothing is left but to remove the old one; the CA need not take that any more. Changes nothing.
+
+        Raises:
+            GivenUp: the customer does not want to wait any longer.
+            KioskError: the CA cannot be asked, or the clocks disagree.
+        """
+        self.standing.changed = self._unfinished
+        self._word, apart = await word_of_ca(
+            lambda signer: self._asking.unless_given_up(lambda: self.services.ca.general(signer), wait, always),
+            self.token,
+            successor,
+            self.services,
+            self._peer,
+        )
+        if self._word is not Word.CONFIRMED:
+            return False
+        self._key, self._found = self.token.key_of(successor), successor.certificate
+        self.standing.changed = Changed.RENEWED
+        await compare_clocks(apart, self.record)
+        await self.record.note(Event.CONFIRMED, serial=successor.certificate.serial, detail="by an earlier visit")
+        return True
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the CA has proven that nothing can come any more of what an earlier visit has begun."""
+        return self._disowned and self._word in (None, Word.UNCONFIRMED, Word.REVOKED)
+
+    async def give_up(self) -> None:
+        """Remove the key that an earlier visit has made, and what was certified for it; only where `is_dead`.
+
+        What cannot be removed is found at the next visit.
+        """
+        if self.is_dead:
+            with as_problems():
+                self._key_id = self._place_in(await self.store.inventory())
+            await self._remove_new_key("nothing can come of it any more")
+
+    async def prepare(self, wait: Preparing, *, resumes: bool = False) -> None:
         """Ask the CA, with the old key, whether all is well. Changes nothing.
 
-        A CA that answers no `genm` is only knocked at: then the request is the first to prove anything.
+        A CA that answers no `genm` is only knocked at: then the request is the first to prove anything. What an earlier
+        visit has begun is gone on with outside the renewal window too, where the CA takes it.
 
         Raises:
             GivenUp: the customer does not want to wait any longer.
@@ -87,9 +144,13 @@ class Renewal:
                 make no key the CA takes.
         """
         with as_problems():
-            answer = await self._asking.unless_given_up(
-                lambda: self.services.ca.general(self._old_signer()), wait, always
-            )
+            try:
+                answer = await self._asking.unless_given_up(
+                    lambda: self.services.ca.general(self._old_signer()), wait, always
+                )
+            except Refused as refused:
+                self._disowned = refused.proven and bool(NO_LONGER_TAKEN & set(refused.fail_info))
+                raise
         self._accepted = answer.proven
         await compare_clocks(abs(answer.offset), self.record)
         await check_revocation(
@@ -99,7 +160,8 @@ class Renewal:
             self.record,
             accepted=answer.proven,
         )
-        self._check_window(answer.message_time)
+        if not resumes:
+            self._check_window(answer.message_time)
         self._taken_by_ca = answer.template.key_kinds if answer.template else self._peer.key_kinds
         await self.save_into(self.token)
         detail = "" if answer.proven else "the CA was only knocked at"
@@ -134,6 +196,7 @@ class Renewal:
         with as_problems():
             inventory = await self.store.inventory()
         key_id = self._key_id = self._place_in(inventory)
+        self._written = inventory.successor(self.old) is not None
         if inventory.has_successor_key(self.old):
             self.standing.changed = self._unfinished
             if not await self._is_given_up(inventory):
@@ -169,21 +232,42 @@ class Renewal:
         if self._found is not None:
             await self.record.note(Event.ISSUED, serial=self._found.serial, detail="found on the token")
             return self._found
-        await self.record.note(Event.REQUESTING, serial=self.old.certificate.serial)
         with as_problems():
             try:
-                self._issued = await self._asking.patiently(self._update, wait, as_promised(self._peer.resume))
-            except WrongCertificate as error:
-                if await self._reject(error.issued, error.reason.value) and self._made_here:
-                    await self._remove_new_key()
-                raise
-            except CmpError as error:
-                if self._made_here and nothing_came_of_it(error):
-                    await self._remove_new_key()
-                raise
+                self._issued = await self._ask(wait)
+            except Refused as refused:
+                if not await self._is_given_up_after(refused):
+                    raise
+                await self.make_key()
+                self._issued = await self._ask(wait)
         new = self._issued.certificate
         await self.record.note(Event.ISSUED, serial=new.serial)
         return new
+
+    async def _ask(self, wait: Wait) -> Issued:
+        await self.record.note(Event.REQUESTING, serial=self.old.certificate.serial)
+        try:
+            return await self._asking.patiently(self._update, wait, as_promised(self._peer.resume))
+        except WrongCertificate as error:
+            if await self._reject(error.issued, error.reason.value) and self._made_here:
+                await self._remove_new_key()
+            raise
+        except CmpError as error:
+            if self._made_here and nothing_came_of_it(error):
+                await self._remove_new_key()
+            raise
+
+    async def _is_given_up_after(self, refused: Refused) -> bool:
+        """Whether the key of an earlier visit makes room for another; then it has.
+
+        The CA has decided, with proof, that it certifies this key no more, because somebody has revoked what it had
+        certified; and no certificate for it is here that might be the one that counts.
+        """
+        decided = refused.proven and refused.decided and "certRevoked" in refused.fail_info
+        harmless = self._word in (Word.UNCONFIRMED, Word.REVOKED) or not self._written
+        if self._made_here or not decided or not harmless:
+            return False
+        return await self._remove_new_key("the CA certifies it no more")
 
     async def write(self) -> None:
         """Write the new certificate beside its key.
@@ -243,31 +327,27 @@ class Renewal:
         await self.record.note(Event.CONFIRMED, serial=serial)
 
     async def retire_old(self) -> None:
-        """Remove the old credential: private key, public key, certificate, each read again just before.
+        """Remove the old credential (`kiosk.removal`).
 
-        Where the successor lives in another store the customer has been asked first (design decision 2). A cut leaves a
-        certificate without key, which is debris; never a key without certificate, which would look like an unfinished
-        renewal.
+        Where the successor lives in another store the customer has been asked first (design decision 2).
 
         Raises:
             KioskError: T-31, the token could not; the new credential is not concerned.
         """
         serial = self.old.certificate.serial
         await self.record.note(Event.RETIRING, serial=serial)
-        try:
-            if self.store is self.token:
-                await self._label_new()
-            for part in (await self.token.inventory()).parts_of(self.old):
-                if not await self.token.remove(part):
-                    raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, f"{part.kind} not found again")
-        except (TokenError, TokenHangs, TokenProcessDied) as error:
-            raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, str(error)) from error
+        if self.store is self.token:
+            try:
+                await self._settle_new()
+            except (TokenError, TokenHangs, TokenProcessDied) as error:
+                raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, str(error)) from error
+        await remove_credential(self.token, self.old)
         await self.record.note(Event.RETIRED, serial=serial)
 
     async def label_new(self) -> None:
         """Give the new credential its own label, where it lives in another store; nothing hangs on that."""
         try:
-            await self._label_new()
+            await self._settle_new()
         except (TokenError, TokenHangs, TokenProcessDied) as error:
             await self.record.note(Event.PROBLEM, code=self._store_failed, detail=f"label not changed: {error}")
 
@@ -291,10 +371,12 @@ class Renewal:
             self._heard_perhaps = self._heard_perhaps or fault.may_have_arrived
             raise
 
-    async def _label_new(self) -> None:
-        """In a certificate database it has that from the start."""
+    async def _settle_new(self) -> None:
+        """Its own label, which it has in a certificate database from the start; and no certificate beside it."""
+        key_id, new = self._new_key().key_id, self._new()
         if not self._into_pc:
-            await self.store.relabel(self._new_key().key_id, self._new().common_name)
+            await self.store.relabel(key_id, new.common_name)
+        await remove_outdated_certificates(self.store, Credential(new, key_id, self.old.holder))
 
     async def _reject(self, issued: Issued, reason: str) -> bool:
         return await reject(self.services.ca, issued, reason, self.record)
@@ -319,16 +401,13 @@ class Renewal:
         wanted = self._key_id
         await self.record.note(Event.REMOVING_KEY, serial=self.old.certificate.serial, detail=why)
         try:
-            for each in (await self.store.inventory()).objects:
-                if each.key_id == wanted:
-                    await self.store.remove(each)
-            left = [each for each in (await self.store.inventory()).objects if each.key_id == wanted]
+            gone = await remove_all_of(self.store, wanted)
         except (TokenError, TokenHangs, TokenProcessDied) as error:
             await self.record.note(Event.PROBLEM, code=self._store_failed, detail=f"new key not removed: {error}")
             return False
-        if not left:
+        if gone:
             self.standing.changed = Changed.NOTHING
-        return not left
+        return gone
 
     def _place_in(self, inventory: Inventory) -> bytes:
         """CKA_ID of the successor; never that of a key that is somebody else's."""
@@ -405,6 +484,11 @@ class Renewal:
 
     def _new_key(self) -> TokenKey:
         return _needed(self._key)
+
+    @property
+    def new(self) -> Certificate:
+        """The successor's certificate, once it was issued or found."""
+        return self._new()
 
     def _new(self) -> Certificate:
         return self._found or _needed(self._issued).certificate

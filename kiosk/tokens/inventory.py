@@ -191,7 +191,7 @@ class Inventory:
         Here the label decides, because there is no predecessor that could tell; it is written with a new object where
         a token does not let labels change.
         """
-        labels = {each.label for each in self._certificate_objects(credential)}
+        labels = {each.label for each in self.certificates_of(credential)}
         known = self.slots or self._enrolment_key_ids(credential.holder.id)
         return labels == {PENDING_LABEL} and credential.key_id in known
 
@@ -199,7 +199,8 @@ class Inventory:
         before = [each.certificate for each in self.credentials if each.holder.id == holder_id]
         return {enrolment_key_id(holder_id, each) for each in (None, *before)}
 
-    def _certificate_objects(self, credential: Credential) -> list[StoredObject]:
+    def certificates_of(self, credential: Credential) -> list[StoredObject]:
+        """The objects that hold the certificate of `credential`: one, or one for each label."""
         return [each for each in self.objects if _belongs(each, ObjectKind.CERTIFICATE, credential)]
 
     def has_key(self, key_id: bytes) -> bool:

@@ -1,0 +1,61 @@
+"""Taking away what nobody needs any more. Nothing comes back from there, so each part is read again just before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kiosk.credentials import Credential
+from kiosk.errors import Code, KioskError
+from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
+from kiosk.tokens.token import Token
+from kiosk.tokens.wire import ObjectKind, StoredObject
+
+
+async def remove_credential(store: Token, old: Credential) -> None:
+    """Remove private key, public key and certificate of `old`, in this order.
+
+    A cut leaves a certificate without key, which is debris; never a key without certificate, which would look like an
+    unfinished renewal.
+
+    Raises:
+        KioskError: T-31, the store could not.
+    """
+    try:
+        for part in (await store.inventory()).parts_of(old):
+            if not await store.remove(part):
+                raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, f"{part.kind} not found again")
+    except (TokenError, TokenHangs, TokenProcessDied) as error:
+        raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, str(error)) from error
+
+
+async def remove_outdated_certificates(store: Token, new: Credential) -> None:
+    """Remove the certificates that were issued for the key of `new` before: the CA has revoked them.
+
+    Raises:
+        TokenError, TokenHangs, TokenProcessDied
+    """
+    inventory = await store.inventory()
+    for each in inventory.credentials:
+        same_key = each.certificate.public_key_der == new.certificate.public_key_der
+        if same_key and each.key_id == new.key_id and each.certificate.not_before < new.certificate.not_before:
+            await remove_parts(store, [p for p in inventory.parts_of(each) if p.kind is ObjectKind.CERTIFICATE])
+
+
+async def remove_all_of(store: Token, key_id: bytes) -> bool:
+    """Remove everything that has this ID; answers whether nothing is left.
+
+    Raises:
+        TokenError, TokenHangs, TokenProcessDied
+    """
+    await remove_parts(store, [each for each in (await store.inventory()).objects if each.key_id == key_id])
+    return not any(each.key_id == key_id for each in (await store.inventory()).objects)
+
+
+async def remove_parts(store: Token, parts: Sequence[StoredObject]) -> None:
+    """Remove exactly these; what is not there any more is passed over.
+
+    Raises:
+        TokenError, TokenHangs, TokenProcessDied
+    """
+    for each in parts:
+        await store.remove(each)
