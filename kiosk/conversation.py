@@ -5,17 +5,20 @@ It asks a desk and drives a renewal. It runs the same under screens, line by lin
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from kiosk.asking import GivenUp
 from kiosk.certificates import Certificate
 from kiosk.clock import days_left, renewable_from
+from kiosk.cmp.errors import CmpError
 from kiosk.credentials import Credential
 from kiosk.desk import (
     CertificateDetails,
+    CleaningQuestion,
     Completion,
     Desk,
     Destination,
@@ -28,6 +31,7 @@ from kiosk.desk import (
     NoticeAnswer,
     ProblemAnswer,
     RenewalNotice,
+    ResumptionQuestion,
     RetirementQuestion,
     SavingProgress,
     SavingStep,
@@ -39,15 +43,28 @@ from kiosk.errors import Changed, Code, KioskError, Problem
 from kiosk.idle import IdleLimit
 from kiosk.journal import Event, VisitRecord
 from kiosk.pin_dialogue import PinDialogue
+from kiosk.preparation import Word, word_of_ca
 from kiosk.problems import as_problems
+from kiosk.reconcile import (
+    UnfinishedElsewhere,
+    UnfinishedEnrolment,
+    UnfinishedRenewal,
+    left_over,
+    renewal_in,
+    what_is_pending,
+)
 from kiosk.reminder import Reminder
+from kiosk.removal import remove_parts
 from kiosk.renewal import Renewal
 from kiosk.services import Services
 from kiosk.settings import Policy
+from kiosk.tokens.errors import StoreFault
 from kiosk.tokens.inventory import Inventory
 from kiosk.tokens.token import Token
 from kiosk.tokens.wire import StoreKind
 
+_LONGEST_UNCONFIRMED = timedelta(days=31)
+"""For so long at most a CA waits for a confirmation, as far as the kiosk goes; then it has revoked the certificate."""
 _NO_RETIREMENT = tuple(step for step in SavingStep if step is not SavingStep.RETIRE)
 
 
@@ -74,6 +91,8 @@ class Conversation:
     _pins: PinDialogue = field(init=False)
     _others: tuple[Credential, ...] = field(default=(), init=False)
     """The credentials of the token's other IDs, which this visit does not touch."""
+    _unfinished: frozenset[str] = field(default=frozenset(), init=False)
+    """The IDs of which an earlier visit has left something unfinished."""
     _enrolments: EnrolmentDialogue = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,6 +114,7 @@ class Conversation:
             inventory = await self.token.inventory()
         ours = inventory.trusted(self._is_ours)
         current = self._current(ours)
+        self._unfinished = frozenset(each.holder.id for each in current if what_is_pending(ours, each))
         if self.errand is Errand.ENROLMENT:
             self._others = current
             return self._rounded_off(await self._enrolments.hold([self._held(each) for each in current]))
@@ -107,30 +127,130 @@ class Conversation:
         credential = await self._the_one_meant(current)
         if credential is None:
             return None
-        if ours.is_unfinished_enrolment(credential):
-            completion = await self._enrolments.hold((), credential.holder.id)
-            before = self._in_date(ours.of_holder(credential.holder.id))
-            return self._rounded_off(completion) if completion or not before else await self._serve(before)
-        if self._now() > credential.certificate.not_after:
-            if self._at_pc:
-                raise KioskError(Code.PC_CERTIFICATE_EXPIRED)
-            return await self._enrol_instead(Code.EXPIRED, credential.holder.id)
-        return await self._serve(credential)
+        match what_is_pending(ours, credential):
+            case UnfinishedEnrolment():
+                completion = await self._enrolments.hold((), credential.holder.id)
+                before = self._in_date(ours.of_holder(credential.holder.id))
+                return self._rounded_off(completion) if completion or not before else await self._serve(before, ours)
+            case UnfinishedRenewal() as pending:
+                return await self._go_on(pending, credential)
+            case UnfinishedElsewhere() if not (
+                self._has_ended(credential) or await self._is_customers_by_now(credential)
+            ):
+                return await self._enrol_instead(Code.UNFINISHED_ELSEWHERE, credential.holder.id)
+            case None if self._may_be_unfinished_on_pc(credential):
+                if not await self._is_customers_by_now(credential):
+                    raise KioskError(Code.UNFINISHED_ELSEWHERE)
+        return await self._serve(credential, ours)
 
-    async def _serve(self, credential: Credential) -> Completion | None:
+    async def _serve(self, credential: Credential, ours: Inventory) -> Completion | None:
+        """What there is to do for whoever has nothing unfinished.
+
+        Raises:
+            KioskError: K-20, the certificate is in this PC and has expired.
+        """
+        if self._has_ended(credential):
+            return await self._tell_of_the_end(credential)
         await self._prove(credential)
+        await self._clean_up(ours)
         if self._is_due(credential) and await self._wants_it_now(credential):
             completion = await self._renew(credential)
             if completion:
                 return completion
         return await self._choose_and_do(credential)
 
-    async def _choose_and_do(self, credential: Credential) -> Completion | None:
-        """The main menu, until a renewal is complete or the customer leaves."""
+    async def _go_on(self, pending: UnfinishedRenewal, credential: Credential) -> Completion | None:
+        """What an earlier visit has begun, with one question; who does not want that now has the main menu.
+
+        The earlier visit has asked everything: the key is there because of はい 1/2, 2/2 and OK, and where it is the
+        new certificate is saved.
+        """
+        await self._prove(credential)
+        into = Destination.PC if self._at_pc else Destination.USB
+        if await self._wants_to_go_on(pending, into):
+            completion = await self._renew(pending.old, pending)
+            if completion:
+                return completion
+        if self._has_ended(credential):
+            return await self._tell_of_the_end(credential)
+        return await self._choose_and_do(credential, pending)
+
+    async def _wants_to_go_on(self, pending: UnfinishedRenewal, into: Destination) -> bool:
+        question = ResumptionQuestion(pending.old, pending.successor is not None, into)
+        wants = await self.desk.confirm_resumption(question)
+        if wants:
+            await self.record.note(Event.RESUMED, serial=pending.old.certificate.serial)
+        return wants
+
+    def _may_be_unfinished_on_pc(self, credential: Credential) -> bool:
+        """Whether only the CA can tell that the renewal which has brought this one has ended.
+
+        In a certificate database no label says so, and the predecessor is on a USB.
+        """
+        return self._at_pc and self._now() - credential.certificate.not_before < _LONGEST_UNCONFIRMED
+
+    async def _is_customers_by_now(self, successor: Credential) -> bool:
+        """Whether the CA has confirmed a successor whose predecessor is elsewhere; also where it cannot be asked.
+
+        The store tells only that nobody has noted it here; nothing is said that is not known.
+
+        Raises:
+            KioskError: the store failed, or the CA has revoked a certificate of this PC.
+        """
+        with self.idle.suspended():
+            try:
+                # At a PC everybody is asked after in the first weeks, so nothing is shown of it.
+                async with nullcontext() if self._at_pc else self.desk.preprocessing():
+                    word, _ = await word_of_ca(
+                        self.services.ca.general, self.token, successor, self.services, self.services.peer
+                    )
+            except KioskError as error:
+                if not isinstance(error.__cause__, CmpError):
+                    raise
+                await self.record.note(Event.PROBLEM, code=error.problem.code, detail=error.problem.detail)
+                return True
+            if word is Word.REVOKED and self._at_pc:  # by somebody, or because nobody confirmed it
+                raise KioskError(Code.CERTIFICATE_NOT_ACCEPTED, "revoked")
+            if word is Word.CONFIRMED and not self._at_pc:
+                with as_problems():
+                    await self.token.relabel(successor.key_id, successor.certificate.common_name)
+        return word in (Word.CONFIRMED, Word.TAKEN, Word.NOTHING)
+
+    async def _clean_up(self, ours: Inventory) -> None:
+        """With the customer's yes, what earlier visits have left and nobody can use goes. Nothing hangs on it."""
+        keeps = self._policy.expired_credential == "keep"
+        parts = left_over(ours, self._now(), keeps_expired=keeps)
+        if not parts or not await self.desk.confirm_cleaning(CleaningQuestion(self.token.kind)):
+            return
+        counted = Counter(each.kind.value for each in parts)
+        await self.record.note(
+            Event.CLEANING, detail=", ".join(f"{number} {kind}" for kind, number in sorted(counted.items()))
+        )
+        with self.idle.suspended():
+            try:
+                await remove_parts(self.token, parts)
+            except StoreFault as fault:
+                await self.record.note(Event.PROBLEM, code=Code.OLD_CREDENTIAL_NOT_REMOVED, detail=str(fault))
+
+    def _has_ended(self, credential: Credential) -> bool:
+        return self._now() > credential.certificate.not_after
+
+    async def _tell_of_the_end(self, credential: Credential) -> Completion | None:
+        if self._at_pc:
+            raise KioskError(Code.PC_CERTIFICATE_EXPIRED)
+        return await self._enrol_instead(Code.EXPIRED, credential.holder.id)
+
+    async def _choose_and_do(
+        self, credential: Credential, pending: UnfinishedRenewal | None = None
+    ) -> Completion | None:
+        """The main menu, until a renewal is complete or the customer leaves.
+
+        Who comes by 証明書更新 to what is `pending` has said yes by that, and is not asked once more.
+        """
         while True:
-            match await self.desk.choose_from_menu(self._menu(credential)):
+            match await self.desk.choose_from_menu(self._menu(credential, unfinished=pending is not None)):
                 case MenuChoice.RENEW:
-                    completion = await self._renew(credential)
+                    completion = await self._renew(pending.old if pending else credential, pending)
                     if completion:
                         return completion
                 case MenuChoice.DETAILS:
@@ -200,7 +320,7 @@ class Conversation:
         return self.services.anchors.has_issued(certificate, self._now())
 
     def _held(self, credential: Credential) -> HeldId:
-        return HeldId(credential, self._days_left(credential))
+        return HeldId(credential, self._days_left(credential), credential.holder.id in self._unfinished)
 
     def _is_due(self, credential: Credential) -> bool:
         return self._days_left(credential) <= self._policy.window_days
@@ -213,41 +333,86 @@ class Conversation:
         notice = RenewalNotice(credential, self._days_left(credential), self._now())
         return await self.desk.show_notice(notice) is NoticeAnswer.NOW
 
-    def _menu(self, credential: Credential) -> MainMenu:
+    def _menu(self, credential: Credential, *, unfinished: bool = False) -> MainMenu:
         opens = renewable_from(credential.certificate.not_after, self._policy.window_days, self._policy.time_zone)
-        renewable = None if self._is_due(credential) else opens
-        return MainMenu(credential, self._days_left(credential), renewable, changes_pin=not self._at_pc)
+        renewable = None if unfinished or self._is_due(credential) else opens
+        days_left = self._days_left(credential)
+        return MainMenu(credential, days_left, renewable, changes_pin=not self._at_pc, unfinished=unfinished)
 
     def _details(self, credential: Credential) -> CertificateDetails:
         return CertificateDetails(credential, self._days_left(credential), self._authority(credential))
 
-    async def _renew(self, credential: Credential) -> Completion | None:
-        """A renewal; None where the customer turned back, with nothing changed."""
-        renewal = Renewal(
-            token=self.token,
-            old=credential,
-            services=self.services,
-            record=self.record,
-            standing=self,
-        )
+    async def _renew(self, old: Credential, pending: UnfinishedRenewal | None = None) -> Completion | None:
+        """A renewal, or the rest of the one that is `pending`; None where the customer turned back.
+
+        Raises:
+            KioskError: something went wrong, or the CA lets nothing come of what was begun.
+        """
+        renewal = Renewal(token=self.token, old=old, services=self.services, record=self.record, standing=self)
         async with AsyncExitStack() as opened:
-            with self.idle.suspended():
-                try:
+            try:
+                with self.idle.suspended():
                     async with self.desk.preprocessing(usb=not self._at_pc) as wait:
-                        await renewal.prepare(wait)
-                        destinations = await opened.enter_async_context(
-                            open_destinations(self.token, credential, self.services, self.record, self.port)
-                        )
-                except GivenUp:
-                    await self.record.note(Event.TURNED_BACK, serial=credential.certificate.serial)
-                    return None
-            destination = await self._agreed_destination(credential, destinations, opened)
+                        written = pending.successor if pending else None
+                        if written and await renewal.is_confirmed(written, wait):
+                            destinations = None
+                        else:
+                            await renewal.prepare(wait, resumes=pending is not None)
+                            destinations = await opened.enter_async_context(
+                                open_destinations(self.token, old, self.services, self.record, self.port)
+                            )
+                            begun = pending or await self._begun_beside(old, destinations)
+            except GivenUp:
+                await self.record.note(Event.TURNED_BACK, serial=old.certificate.serial)
+                return None
+            except KioskError:
+                if not (pending and renewal.is_dead):
+                    raise
+                await self._bury(renewal)
+                if self._has_ended(old):
+                    return await self._tell_of_the_end(old)
+                raise
+            if destinations is None:
+                with self.idle.suspended():
+                    return await self._finish(renewal)
+            destination = await self._agreed_destination(old, destinations, opened, begun, asked=pending is not None)
             if destination is None:
-                await self.record.note(Event.TURNED_BACK, serial=credential.certificate.serial)
+                await self.record.note(Event.TURNED_BACK, serial=old.certificate.serial)
                 return None
             with self.idle.suspended():
                 await renewal.save_into(destinations.stores[destination])
                 return await self._save(renewal, destination)
+
+    async def _begun_beside(self, old: Credential, destinations: Destinations) -> UnfinishedRenewal | None:
+        """A renewal that has begun in this PC while its old credential is on the token, unless that has ended.
+
+        It has, where the CA takes the new certificate; then the old one was kept on the token.
+        """
+        if len(destinations.begun) != 1:
+            return None
+        (where,) = destinations.begun
+        store = destinations.stores[where]
+        with as_problems():
+            begun = renewal_in(await store.inventory(), old)
+        if begun.successor is None:
+            return begun
+        word, _ = await word_of_ca(self.services.ca.general, store, begun.successor, self.services, self.services.peer)
+        return None if word in (Word.CONFIRMED, Word.TAKEN) else begun
+
+    async def _bury(self, renewal: Renewal) -> None:
+        """The CA lets nothing come any more of what was begun; with the customer's yes it goes."""
+        if await self.desk.confirm_cleaning(CleaningQuestion(self.token.kind)):
+            with self.idle.suspended():
+                await renewal.give_up()
+
+    async def _finish(self, renewal: Renewal) -> Completion:
+        """The CA has confirmed the new one: only the old one is to go."""
+        into = Destination.PC if self._at_pc else Destination.USB
+        async with self.desk.saving((SavingStep.RETIRE,), into, usb=not self._at_pc) as progress:
+            progress.begin(SavingStep.RETIRE)
+            await renewal.retire_old()
+            self.needs_token = False
+        return await self._completed(renewal, renewal.new, into)
 
     async def _opened_destination(self, destinations: Destinations, opened: AsyncExitStack) -> Destination | None:
         """The destination, whose store is open: a token that was not needed before asks its PIN now."""
@@ -265,12 +430,25 @@ class Conversation:
                 return destination
 
     async def _agreed_destination(
-        self, credential: Credential, destinations: Destinations, opened: AsyncExitStack
+        self,
+        credential: Credential,
+        destinations: Destinations,
+        opened: AsyncExitStack,
+        begun: UnfinishedRenewal | None,
+        *,
+        asked: bool,
     ) -> Destination | None:
-        """Every question before the request; each can be left without a trace."""
+        """Every question before the request; each can be left without a trace.
+
+        What an earlier visit has `begun` in one store is gone on with there; `asked` tells whether the customer has
+        agreed to that. Only where it has begun in two, which takes two kiosks, it is asked in which.
+        """
+        if begun and len(destinations.begun) == 1:
+            (where,) = destinations.begun
+            return where if asked or await self._wants_to_go_on(begun, where) else None
         destination = await self._opened_destination(destinations, opened)
-        if destination is None:
-            return None
+        if destination is None or begun:
+            return destination
         origin = self._policy.origin_in(destinations.stores[destination].kind)
         for number in range(1, WEB_ACCESS_QUESTIONS + 1):
             last = destination is Destination.PC and number == WEB_ACCESS_QUESTIONS
@@ -290,8 +468,11 @@ class Conversation:
             new = await self._save_into_pc(renewal, steps)
         else:
             new = await self._save_into_usb(renewal, steps)
+        return await self._completed(renewal, new, destination)
+
+    async def _completed(self, renewal: Renewal, new: Certificate, destination: Destination) -> Completion:
         await self.record.note(Event.COMPLETED, serial=new.serial)
-        if crosses:
+        if renewal.store is not renewal.token:
             await self._retire_if_wanted(renewal)
         others = tuple(self._held(each) for each in self._others if self._is_due(each))
         reminder = self._reminder(new, renewal.old.holder.id)

@@ -149,6 +149,8 @@ class HeldId:
 
     credential: Credential
     days_left: int
+    unfinished: bool = False
+    """Whether an earlier visit has left its renewal, or 電子証明書取得, unfinished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,35 @@ class RenewalNotice:
     now: datetime
 
 
+class Destination(Enum):
+    """Where the new credential is to live."""
+
+    PC = "pc"
+    USB = "usb"
+
+
+@dataclass(frozen=True, slots=True)
+class ResumptionQuestion:
+    """An earlier renewal was cut: is it to be gone on with? There is no way back after a yes.
+
+    It is the one question: where to save, and Webアクセスの確認 1/2 and 2/2, were answered then.
+    """
+
+    credential: Credential
+    """The old one."""
+    written: bool
+    """Whether the new certificate is stored already."""
+    into: Destination
+    """Where its key is, which decides where it is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class CleaningQuestion:
+    """Earlier visits have left something in a store that nobody can use any more: may it go?"""
+
+    store: StoreKind = StoreKind.USB
+
+
 class MenuChoice(Enum):
     """What the main menu offers."""
 
@@ -231,6 +262,8 @@ class MainMenu:
     """The first moment of the renewal window, where that is still to come; then 証明書更新 says so and is off."""
     changes_pin: bool = True
     """Whether 暗証番号変更 is offered; a database's password is the business of this PC's user."""
+    unfinished: bool = False
+    """Whether 証明書更新 goes on with a renewal that was cut, which the customer did not want to a moment ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,13 +274,6 @@ class CertificateDetails:
     days_left: int
     authority: str
     """Common name of the issuing CA."""
-
-
-class Destination(Enum):
-    """Where the new credential is to live."""
-
-    PC = "pc"
-    USB = "usb"
 
 
 class Help(Enum):
@@ -444,6 +470,12 @@ class Desk(Protocol):
 
     async def show_notice(self, notice: RenewalNotice) -> NoticeAnswer:
         """Show 電子証明書更新通知."""
+
+    async def confirm_resumption(self, question: ResumptionQuestion) -> bool:
+        """Ask whether to go on with a renewal that was cut (前回の更新が途中です。続けますか。)."""
+
+    async def confirm_cleaning(self, question: CleaningQuestion) -> bool:
+        """Ask whether what nobody can use any more may go."""
 
     async def choose_from_menu(self, menu: MainMenu) -> MenuChoice:
         """Show the main menu."""

@@ -52,6 +52,8 @@ class Destinations:
     off: dict[Destination, OffReason]
     port: UsbPort | None = None
     """Where a token may come or go while the question is open: the old credential is not on one."""
+    begun: frozenset[Destination] = frozenset()
+    """Where an earlier visit has made the successor's key, as far as can be seen."""
 
     async def choose(self, desk: Desk, services: Services) -> Destination | None:
         """Ask where to save, as often as something else is offered meanwhile; None where the customer turns back."""
@@ -105,7 +107,7 @@ async def open_destinations(
         with as_problems():
             begun = (await store.inventory()).has_successor_key(old)
         off = {Destination.USB: OffReason.BEGUN_ON_PC} if begun else {}
-        destinations = Destinations({Destination.PC: store}, off, port)
+        destinations = Destinations({Destination.PC: store}, off, port, _those(pc=begun))
         await destinations.look()
         yield destinations
         return
@@ -117,14 +119,14 @@ async def open_destinations(
 async def _beside_usb(
     token: Token, old: Credential, services: Services, record: VisitRecord
 ) -> AsyncIterator[Destinations]:
+    with as_problems():
+        on_usb = (await token.inventory()).has_successor_key(old)
     pc = await _open_pc(services, record)
     if isinstance(pc, OffReason):
-        yield Destinations({Destination.USB: token}, {Destination.PC: pc})
+        yield Destinations({Destination.USB: token}, {Destination.PC: pc}, begun=_those(usb=on_usb))
         return
     async with pc:
         off: dict[Destination, OffReason] = {}
-        with as_problems():
-            on_usb = (await token.inventory()).has_successor_key(old)
         on_pc = await _has_begun(pc, old, record)
         if on_pc is None:
             off[Destination.PC] = OffReason.UNUSABLE
@@ -132,7 +134,13 @@ async def _beside_usb(
             off[Destination.USB] = OffReason.BEGUN_ON_PC
         if on_usb and on_pc is False:
             off[Destination.PC] = OffReason.BEGUN_ON_USB
-        yield Destinations({Destination.USB: token, Destination.PC: pc}, off)
+        begun = _those(usb=on_usb, pc=on_pc is True)
+        yield Destinations({Destination.USB: token, Destination.PC: pc}, off, begun=begun)
+
+
+def _those(*, usb: bool = False, pc: bool = False) -> frozenset[Destination]:
+    told = {Destination.USB: usb, Destination.PC: pc}
+    return frozenset(each for each, begun in told.items() if begun)
 
 
 async def _has_begun(pc: Token, old: Credential, record: VisitRecord) -> bool | None:

@@ -76,9 +76,10 @@ class EnrolmentDialogue:
                 return None
             if completion is not None:
                 return completion
-            enrolment = await self._prepared(wanted)
+            begun = await self._is_begun(wanted)
+            enrolment = await self._prepared(wanted, unfinished=begun)
             if enrolment is not None:
-                return await self._ask_and_save(enrolment)
+                return await self._ask_and_save(enrolment, agreed=begun)
             if holder_id:
                 return None
 
@@ -112,13 +113,13 @@ class EnrolmentDialogue:
                 return typed
         return await self.desk.ask_enrolment_id(TypedIdQuestion(self.services.policy.id_shape))
 
-    async def _prepared(self, holder_id: str) -> Enrolment | None:
+    async def _prepared(self, holder_id: str, *, unfinished: bool) -> Enrolment | None:
         """An enrolment whose code the CA has taken; None where the customer gives up. A refused code is not sent again.
 
         Raises:
             KioskError: the CA takes none of several codes, or something else went wrong.
         """
-        question = CodeQuestion(holder_id, unfinished=await self._is_begun(holder_id))
+        question = CodeQuestion(holder_id, unfinished=unfinished)
         refused: list[OneTimeCode] = []
         while True:
             code = await self.desk.ask_code(question)
@@ -150,8 +151,9 @@ class EnrolmentDialogue:
         key_id = inventory.enrolment_key_id(holder_id)
         return key_id is not None and inventory.has_key(key_id)
 
-    async def _ask_and_save(self, enrolment: Enrolment) -> Completion | None:
-        if not await self._agrees(enrolment.authority):
+    async def _ask_and_save(self, enrolment: Enrolment, *, agreed: bool) -> Completion | None:
+        """What an earlier visit has asked is not asked again: the same code says that it is to be gone on with."""
+        if not (agreed or await self._agrees(enrolment.authority)):
             await self.record.note(Event.TURNED_BACK)
             return None
         with self.idle.suspended():

@@ -51,6 +51,7 @@ class Code(StrEnum):
     CODE_EXPIRED = "C-13"
     CERTIFICATE_UNKNOWN = "C-14"
     STATUS_NOT_TRUSTED = "C-15"
+    UNFINISHED_ELSEWHERE = "C-16"
 
     CA_NOT_REACHED = "N-01"
     CA_TOO_SLOW = "N-02"

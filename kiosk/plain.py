@@ -19,6 +19,7 @@ from kiosk.credentials import Credential
 from kiosk.desk import (
     AnotherId,
     CertificateDetails,
+    CleaningQuestion,
     CodeQuestion,
     Completion,
     CompletionAnswer,
@@ -42,6 +43,7 @@ from kiosk.desk import (
     Preparing,
     ProblemAnswer,
     RenewalNotice,
+    ResumptionQuestion,
     RetirementQuestion,
     SavingProgress,
     SavingStep,
@@ -61,6 +63,7 @@ from kiosk.tokens.wire import KeyOrigin, StoreKind, TokenFacts
 from kiosk.words import (
     AT_PAD,
     BEFORE_PAD,
+    CLEANINGS,
     DESTINATION_NAMES,
     KEY_EXPORTS,
     RETIREMENTS,
@@ -71,6 +74,7 @@ from kiosk.words import (
     pad_troubles,
     pin_heading,
     pin_troubles,
+    resumption_words,
     step_name,
     token_words,
     waiting_words,
@@ -200,6 +204,20 @@ class PlainDesk:
         left = left_of(notice.credential.certificate.not_after, notice.now, notice.days_left)
         self._show(f"  {left.words(self._texts) if left else self._texts('days.over')}")
         return await self._choose({"notice.now": NoticeAnswer.NOW, "notice.later": NoticeAnswer.LATER})
+
+    async def confirm_resumption(self, question: ResumptionQuestion) -> bool:
+        """Say how far it has come, and ask; the end of the input says no."""
+        self._show(self._texts("resumption.heading"))
+        self._show(resumption_words(question, self._texts))
+        self._show(self._texts("resumption.not-again"))
+        self._show(self._texts("key-export.no-return"))
+        return await self._choose({"yes": True, "no": False})
+
+    async def confirm_cleaning(self, question: CleaningQuestion) -> bool:
+        """Ask; the end of the input leaves it there."""
+        self._show(self._texts("cleaning.heading"))
+        self._show(self._texts(CLEANINGS[question.store]))
+        return await self._choose({"cleaning.remove": True, "cleaning.leave": False})
 
     async def choose_from_menu(self, menu: MainMenu) -> MenuChoice:
         """Offer what the menu has; renewal only where it is due."""
@@ -447,6 +465,10 @@ class YesDesk(PlainDesk):
         await super().choose_destination(question)
         self._gives_up = self._wanted in question.off
         return None if self._gives_up else self._wanted
+
+    async def confirm_cleaning(self, question: CleaningQuestion) -> bool:  # noqa: ARG002
+        """Nothing is removed for somebody who was not asked."""
+        return False
 
     async def confirm_retirement(self, question: RetirementQuestion) -> bool:  # noqa: ARG002
         """Nothing is removed for somebody who was not asked."""

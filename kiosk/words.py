@@ -16,6 +16,7 @@ from kiosk.desk import (
     PadTrouble,
     PinPurpose,
     PinQuestion,
+    ResumptionQuestion,
     SavingStep,
     Tries,
     Unfit,
@@ -38,7 +39,8 @@ def held_words(held: HeldId, texts: Texts) -> str:
     """Which ID, its common name, until when, how many days left, in one line."""
     certificate = held.credential.certificate
     whose = f"{holder_words(held.credential.holder, texts)}　{certificate.common_name}"
-    return f"{whose}　{until_words(certificate.not_after, texts)}　{days_words(held.days_left, texts)}"
+    left = texts("held.unfinished") if held.unfinished else days_words(held.days_left, texts)
+    return f"{whose}　{until_words(certificate.not_after, texts)}　{left}"
 
 
 DESTINATION_NAMES: Mapping[Destination, TextKey] = {
@@ -190,6 +192,17 @@ RETIREMENTS: Mapping[StoreKind, tuple[TextKey, TextKey]] = {
     StoreKind.PC: ("retirement.heading-pc", "retirement.body-pc"),
 }
 """Heading and body of the question whether the old credential is to go, by the store it is in."""
+
+
+def resumption_words(question: ResumptionQuestion, texts: Texts) -> str:
+    """How far the renewal has come that is to be gone on with."""
+    if question.into is Destination.PC:
+        return texts("resumption.written-pc" if question.written else "resumption.begun-pc")
+    return texts("resumption.written" if question.written else "resumption.begun")
+
+
+CLEANINGS: Mapping[StoreKind, TextKey] = {StoreKind.USB: "cleaning.body", StoreKind.PC: "cleaning.body-pc"}
+"""What has been left where."""
 
 
 def token_words(token: TokenFacts, among: Sequence[TokenFacts], texts: Texts) -> str:

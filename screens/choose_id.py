@@ -33,9 +33,10 @@ class ChooseIdScreen(PickScreen[HeldId]):
         return [Prose(text, Look.QUIET)] if self.app.size.height >= 22 else []
 
     def label_of(self, thing: HeldId) -> str:
-        """管理者ID or 利用者ID, and the days that are left."""
+        """管理者ID or 利用者ID, and the days that are left, or that its renewal is unfinished."""
         texts = self.lobby.texts
-        return f"{brief(holder_words(thing.credential.holder, texts), 40)}　{days_words(thing.days_left, texts)}"
+        state = texts("held.unfinished") if thing.unfinished else days_words(thing.days_left, texts)
+        return f"{brief(holder_words(thing.credential.holder, texts), 40)}　{state}"
 
     def note_of(self, thing: HeldId) -> str:
         """The common name, and until when it is valid."""

@@ -13,6 +13,7 @@ from kiosk.credentials import Credential
 from kiosk.desk import (
     AnotherId,
     CertificateDetails,
+    CleaningQuestion,
     CodeQuestion,
     Completion,
     CompletionAnswer,
@@ -34,6 +35,7 @@ from kiosk.desk import (
     Preparing,
     ProblemAnswer,
     RenewalNotice,
+    ResumptionQuestion,
     RetirementQuestion,
     SavingProgress,
     SavingStep,
@@ -50,6 +52,7 @@ from screens.certificate_details import CertificateDetailsScreen
 from screens.certificate_import import CertificateImportScreen
 from screens.choose_id import ChooseIdScreen
 from screens.choose_token import ChooseTokenScreen
+from screens.cleaning import CleaningScreen
 from screens.completion_pc import CompletionPcScreen
 from screens.completion_usb import CompletionUsbScreen
 from screens.enrol_choose_id import EnrolChooseIdScreen
@@ -73,6 +76,7 @@ from screens.problem import ProblemScreen
 from screens.reminder import ReminderScreen
 from screens.renewal_notice import RenewalNoticeScreen
 from screens.renewal_start import RenewalStartScreen
+from screens.resumption import ResumptionScreen
 from screens.retirement import RetirementScreen
 from screens.saving import SavingScreen
 from screens.take_out import TakeOutScreen
@@ -150,6 +154,14 @@ class ScreenDesk:
     async def show_notice(self, notice: RenewalNotice) -> NoticeAnswer:
         """Show 電子証明書更新通知."""
         return await self._ask(RenewalNoticeScreen(self._lobby, notice))
+
+    async def confirm_resumption(self, question: ResumptionQuestion) -> bool:
+        """Ask whether to go on with a renewal that was cut."""
+        return await self._ask(ResumptionScreen(self._lobby, question))
+
+    async def confirm_cleaning(self, question: CleaningQuestion) -> bool:
+        """Ask whether what nobody can use any more may go."""
+        return await self._ask(CleaningScreen(self._lobby, question))
 
     async def choose_from_menu(self, menu: MainMenu) -> MenuChoice:
         """Show the main menu."""

@@ -46,6 +46,7 @@ class MainMenuScreen(Question[MenuChoice]):
         """「証明書更新」, 証明書情報, 暗証番号変更 and 終了."""
         texts, renewable_from = self.lobby.texts, self._menu.renewable_from
         note = texts("menu.renewable-from", date=date_words(renewable_from, texts)) if renewable_from else ""
+        note = texts("menu.unfinished") if self._menu.unfinished else note
         change_pin = [Choice(texts("menu.change-pin"), digit="3", id="change-pin")] if self._menu.changes_pin else []
         return [
             Choice(texts("menu.renew"), digit="1", note=note, off=renewable_from is not None, id="renew"),

@@ -12,6 +12,7 @@ from kiosk.credentials import Credential
 from kiosk.desk import (
     AnotherId,
     CertificateDetails,
+    CleaningQuestion,
     CodeQuestion,
     Completion,
     CompletionAnswer,
@@ -34,6 +35,7 @@ from kiosk.desk import (
     Preparing,
     ProblemAnswer,
     RenewalNotice,
+    ResumptionQuestion,
     RetirementQuestion,
     SavingProgress,
     SavingStep,
@@ -71,6 +73,10 @@ class ScriptedDesk:
     codes: list[str | None] = field(default_factory=list)
     """The codes that are typed; None turns back."""
     notice: NoticeAnswer = NoticeAnswer.NOW
+    resumes: bool = True
+    """Whether a renewal that was cut is gone on with."""
+    cleans: bool = True
+    """Whether what nobody can use any more may go."""
     menu: list[MenuChoice] = field(default_factory=lambda: [MenuChoice.LEAVE])
     help: list[Help] = field(default_factory=list)
     keep: list[CompletionAnswer] = field(default_factory=list)
@@ -152,6 +158,14 @@ class ScriptedDesk:
     async def show_notice(self, notice: RenewalNotice) -> NoticeAnswer:
         await self._see("notice", notice)
         return self.notice
+
+    async def confirm_resumption(self, question: ResumptionQuestion) -> bool:
+        await self._see("resumption", question)
+        return self.resumes
+
+    async def confirm_cleaning(self, question: CleaningQuestion) -> bool:
+        await self._see("cleaning", question)
+        return self.cleans
 
     async def choose_from_menu(self, menu: MainMenu) -> MenuChoice:
         await self._see("menu", menu)

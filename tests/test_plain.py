@@ -22,6 +22,7 @@ from kiosk.demo_bank import manual_subject
 from kiosk.desk import (
     AnotherId,
     CertificateDetails,
+    CleaningQuestion,
     CodeQuestion,
     Completion,
     Destination,
@@ -43,6 +44,7 @@ from kiosk.desk import (
     PinQuestion,
     ProblemAnswer,
     RenewalNotice,
+    ResumptionQuestion,
     RetirementQuestion,
     SavingStep,
     TokenQuestion,
@@ -123,6 +125,26 @@ async def test_the_old_credential_goes_only_by_a_yes(certificate: Certificate, t
     assert any(certificate.serial in line for line in shown)
 
 
+@pytest.mark.parametrize(("typed", "goes_on"), [(["1"], True), (["2"], False), ([], False)])
+async def test_what_was_cut_is_gone_on_with_only_by_a_yes(
+    certificate: Certificate, typed: list[str], goes_on: bool
+) -> None:
+    credential = Credential(certificate, b"1", HolderRule().holder_of(certificate))
+    plain, shown = desk(*typed)
+    question = ResumptionQuestion(credential, written=True, into=Destination.PC)
+    assert await plain.confirm_resumption(question) is goes_on
+    assert shown[0] == "前回の更新が途中です"
+    assert "このパソコンに書き込んだところ" in shown[1]
+    assert "ここから先は中止できません。" in shown
+
+
+@pytest.mark.parametrize(("typed", "goes"), [(["1"], True), (["2"], False), ([], False)])
+async def test_what_is_of_no_use_goes_only_by_a_yes(typed: list[str], goes: bool) -> None:
+    plain, shown = desk(*typed)
+    assert await plain.confirm_cleaning(CleaningQuestion(StoreKind.PC)) is goes
+    assert "このパソコンにあります" in shown[1]
+
+
 async def test_the_question_says_in_which_store_the_old_one_is(certificate: Certificate) -> None:
     plain, shown = desk("2")
     await plain.confirm_retirement(RetirementQuestion(certificate, 30, StoreKind.PC))
@@ -158,6 +180,7 @@ async def test_yes_saves_where_it_is_told_or_leaves(certificate: Certificate) ->
 async def test_yes_removes_nothing_unasked(certificate: Certificate) -> None:
     yes = YesDesk(Texts("ja"), lambda _: None, lambda: Pin(bytearray(b"1234")))
     assert not await yes.confirm_retirement(RetirementQuestion(certificate, 30))
+    assert not await yes.confirm_cleaning(CleaningQuestion())
 
 
 async def test_the_pad_of_a_reader_is_told_in_words() -> None:

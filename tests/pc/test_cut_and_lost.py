@@ -17,7 +17,7 @@ from kiosk.demo_bank import DemoBank
 from kiosk.desk import (
     Destination,
     DestinationQuestion,
-    OffReason,
+    ResumptionQuestion,
     SavingStep,
 )
 from kiosk.errors import Changed, Code
@@ -39,9 +39,15 @@ async def test_a_renewal_cut_before_any_step_is_finished_by_the_next_visit(bank:
     outcome = await bank.visit(desk)
     assert outcome.problem is None
     assert outcome.completion is not None
-    (question,) = (each for each in desk.seen if isinstance(each, DestinationQuestion))
-    begun = {} if step is SavingStep.KEY else {Destination.USB: OffReason.BEGUN_ON_PC}
-    assert question.off == begun, "what has begun on this PC is finished on this PC"
+    asked = [each for each in desk.seen if isinstance(each, DestinationQuestion | ResumptionQuestion)]
+    if step is SavingStep.KEY:
+        assert asked == [DestinationQuestion({})]
+    else:
+        (question,) = asked
+        assert isinstance(question, ResumptionQuestion)
+        assert question.into is Destination.PC, "what has begun on this PC is finished on this PC"
+        assert question.written == (step in (SavingStep.PROVE, SavingStep.CONFIRM))
+        assert not {"web-access 1/2", "web-access 2/2"} & set(desk.asked), "that was answered then"
     assert sorted(bank.states().values()) == ["superseded", "valid"]
     assert (await bank.pc_credential()).certificate == outcome.completion.certificate
     assert sorted(each.kind for each in (await bank.pc_inventory()).objects) == sorted(ObjectKind)
@@ -53,8 +59,9 @@ async def test_what_has_begun_on_the_usb_is_finished_there(bank: Bank) -> None:
         await bank.visit(ScriptedDesk(at_step=cut_at(SavingStep.WRITE)))
     desk = ScriptedDesk()
     assert (await bank.visit(desk)).completion is not None
-    (question,) = (each for each in desk.seen if isinstance(each, DestinationQuestion))
-    assert question.off == {Destination.PC: OffReason.BEGUN_ON_USB}
+    (question,) = (each for each in desk.seen if isinstance(each, DestinationQuestion | ResumptionQuestion))
+    assert isinstance(question, ResumptionQuestion)
+    assert question.into is Destination.USB
     assert (await bank.pc_inventory()).objects == ()
 
 
@@ -71,7 +78,9 @@ async def test_elsewhere_the_old_certificate_simply_starts_again(bank: Bank) -> 
 
 async def test_who_kept_the_old_one_and_renews_again_gets_the_same_certificate(bank: Bank) -> None:
     first = (await bank.visit(pc_desk())).completion
-    second = (await bank.visit(pc_desk(retires=True))).completion
+    desk = pc_desk(retires=True)
+    second = (await bank.visit(desk)).completion
+    assert "resumption" not in desk.asked, "nothing is unfinished"
     assert first is not None
     assert second is not None
     assert first.certificate == second.certificate

@@ -22,6 +22,7 @@ from kiosk.desk import (
     MenuChoice,
     OffReason,
     PinQuestion,
+    ResumptionQuestion,
     RetirementQuestion,
     SavingStep,
     Standby,
@@ -249,8 +250,12 @@ async def test_what_was_cut_is_finished_by_the_next_login(pc_bank: Bank, into: D
     desk = ScriptedDesk(destination=into, retires=True)
     outcome = await pc_bank.visit(desk, errand=Errand.PC_LOGIN)
     assert outcome.completion is not None
-    (question,) = (each for each in desk.seen if isinstance(each, DestinationQuestion))
-    assert question.off == ({Destination.USB: OffReason.BEGUN_ON_PC} if into is Destination.PC else {})
+    (question,) = (each for each in desk.seen if isinstance(each, DestinationQuestion | ResumptionQuestion))
+    if into is Destination.PC:
+        assert isinstance(question, ResumptionQuestion), "what has begun on this PC is finished on this PC"
+        assert question.into is Destination.PC
+    else:  # which nobody can know before the PIN is given
+        assert question == DestinationQuestion({})
     new = await (pc_bank.pc_credential() if into is Destination.PC else pc_bank.credential())
     assert new.certificate == outcome.completion.certificate
     others = await (pc_bank.inventory() if into is Destination.PC else pc_bank.pc_inventory())

@@ -15,6 +15,7 @@ from kiosk.clock import Clock
 from kiosk.credentials import HolderKind, IdShape
 from kiosk.desk import (
     CertificateDetails,
+    CleaningQuestion,
     CodeQuestion,
     Completion,
     Desk,
@@ -35,6 +36,7 @@ from kiosk.desk import (
     PinPurpose,
     PinQuestion,
     RenewalNotice,
+    ResumptionQuestion,
     RetirementQuestion,
     SavingStep,
     Standby,
@@ -160,6 +162,7 @@ SCENES: dict[str, Scene] = {
     "password": lambda desk: desk.ask_pin(_password()),
     "password-refused": lambda desk: desk.ask_pin(_password(refused=True)),
     "choose-id": lambda desk: desk.choose_id(IdQuestion(IDS[:2])),
+    "choose-id-unfinished": lambda desk: desk.choose_id(IdQuestion((IDS[0], replace(IDS[1], unfinished=True)))),
     "choose-id-many": lambda desk: desk.choose_id(IdQuestion(IDS * 2)),
     "enrol-choose-id": lambda desk: desk.choose_enrolment_id(EnrolmentIdQuestion((IDS[4], IDS[1]))),
     "enrol-choose-id-many": lambda desk: desk.choose_enrolment_id(EnrolmentIdQuestion(IDS * 2)),
@@ -176,6 +179,17 @@ SCENES: dict[str, Scene] = {
     "renewal-notice-last-day": lambda desk: desk.show_notice(last_notice(timedelta(hours=9, minutes=54))),
     "renewal-notice-last-hour": lambda desk: desk.show_notice(last_notice(timedelta(minutes=40))),
     "renewal-notice-last-minute": lambda desk: desk.show_notice(last_notice(timedelta(seconds=30))),
+    "resumption": lambda desk: desk.confirm_resumption(
+        ResumptionQuestion(credential(), written=False, into=Destination.USB)
+    ),
+    "resumption-written": lambda desk: desk.confirm_resumption(
+        ResumptionQuestion(credential(), written=True, into=Destination.USB)
+    ),
+    "resumption-pc": lambda desk: desk.confirm_resumption(
+        ResumptionQuestion(credential(), written=True, into=Destination.PC)
+    ),
+    "cleaning": lambda desk: desk.confirm_cleaning(CleaningQuestion()),
+    "main-menu-unfinished": lambda desk: desk.choose_from_menu(MainMenu(credential(), 20, None, unfinished=True)),
     "main-menu": lambda desk: desk.choose_from_menu(MainMenu(credential(), 20, None)),
     "main-menu-pc": lambda desk: desk.choose_from_menu(MainMenu(credential(), 20, None, changes_pin=False)),
     "main-menu-early": lambda desk: desk.choose_from_menu(MainMenu(credential(new_certificate()), 365, NOW)),

@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 
 from kiosk.app import KioskApp
 from kiosk.desk import (
+    CleaningQuestion,
     Completion,
     CompletionAnswer,
     Desk,
@@ -28,6 +29,7 @@ from kiosk.desk import (
     PadQuestion,
     ProblemAnswer,
     RenewalNotice,
+    ResumptionQuestion,
     RetirementQuestion,
     WebAccessQuestion,
 )
@@ -99,6 +101,14 @@ def pad_for_proof(desk: Desk) -> Awaitable[object]:
     return desk.ask_pad(PadQuestion("SHINKIN-USB", PadPurpose.PROVE, seconds=LONG))
 
 
+def resumption(desk: Desk) -> Awaitable[object]:
+    return desk.confirm_resumption(ResumptionQuestion(credential(), written=True, into=Destination.USB))
+
+
+def cleaning(desk: Desk) -> Awaitable[object]:
+    return desk.confirm_cleaning(CleaningQuestion())
+
+
 def completion_pc(desk: Desk) -> Awaitable[object]:
     return desk.show_completion(Completion(Destination.PC, new_certificate(), certificate()))
 
@@ -116,6 +126,25 @@ def farewell(desk: Desk) -> Awaitable[object]:
 
 
 BY_KEYS: list[tuple[Ask, list[tuple[list[str], object]]]] = [
+    (
+        resumption,
+        [
+            (["1"], True),
+            (["0"], False),
+            (["enter"], True),
+            (["escape"], False),
+            (["tab", "enter"], False),
+        ],
+    ),
+    (
+        cleaning,
+        [
+            (["1"], True),
+            (["3"], False),
+            (["enter"], True),
+            (["tab", "enter"], False),
+        ],
+    ),
     (
         retirement,
         [
@@ -344,6 +373,20 @@ BY_TOUCH: list[tuple[Ask, list[tuple[str, object]]]] = [
         [
             ("#begin", True),
             ("#cancel", False),
+        ],
+    ),
+    (
+        resumption,
+        [
+            ("#yes", True),
+            ("#no", False),
+        ],
+    ),
+    (
+        cleaning,
+        [
+            ("#remove", True),
+            ("#leave", False),
         ],
     ),
     (

@@ -31,6 +31,7 @@ from kiosk.desk import (
     PadQuestion,
     PinQuestion,
     RenewalNotice,
+    ResumptionQuestion,
     RetirementQuestion,
     TokenQuestion,
     Tries,
@@ -63,6 +64,9 @@ SHOWN: dict[str, Callable[[Desk], Awaitable[object]]] = {
     "imported": lambda desk: desk.announce_import_complete(ImportAnnouncement(hostile(), 600)),
     "completion": lambda desk: desk.show_completion(Completion(Destination.USB, hostile(), certificate())),
     "retirement": lambda desk: desk.confirm_retirement(RetirementQuestion(hostile(), 600)),
+    "resumption": lambda desk: desk.confirm_resumption(
+        ResumptionQuestion(hostile_credential(), written=True, into=Destination.USB)
+    ),
     "web-access": lambda desk: desk.confirm_web_access(WebAccessQuestion(1, 2, HOSTILE)),
     "enrol-choose-id": lambda desk: desk.choose_enrolment_id(EnrolmentIdQuestion((HeldId(hostile_credential(), -1),))),
     "enrol-code": lambda desk: desk.ask_code(CodeQuestion(HOSTILE)),
