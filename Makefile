@@ -51,7 +51,7 @@ snapshots: $(READY)
 soak: system-test $(READY)
 	@KIOSK_SOAK=$${KIOSK_SOAK:-5000} $(BIN)/python -m pytest tests/test_any_bytes.py tests/ca/test_mutation.py \
 		tests/audit/test_any_file.py tests/ca/test_ocsp.py tests/revocation/test_answers.py tests/processes \
-		tests/flows/test_cut_table.py tests/faults $(ARGS)
+		tests/flows/test_cut_table.py tests/faults tests/kills -rP $(ARGS)
 
 # BENCH=bench_standby runs one of them alone
 bench: system-test $(READY)

@@ -1,0 +1,47 @@
+"""The kill table: cut anywhere, finished anywhere (issue 8)."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.kills.table import Case, Table
+from tests.kills.visit import Victim
+
+IN_SHORT = {
+    # In `make test`: where each kind of cut hurts most, the customer going to the same kiosk and to another in turn.
+    False: (
+        (Victim.KIOSK, "token MakeKeyPair under way"),
+        (Victim.TOKEN_PROCESS, "token WriteCertificate under way"),
+        (Victim.CA, "http requesting answered"),
+        (Victim.TOKEN, "token Remove after"),
+        (Victim.ALL, "http confirming answered"),
+        (Victim.ALL, "token Relabel under way"),
+    ),
+    True: ((Victim.ALL, "http confirming answered"),),
+}
+
+
+@pytest.mark.parametrize("enrols", [False, True], ids=["renewal", "enrolment"])
+async def test_cut_anywhere_finished_anywhere(tmp_path: Path, enrols: bool) -> None:
+    table = Table(tmp_path, enrols)
+    await table.prepare()
+    await table.record()
+    everything = "KIOSK_SOAK" in os.environ
+    for case in every_case(table) if everything else short_cases(table):
+        await table.try_case(case)
+    print(table.summary())
+    assert not table.lost, "\n".join([table.summary(), *table.lost])
+
+
+def every_case(table: Table) -> list[Case]:
+    numbers = range(1, len(table.points) + 1)
+    return [Case(*each) for each in itertools.product(Victim, numbers, (False, True))]
+
+
+def short_cases(table: Table) -> list[Case]:
+    at = ((victim, table.points.index(name) + 1) for victim, name in IN_SHORT[table.enrols])
+    return [Case(victim, point, bool(number % 2)) for number, (victim, point) in enumerate(at)]
