@@ -207,6 +207,14 @@ class Inventory:
         """Whether there is a private key with this ID."""
         return bool(self._keys(key_id))
 
+    def has_lost_key(self, key_id: bytes) -> bool:
+        """Whether there is a certificate with this ID, and not the private key that it must have had.
+
+        A card that was pulled while a list of its keys was written over may show a key no longer (PKCS#15).
+        """
+        certified = any(each.kind is ObjectKind.CERTIFICATE and each.key_id == key_id for each in self.objects)
+        return certified and not self.has_key(key_id)
+
     def public_half_of(self, key_id: bytes) -> PublicKey | None:
         """The public half of that key, from the key, its public key or its certificate; None where nothing tells it."""
         families = pair(self.objects).families

@@ -523,6 +523,23 @@ async def test_a_successors_key_that_nothing_tells_is_left_alone_and_said(bank: 
         assert await bank.inventory() == token_before
 
 
+async def test_a_successor_whose_key_the_token_no_longer_shows_is_left_alone_and_said(bank: Bank) -> None:
+    """Seen with OpenSC: a card was pulled while the list of its keys was written over, after the CA's confirmation."""
+    old = await bank.credential()
+    with pytest.raises(ExceptionGroup):
+        await bank.visit(ScriptedDesk(at_step=cut_at(SavingStep.RETIRE)))
+    wanted = successor_key_id(old.certificate)
+    async with await bank.open_token() as token:
+        for stored in (await token.inventory()).objects:
+            if stored.kind is ObjectKind.PRIVATE_KEY and stored.key_id == wanted:
+                assert await token.remove(stored)
+    token_before = await bank.inventory()
+    outcome = await bank.visit(ScriptedDesk())
+    assert outcome.problem is not None
+    assert (outcome.problem.code, outcome.problem.changed) == (Code.SUCCESSOR_NOT_READABLE, Changed.UNFINISHED)
+    assert await bank.inventory() == token_before
+
+
 async def test_other_issuers_certificates_are_none_of_our_business(bank: Bank) -> None:
     """A self-signed certificate with the customer's own common name and a later end, and one of 900 kB."""
     foreign_key, name = b"foreign", x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "TKYM1408054 x")])
