@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from kiosk.clock import one_year_after, system_clock
-from kiosk.credentials import successor_key_id
+from kiosk.credentials import Credential, successor_key_id
 from kiosk.tokens.wire import KeyKind, ObjectKind
 from tests.bank import child_processes
 from tests.flows.stores import Store
@@ -20,6 +20,12 @@ KINDS = (
 """The kinds of the old key and of the new one."""
 
 
+async def until_outlasted(old: Credential) -> None:
+    """A new certificate ends later than the old one: not one that was issued in the same second."""
+    while one_year_after(system_clock()) <= old.certificate.not_after + timedelta(seconds=1):  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+
+
 async def renew_over(store: Store, directory: Path, old_kind: KeyKind, new_kind: KeyKind) -> None:
     """Renew the credential in `store`, and see that store and ledger agree on everything."""
     async with store.prepare(directory, old_kind) as under:
@@ -28,9 +34,7 @@ async def renew_over(store: Store, directory: Path, old_kind: KeyKind, new_kind:
             assert await opened.proves(old)
         before, known = child_processes(), set(under.bank.states())
 
-        # A new certificate ends later than the old one: not one that was issued in the same second.
-        while one_year_after(system_clock()) <= old.certificate.not_after + timedelta(seconds=1):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+        await until_outlasted(old)
         desk = under.desk()
         outcome = await under.bank.with_policy(key_kinds=(new_kind,)).visit(desk, errand=under.errand)
 

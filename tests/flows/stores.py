@@ -24,7 +24,7 @@ from tests.tokens.pulled_token import PulledToken
 from tests.tokens.virtual_card import pcscd
 from tests.tokens.virtual_card.bank import open_card_bank
 
-_ALL_YEAR = 400
+ALL_YEAR = 400
 """Days of a renewal window in which a certificate of today can be renewed once more."""
 
 Opened = Callable[[], AbstractAsyncContextManager[Token]]
@@ -92,8 +92,8 @@ async def _opensc_over_pcscd(directory: Path, kind: KeyKind) -> AsyncIterator[St
 
 @asynccontextmanager
 async def _this_pc(directory: Path, kind: KeyKind) -> AsyncIterator[StoreUnderTest]:
-    async with open_bank(directory, pc=True, ca_policy=f"window_days = {_ALL_YEAR}\n") as bank:
-        at_once = bank.with_policy(window_days=_ALL_YEAR)
+    async with open_bank(directory, pc=True, ca_policy=f"window_days = {ALL_YEAR}\n") as bank:
+        at_once = bank.with_policy(window_days=ALL_YEAR)
         moved = await at_once.with_policy(key_kinds=(kind,)).visit(
             ScriptedDesk(destination=Destination.PC, retires=True)
         )

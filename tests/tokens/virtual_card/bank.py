@@ -42,9 +42,9 @@ class CardBank:
 
 @asynccontextmanager
 async def open_card_bank(
-    directory: Path, kind: KeyKind = KeyKind.RSA_2048, *, roomy: bool = True
+    directory: Path, kind: KeyKind = KeyKind.RSA_2048, *, roomy: bool = True, ca_policy: str = ""
 ) -> AsyncIterator[CardBank]:
-    """Both have a credential that can be renewed; `roomy` as in `running_pcscd`."""
+    """Both have a credential that can be renewed; `roomy` as in `running_pcscd`, `ca_policy` as in `open_bank`."""
     with running_pcscd(roomy=roomy) as service:
         module = msgspec.structs.replace(service.module, token_label=_SHOWN_LABEL)
         card, neighbours = (prepared_card(service, TOKEN_LABEL, serial) for serial in ("0001020304", "0506070809"))
@@ -55,5 +55,7 @@ async def open_card_bank(
             await issue_onto_token(ca, module, [NEIGHBOUR], Pin(bytearray(DEMO_PIN, "ascii")), _SHOWN_LABEL)
             slot.put_in(card)
 
-        async with open_bank(directory, kind=kind, module=module, beforehand=issue_to_the_neighbour) as bank:
+        async with open_bank(
+            directory, kind=kind, module=module, beforehand=issue_to_the_neighbour, ca_policy=ca_policy
+        ) as bank:
             yield CardBank(bank, service, card, neighbours)

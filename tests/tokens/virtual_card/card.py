@@ -34,6 +34,9 @@ APPLET = bytes.fromhex("f276a288bcfba69d34f31001")
 _VERSION_AND_FEATURES = bytes.fromhex("000601")
 """API 0.6; extended lengths, no random numbers, no elliptic curves: OpenSC 0.23 signs with those over SHA-1 only."""
 
+CHANGING = frozenset({0x46, 0xD6, 0xE0, 0xE4})
+"""The instructions that change what outlives a pull, PINs aside: a key made, a file written, made, deleted."""
+
 _ALGORITHM, _PRIVATE_KEY, _ANY_KEY = 0x80, 0x84, 0x83
 _PIN, _PUK = 1, 2
 

@@ -13,16 +13,39 @@ import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from threading import Thread
 
 from tests.tokens.namespaces import enter_network_of
-from tests.tokens.virtual_card.card import ATR, VirtualCard
+from tests.tokens.virtual_card.card import ATR, CHANGING, VirtualCard
 
 _OFF, _ON, _RESET, _ATR = b"\x00", b"\x01", b"\x02", b"\x04"
 
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1
 
 _SHOWN_SECONDS = 60.0
+
+
+@dataclass
+class Cut:
+    """When a card goes by itself: with one of the commands that change something on it, which it does not carry out."""
+
+    at: int
+    """Which of them, counted from 0."""
+    passed: int = 0
+    """How many have come."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it has come to that."""
+        return self.passed > self.at
+
+    def comes_with(self, command: bytes) -> bool:
+        """Count `command`, and tell whether the card goes with it."""
+        if len(command) < 2 or command[1] not in CHANGING:
+            return False
+        self.passed += 1
+        return self.done
 
 
 class Slot:
@@ -38,6 +61,8 @@ class Slot:
         self._shows_card = shows_card
         self._connection: socket.socket | None = None
         self._thread: Thread | None = None
+        self.cut: Cut | None = None
+        """When the card that is in is to go by itself."""
 
     def put_in(self, card: VirtualCard) -> None:
         """Put `card` in, and wait until programs see it.
@@ -58,7 +83,7 @@ class Slot:
                 self._connection.shutdown(socket.SHUT_RDWR)
         if self._thread is not None:
             self._thread.join()
-        self._connection = self._thread = None
+        self._connection = self._thread = self.cut = None
 
     def _wait_until(self, *, shown: bool) -> None:
         ends = time.monotonic() + _SHOWN_SECONDS
@@ -77,6 +102,8 @@ class Slot:
                 if message in (_OFF, _ON, _RESET):
                     card.reset()
                     continue
+                if (cut := self.cut) is not None and cut.comes_with(message):
+                    return
                 reply = ATR if message == _ATR else card.answer(message)
                 connection.sendall(len(reply).to_bytes(2, "big") + reply)
 
