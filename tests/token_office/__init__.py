@@ -1,0 +1,1 @@
+"""`kiosk token`, as a teller or an installer runs it."""
