@@ -88,6 +88,7 @@ async def test_a_fresh_token_is_prepared_by_command_and_renewed_at_the_kiosk(ban
     assert first.key_id.hex() not in seen
 
 
+@pytest.mark.tokens
 async def test_a_slip_costs_no_try_and_a_wrong_code_is_told_by_its_number(bank: Bank) -> None:
     code = bank.code()
     slip = code[:-1] + str((int(code[-1]) + 1) % 10)
@@ -110,6 +111,7 @@ async def test_what_is_missing_is_told_before_anything_is_done(bank: Bank) -> No
     assert (await bank.inventory()).objects == ()
 
 
+@pytest.mark.tokens
 async def test_a_certificate_that_comes_from_elsewhere(bank: Bank, tmp_path: Path) -> None:
     request, issued = tmp_path / "request.pem", tmp_path / "issued.pem"
     asked = await type_at(bank, "enrol", ID, "--csr", str(request))
@@ -132,6 +134,7 @@ async def test_a_certificate_that_comes_from_elsewhere(bank: Bank, tmp_path: Pat
     assert sorted(each.kind for each in inventory.objects) == sorted(ObjectKind)
 
 
+@pytest.mark.tokens
 async def test_a_certificate_that_does_not_fit_is_not_stored(bank: Bank, tmp_path: Path) -> None:
     request, issued = tmp_path / "request.pem", tmp_path / "issued.pem"
     assert (await type_at(bank, "enrol", ID, "--csr", str(request))).status == 0

@@ -44,6 +44,7 @@ async def test_every_token_that_is_in_is_listed(bank: Bank) -> None:
     assert all("ec-p256" in each["key_kinds"] and each["pin"]["set"] and each["reader"] for each in records)
 
 
+@pytest.mark.tokens
 async def test_of_several_tokens_one_must_be_named(bank: Bank) -> None:
     add_software_token(bank.settings.token, "SECOND")
     several = await run(bank, "inspect", "--language", "en")
@@ -65,6 +66,7 @@ async def test_without_a_token(bank: Bank) -> None:
     assert (nothing.status, "No USB token" in nothing.text) == (3, True)
 
 
+@pytest.mark.tokens
 async def test_without_the_pin_nothing_is_told_of_what_it_hides(bank: Bank) -> None:
     (held,) = (await bank.inventory()).credentials
     told = await run(bank, "inspect", "--language", "en")
@@ -99,6 +101,7 @@ async def test_with_the_pin_everything_is_named(bank: Bank) -> None:
     assert (successor["kind"], successor["ours"], successor["certificate"]) == ("successor-key", True, None)
 
 
+@pytest.mark.tokens
 async def test_a_wrong_pin_is_given_once_and_costs_one_try(bank: Bank) -> None:
     told = await type_at(bank, "inspect", typing=[("PIN.*: ", "999999")])
     assert told.status == 1

@@ -28,7 +28,13 @@ async def visit(bank: Bank, step: SavingStep, pages: int, *codes: str) -> full_d
     return await asyncio.to_thread(full_disc.visit, bank, step, pages, codes)
 
 
-@pytest.mark.parametrize("pages", [0, 1], ids=["no room at all", "room for half a pair"])
+@pytest.mark.parametrize(
+    "pages",
+    [
+        pytest.param(0, id="no room at all", marks=pytest.mark.tokens),
+        pytest.param(1, id="room for half a pair"),
+    ],
+)
 async def test_no_room_for_the_key(bank: Bank, pages: int) -> None:
     ledger = bank.ledger()
     told = await visit(bank, SavingStep.KEY, pages)
@@ -56,6 +62,7 @@ async def test_no_room_for_the_certificate_once_the_key_was_made(bank: Bank) -> 
     ]
 
 
+@pytest.mark.tokens
 async def test_with_room_again_the_renewal_is_made_anew(bank: Bank) -> None:
     assert (await visit(bank, SavingStep.WRITE, 0)).code == Code.TOKEN_FULL
     assert (await bank.visit(ScriptedDesk())).completion is not None
@@ -65,6 +72,7 @@ async def test_with_room_again_the_renewal_is_made_anew(bank: Bank) -> None:
     assert sorted(states.values()) == ["revoked", "superseded"]
 
 
+@pytest.mark.tokens
 async def test_no_room_for_a_certificate_obtained_by_a_code(tmp_path: Path) -> None:
     async with open_bank(tmp_path / "bank", days_left=-1) as bank:
         told = await visit(bank, SavingStep.KEY, 2, bank.code())

@@ -90,6 +90,7 @@ async def test_a_renewal_takes_a_free_place(bank: Bank) -> None:
     assert bank.states() == {old.certificate.serial: "superseded", new.certificate.serial: "valid"}
 
 
+@pytest.mark.tokens
 @pytest.mark.parametrize("step", [each for each in SavingStep if each is not SavingStep.KEY])
 async def test_one_that_was_cut_goes_on_in_its_place(bank: Bank, step: SavingStep) -> None:
     card = with_places(bank, *PLACES)
@@ -111,6 +112,7 @@ async def test_without_a_free_place_nothing_is_begun(bank: Bank) -> None:
     assert ((await bank.inventory()).objects, bank.ledger()) == (token, ledger)
 
 
+@pytest.mark.tokens
 async def test_without_a_free_place_no_certificate_is_obtained(bank: Bank) -> None:
     token = (await bank.inventory()).objects
     desk = ScriptedDesk(enrolment_ids=[ID], codes=[bank.code()])
@@ -120,6 +122,7 @@ async def test_without_a_free_place_no_certificate_is_obtained(bank: Bank) -> No
     assert (await bank.inventory()).objects == token
 
 
+@pytest.mark.tokens
 async def test_a_certificate_is_obtained_into_a_free_place(bank: Bank) -> None:
     desk = ScriptedDesk(enrolment_ids=[ID], codes=[bank.code()])
     outcome = await with_places(bank, *PLACES).visit(desk, errand=Errand.ENROLMENT)

@@ -107,6 +107,7 @@ async def code_of(act: object) -> Code | None:
     return raised.value.problem.code
 
 
+@pytest.mark.tokens
 @pytest.mark.parametrize(
     ("failures", "code"),
     [((FULL,), Code.TOKEN_FULL), ((GENERAL, GENERAL), Code.TOKEN_FULL), ((GENERAL, FULL), Code.TOKEN_FULL),
@@ -147,6 +148,7 @@ async def test_what_has_failed_once_is_done_in_a_fresh_process(bank: Bank) -> No
     assert Event.REJECTING not in bank.events()
 
 
+@pytest.mark.tokens
 @pytest.mark.parametrize(
     ("failures", "code"),
     [((FULL,), Code.TOKEN_FULL), ((GENERAL, GENERAL), Code.TOKEN_FULL), ((REFUSED, REFUSED), Code.TOKEN_FAILED)],
@@ -173,6 +175,7 @@ async def test_a_write_that_is_cut_leaves_the_renewal_pending(bank: Bank) -> Non
     assert (await bank.inventory()).has_key(successor_key_id(at.renewal.old.certificate))
 
 
+@pytest.mark.tokens
 async def test_where_the_ca_cannot_be_told_the_key_stays(bank: Bank) -> None:
     async with prepared(bank, Unreachable) as at:
         await at.renewal.make_key()
@@ -191,6 +194,7 @@ async def test_where_the_ca_cannot_be_told_the_key_stays(bank: Bank) -> None:
     assert len((await bank.inventory()).objects) == 3
 
 
+@pytest.mark.tokens
 async def test_a_certificate_that_was_confirmed_meanwhile_is_not_given_up(bank: Bank) -> None:
     """The CA says so, and then the key that it was for stays."""
     async with prepared(bank) as at:
@@ -231,6 +235,7 @@ def test_what_certainly_does_not_fit_is_not_begun(room: Room, kind: KeyKind, fit
         assert raised.value.problem.code is Code.TOKEN_FULL
 
 
+@pytest.mark.tokens
 async def test_a_token_that_tells_that_it_is_full_is_asked_for_nothing(bank: Bank) -> None:
     async with prepared(bank) as at:
         at.token.free = Room(0, 10)
