@@ -336,7 +336,7 @@ _objects = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(_objects, max_size=25))
 def test_whatever_lies_there_each_object_is_named_once_and_no_key_is_debris(objects: list[StoredObject]) -> None:
     inventory = look(*objects)
