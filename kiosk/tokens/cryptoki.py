@@ -113,14 +113,14 @@ class Failure(Exception):
         self.reply = wire.Failed(kind, detail)
 
 
-def failure_of(error: exceptions.PKCS11Error, *, gave_pin: bool = False) -> Failure:
+def failure_of(error: exceptions.PKCS11Error, *, gave_pin: bool = False, writes: bool = False) -> Failure:
     """What a module raised, in the kiosk's terms.
 
-    Where the call gave no PIN the module cannot have refused one, whatever it says: nobody is sent to a teller with a
-    PIN that is none the worse.
+    Where the call gave no PIN the module cannot have refused one, and where nothing was written there can be no room
+    missing, whatever it says: nobody is sent to a teller with a token that is neither locked nor full.
     """
     kind = next(kind for raised, kind in _FAILURES if isinstance(error, raised))
-    if kind in _ABOUT_THE_PIN and not gave_pin:
+    if (kind in _ABOUT_THE_PIN and not gave_pin) or (kind is FailureKind.FULL and not writes):
         kind = FailureKind.DEVICE
     return Failure(kind, type(error).__name__)
 

@@ -26,7 +26,9 @@ ENDED = (Fault.HANG, Fault.CRASH)
 """The token process has to be replaced."""
 
 _CODES = {
-    **dict.fromkeys(GONE, Code.TOKEN_TAKEN_OUT),
+    Fault.REMOVED: Code.TOKEN_TAKEN_OUT,
+    Fault.RETURNED: Code.TOKEN_TAKEN_OUT,
+    Fault.ANOTHER: Code.TOKEN_SWAPPED,
     **dict.fromkeys(ERRORS, Code.TOKEN_FAILED),
     Fault.HANG: Code.TOKEN_HANGS,
     Fault.CRASH: Code.TOKEN_FAILED,
@@ -64,7 +66,7 @@ class Rule:
 RULES = (
     # Looking for tokens: whoever sees nothing asks a fresh process once more, before anybody is told anything.
     Rule((Code.TOKEN_TAKEN_OUT,), (Fault.REMOVED,), requests=("FindTokens",)),
-    Rule((None, Code.TOKEN_TAKEN_OUT), GONE, requests=("FindTokens",)),
+    Rule((None, Code.TOKEN_TAKEN_OUT, Code.TOKEN_SWAPPED), GONE, requests=("FindTokens",)),
     Rule((None,), requests=("FindTokens",)),
     # Only who logs in can meet a locked PIN; python-pkcs11 opens a session and logs in by one call.
     Rule((Code.PIN_LOCKED,), (Fault.PIN_LOCKED,), functions=("OpenSession", "Login")),
@@ -81,6 +83,10 @@ RULES = (
     # After pkiConf the renewal has not failed, whatever happens to the old credential.
     Rule((None, Code.OLD_CREDENTIAL_NOT_REMOVED), ERRORS, steps=("retire",), functions=("GetAttributeValue",)),
     Rule((Code.OLD_CREDENTIAL_NOT_REMOVED,), steps=("retire",)),
+    # What is to be kept on the token is tried once more in a fresh process, unless there is no room for it.
+    Rule((Code.TOKEN_FULL,), (Fault.DEVICE_MEMORY,), functions=("GenerateKeyPair", "CreateObject")),
+    Rule((None, Code.TOKEN_FULL), (Fault.DEVICE_MEMORY,), requests=("MakeKeyPair", "WriteCertificate")),
+    Rule((None,), ERRORS, requests=("MakeKeyPair", "WriteCertificate")),
     # Some attributes are read only to know an object better.
     Rule((None, Code.TOKEN_FAILED), ERRORS, functions=("GetAttributeValue",)),
 )
@@ -90,10 +96,12 @@ RULES = (
 def ends_of(fault: Fault, call: Call) -> set[End]:
     """What a visit in which `fault` struck `call` may come to."""
     codes = next((rule.codes for rule in RULES if rule.fits(fault, call)), (_CODES[fault],))
-    return {DONE if code is None else End(code, _changed(fault, call)) for code in codes}
+    return {DONE if code is None else End(code, _changed(code, call)) for code in codes}
 
 
-def _changed(fault: Fault, call: Call) -> Changed:
+def _changed(code: Code, call: Call) -> Changed:
+    if code is Code.TOKEN_FULL:
+        return Changed.NOTHING  # the key is removed, and the CA told
     if call.place.request == "MakeKeyPair":
-        return Changed.NOTHING if fault in ERRORS else Changed.UNFINISHED
+        return Changed.UNFINISHED  # nobody knows whether there is a key
     return _CHANGED.get(call.place.step, Changed.NOTHING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kiosk.errors import Changed
@@ -53,7 +53,7 @@ def is_known(left: Left) -> bool:
     visit (design decision 7, third act), which is not asked yet.
     """
     theirs = {kind for kind, whose in left.objects if whose == "old"}
-    return bool(theirs) and "private-key" not in theirs and left.promises == ("confirmed",)
+    return bool(theirs) and "private-key" not in theirs and "confirmed" in left.promises
 
 
 @dataclass
@@ -134,7 +134,7 @@ class Table:
         if not _has_a_working_one(left):
             yield f"no working credential: {left}"
         after = await self._after_next(bank, left)
-        if after == FINISHED:
+        if _without_given_up(after) == FINISHED:
             return
         if is_known(after):
             self.tally.known.append(str(struck))
@@ -165,13 +165,23 @@ def _has_a_working_one(left: Left) -> bool:
     return bool(counts & set(left.credentials))
 
 
+def _without_given_up(left: Left) -> Left:
+    """The same without certificates that the CA has revoked because nobody could store them."""
+    return replace(
+        left,
+        certificates=tuple(each for each in left.certificates if each != ("new", "revoked")),
+        promises=tuple(each for each in left.promises if each != "revoked"),
+    )
+
+
 def _tells_the_truth(end: End, left: Left) -> bool:
-    confirmed = left.promises == ("confirmed",)
+    confirmed = "confirmed" in left.promises
     match end.changed:
         case _ if end == DONE:
-            return left == FINISHED
+            return _without_given_up(left) == FINISHED
         case Changed.NOTHING:
-            return left.promises in ((), ("ended",)) and all(whose == "old" for _, whose in left.objects)
+            nothing_left = all(whose == "old" for _, whose in left.objects)
+            return nothing_left and _without_given_up(left).promises == ()
         case Changed.UNFINISHED:
             return "old" in left.credentials and ("old", "valid") in left.certificates
         case Changed.STORED:

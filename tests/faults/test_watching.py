@@ -15,7 +15,7 @@ from kiosk.reception import FrontDesk
 from kiosk.services import open_services
 from tests.bank import child_processes
 from tests.faults.cases import PATIENCE, FaultBank, left_running, open_fault_bank
-from tests.faults.expected import DONE, ERRORS, GONE, End
+from tests.faults.expected import DONE, ERRORS, End
 from tests.faults.faulty_module import Fault, FaultyModule
 from tests.flows.test_reception import Board
 from tests.scripted_desk import ScriptedDesk
@@ -25,7 +25,9 @@ _CALLS_OF_A_FIRST_LOOK = 7
 _FAULTS = [each for each in Fault if each is not Fault.GENERAL_ERROR_AFTER]
 
 TOLD = {
-    **dict.fromkeys(GONE, End(Code.TOKEN_TAKEN_OUT)),
+    Fault.REMOVED: End(Code.TOKEN_TAKEN_OUT),
+    Fault.RETURNED: End(Code.TOKEN_TAKEN_OUT),
+    Fault.ANOTHER: End(Code.TOKEN_SWAPPED),
     **dict.fromkeys(ERRORS, DONE),
     Fault.HANG: End(Code.TOKEN_HANGS),
     Fault.CRASH: End(Code.TOKEN_FAILED),
