@@ -43,6 +43,7 @@ _CHANGED = {
 }
 """By step; before there is a key nothing is changed."""
 
+_OF_SLOTS = ("GetSlotList", "GetSlotInfo", "GetTokenInfo")
 _LOADING = ("GetFunctionList", "Initialize", "GetInfo")
 
 
@@ -73,7 +74,7 @@ RULES = (
     # The fresh process that proves the new credential loads the module anew.
     Rule((Code.MODULE_UNUSABLE,), ERRORS, requests=("LogInWithLentPin",), functions=_LOADING),
     # A slot that tells nothing of its token is passed over, and looked at once more where no other has the token.
-    Rule((None, Code.TOKEN_FAILED), ERRORS, requests=("LogIn", "LogInWithLentPin"), functions=("GetTokenInfo",)),
+    Rule((None, Code.TOKEN_FAILED), ERRORS, requests=("LogIn", "LogInWithLentPin"), functions=_OF_SLOTS),
     # Seen to be out, and in again when looked at once more: it is not logged in to before.
     Rule((None, Code.TOKEN_TAKEN_OUT), (Fault.RETURNED,), requests=("LogIn", "LogInWithLentPin")),
     # A search that the module would not end bars the next one, and so the removal.
