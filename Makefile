@@ -85,8 +85,6 @@ system-run:
 system-pictures:
 	@assets/setup/debian $(PICTURE_NEEDS)
 
-system-tokens: system-test
-
 system-test:
 	@assets/setup/debian $(TEST_NEEDS)
 
