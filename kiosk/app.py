@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path, PurePath
@@ -19,6 +18,7 @@ from textual.worker import WorkerFailed
 
 from kiosk.clock import Clock, system_clock
 from kiosk.desk import Reception
+from kiosk.last_words import fault_and_place
 from screens.between import BetweenScreen
 from screens.desk import ScreenDesk
 from screens.forgetting import forget_texts, forget_timers
@@ -174,10 +174,12 @@ class KioskApp(App[None], inherit_bindings=False):
 
     def last_words(self) -> str:
         """What ended the app: the kind of fault and its place, and nothing of what was being handled."""
-        error = _innermost(self._exception)
-        frames = traceback.extract_tb(error.__traceback__) if error else None
-        where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-        return f"kiosk: ended by {type(error).__name__}{where}\n"
+        return f"kiosk: ended by {fault_and_place(self.fault) if self.fault else None}\n"
+
+    @property
+    def fault(self) -> BaseException | None:
+        """What ended the app, where it was not told to end."""
+        return _innermost(self._exception)
 
     def export_screenshot(self, *, title: str | None = None, simplify: bool = False) -> str:
         """An SVG of the screen in which Japanese can be read."""

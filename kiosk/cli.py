@@ -70,8 +70,7 @@ def run(settings: Path) -> None:
     from kiosk.settings import SettingsError, load_settings
 
     try:
-        load_settings(settings)
-        sys.exit(launch(settings.absolute()))
+        sys.exit(launch(settings.absolute(), load_settings(settings)))
     except (SettingsError, NoTerminal) as error:
         raise click.ClickException(str(error)) from error
 

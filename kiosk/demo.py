@@ -76,7 +76,7 @@ def run(options: Options) -> int:
             code = code_for(directory, customer) if options.days_left < 0 else ""
             with opened(directory, options.language, code=code) as bank:
                 if not options.plain:
-                    return launch(bank.settings_file)
+                    return launch(bank.settings_file, bank.settings)
                 with echo_kept():
                     return asyncio.run(_run_plain(bank, options))
     except NoTerminal as error:

@@ -63,6 +63,7 @@ class Code(StrEnum):
 
     CLOCK_WRONG = "K-01"
     JOURNAL_NOT_WRITABLE = "K-02"
+    KIOSK_CRASHED = "K-03"
     PC_STORE_FAILED = "K-10"
     PC_CREDENTIAL_NOT_PROVEN = "K-11"
     PC_NO_DATABASE = "K-12"
@@ -75,6 +76,7 @@ class Code(StrEnum):
     PC_AS_ROOT = "K-19"
     PC_CERTIFICATE_EXPIRED = "K-20"
     PC_READ_ONLY = "K-21"
+    UNEXPECTED = "K-99"
 
     NOT_RENEWABLE_YET = "P-01"
     EXPIRED = "P-02"

@@ -151,6 +151,11 @@ class Event(StrEnum):
     FORGOTTEN_TAKEN_OUT = "forgotten-taken-out"
     OLD_LINES_REMOVED = "old-lines-removed"
     """By the bank's policy; `detail` says how many, and up to which."""
+    CRASHED = "crashed"
+    """The kiosk's process ended without being told to, or could not begin; `detail` says how. With a `code`, 調整中 is
+    on the terminal until the next one is started."""
+    WRITABLE_AGAIN = "writable-again"
+    """Lines before this one could not be written; the kiosk served nobody meanwhile."""
     DAMAGED_SET_ASIDE = "damaged-set-aside"
     """The journal there was could not be read; `detail` says what its file is called now."""
 

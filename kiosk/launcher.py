@@ -1,48 +1,76 @@
-"""Runs the full-screen kiosk in a child process, so that the terminal is given back however the child ends."""
+"""Runs the full-screen kiosk in a child process: gives the terminal back however it ends, and starts it again.
+
+A kiosk that has ended without being told to has crashed: by an exception, or by a signal, also by one that was meant
+for it alone. It is started again at once; after too many crashes 調整中 is shown, drawn from here, and it is tried
+again after a pause. It is not started again where its settings are wrong, or where the terminal is gone.
+"""
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-_RESET = (
+from kiosk.crashes import Crashes, Patience
+from kiosk.errors import Code, KioskError
+from kiosk.journal import Event, Journal
+from kiosk.last_words import LastWords, heard
+from kiosk.literal import literal
+from kiosk.notice_board import drawn, out_of_order, starting
+from kiosk.settings import Settings
+
+_MODES_OFF = (
     "\x1b[<u"  # keyboard protocol back to the terminal's own
     "\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1016l"  # no mouse reports
     "\x1b[?1004l\x1b[?2004l\x1b[?2048l"  # no focus reports, no bracketed paste, no reports of a new size
-    "\x1b[?1049l\x1b[?7h\x1b[?25h\x1b[0m"  # normal screen, wrapped lines, cursor, colours
+    "\x1b[?2026l\x1b[?7h\x1b[0m"  # drawing at once, wrapped lines, colours
 )
+_BOARD_SCREEN = "\x1b[?1049h"
+_NORMAL_SCREEN = "\x1b[?1049l\x1b[?25h"
 
 _SCRUBBED_PREFIXES = ("TEXTUAL", "PYTHON")
 _SCRUBBED = {"NO_COLOR", "FORCE_COLOR", "ESCDELAY", "COLUMNS", "LINES", "UNICODE_VERSION"}
 """What would change how the kiosk looks or open doors in it: TEXTUAL_LOG writes keystrokes, for one."""
 
-_GRACE_SECONDS = 5.0
+_READ_AT_ONCE = 4096
+KIOSK = ("-m", "kiosk.terminal")
+"""What Python is to run."""
 
 
 class NoTerminal(Exception):
     """Standard input or output is no terminal."""
 
 
-def launch(settings: Path) -> int:
-    """Run the kiosk of `settings` on this terminal until it ends; its exit status.
+def launch(
+    settings_file: Path, settings: Settings, kiosk: Sequence[str] = KIOSK, patience: Patience | None = None
+) -> int:
+    """Keep the kiosk of `settings` running on this terminal until it ends in order or is told to; the exit status.
+
+    Args:
+        settings_file: What `settings` was read from.
+        settings: Whose journal has the crashes, and whether this is a demo, which Ctrl+C ends.
+        kiosk: What Python is to run, with the settings file, our process and a pipe for its last words as arguments.
+        patience: How many crashes are borne with, and how long is waited after too many.
 
     Raises:
         NoTerminal: there is no terminal to run on.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         raise NoTerminal
-    command = [sys.executable, "-P", "-m", "kiosk.terminal", str(settings), str(os.getpid())]
-    with _terminal_given_back():
-        child = subprocess.Popen(command, env=scrubbed(os.environ))  # noqa: S603 - our own interpreter and module
-        with _signals_passed_on(child):
-            return child.wait()
+    command = [sys.executable, "-P", *kiosk, str(settings_file), str(os.getpid())]
+    with _Terminal(may_be_left=settings.branch.demo) as terminal, _orders() as orders:
+        status, words = _Launcher(command, settings, terminal, orders, Crashes(patience or Patience())).run()
+    if status and words.detail:
+        sys.stderr.write(f"kiosk: {literal(words.detail)}\n")
+    return status
 
 
 def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
@@ -55,37 +83,205 @@ def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "PYTHONUTF8": "1"}
 
 
-@contextmanager
-def _terminal_given_back() -> Iterator[None]:
-    modes = termios.tcgetattr(sys.stdin.fileno())
-    try:
-        yield
-    finally:
-        with suppress(OSError, termios.error):  # the terminal itself may have been closed
-            os.write(sys.stderr.fileno(), _RESET.encode())
-            termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, modes)
+class _Launcher:
+    """One kiosk, started as often as it takes."""
+
+    def __init__(
+        self, command: list[str], settings: Settings, terminal: _Terminal, orders: _Orders, crashes: Crashes
+    ) -> None:
+        self._command = command
+        self._settings = settings
+        self._terminal = terminal
+        self._orders = orders
+        self._crashes = crashes
+
+    def run(self) -> tuple[int, LastWords]:
+        """Until it is over: the launcher's own exit status, and why."""
+        while True:
+            status, words = self._once()
+            if self._orders.told:
+                return 0, words
+            if status in (os.EX_OK, os.EX_CONFIG):
+                return status, words
+            if not self._terminal.is_there():
+                return 128 + signal.SIGHUP, words
+            self._terminal.clear()
+            code, pause = self._judged(status, words)
+            self._note(code, words.detail or _how(status))
+            self._terminal.show(out_of_order(code) if pause else starting())
+            if pause and not self._stay(pause):
+                return (0 if self._orders.told else 128 + signal.SIGHUP), words
+
+    def _judged(self, status: int, words: LastWords) -> tuple[str, float]:
+        """The code to be told, and for how many seconds nobody is served."""
+        if status == os.EX_TEMPFAIL:  # it is not broken: something stands in its way
+            return words.code, self._crashes.patience.first_pause
+        pause = self._crashes.pause()
+        return (Code.KIOSK_CRASHED if pause else ""), pause
+
+    def _once(self) -> tuple[int, LastWords]:
+        """Start the kiosk and wait for its end; its status as `subprocess` has it, and its last words."""
+        said, saying = os.pipe()
+        os.set_blocking(said, False)
+        try:
+            self._crashes.begin()
+            command = [*self._command, str(saying)]
+            child = subprocess.Popen(command, env=scrubbed(os.environ), pass_fds=[saying])  # noqa: S603 - our own module
+            os.close(saying)
+            try:
+                self._wait(child)
+            finally:
+                if child.poll() is None:
+                    child.kill()
+                    child.wait()
+            return child.returncode, heard(said)
+        finally:
+            os.close(said)
+
+    def _wait(self, child: subprocess.Popen[bytes]) -> None:
+        """Until it has ended, or was told to and has not in time."""
+        ended = os.pidfd_open(child.pid)
+        try:
+            deadline: float | None = None
+            while child.poll() is None and (deadline is None or time.monotonic() < deadline):
+                if self._orders.told and deadline is None:
+                    child.send_signal(self._orders.told)
+                    deadline = time.monotonic() + self._crashes.patience.grace
+                self._orders.heard_or(ended, None if deadline is None else deadline - time.monotonic())
+        finally:
+            os.close(ended)
+
+    def _stay(self, seconds: float) -> bool:
+        """Keep the board on the terminal for so long, and every key away; false where it is over meanwhile."""
+        end = time.monotonic() + seconds
+        while not self._orders.told and self._terminal.is_there() and self._terminal.swallow():
+            if time.monotonic() >= end:
+                return True
+            if self._orders.heard_or(self._terminal.keys, end - time.monotonic()):
+                self._terminal.show_again()  # it may have another size by now
+        return False
+
+    def _note(self, code: str, detail: str) -> None:
+        """Into the journal, if it can be written: that may be what is wrong."""
+        with suppress(KioskError), Journal(Path(self._settings.journal)) as journal:
+            journal.append("", Event.CRASHED, "", "", "", code, detail)
+
+
+def _how(status: int) -> str:
+    """How a process has ended that could not say it itself."""
+    if status >= 0:
+        return f"ended with {status}"
+    with suppress(ValueError):
+        return f"ended by {signal.Signals(-status).name}"
+    return f"ended by signal {-status}"
+
+
+class _Terminal:
+    """The terminal that everything happens on: as it was at the end, deaf to the keys that would reach a shell."""
+
+    keys = 0
+    """Standard input."""
+
+    def __init__(self, may_be_left: bool) -> None:
+        self._may_be_left = may_be_left
+        self._lines: list[str] = []
+
+    def __enter__(self) -> _Terminal:
+        self._before = termios.tcgetattr(self.keys)
+        self._deafen()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._write(_MODES_OFF + _NORMAL_SCREEN)
+        with suppress(OSError, termios.error):
+            termios.tcsetattr(self.keys, termios.TCSAFLUSH, self._before)
+
+    def _deafen(self) -> None:
+        """Between two kiosks nobody reads keys; Ctrl+C and the like would end us, and leave a shell in the lobby."""
+        deaf = termios.tcgetattr(self.keys)
+        deaf[0] &= ~termios.IXON
+        deaf[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)
+        if not self._may_be_left:
+            deaf[3] &= ~termios.ISIG
+        with suppress(termios.error):
+            termios.tcsetattr(self.keys, termios.TCSANOW, deaf)
+
+    def clear(self) -> None:
+        """After a kiosk that may have left anything behind, with nothing on the screen that it had shown."""
+        self._write(_MODES_OFF + _BOARD_SCREEN + "\x1b[2J")
+        with suppress(OSError, termios.error):
+            termios.tcsetattr(self.keys, termios.TCSAFLUSH, self._before)
+            self._deafen()
+
+    def show(self, lines: list[str]) -> None:
+        """Show these, until the kiosk draws over them."""
+        self._lines = lines
+        self.show_again()
+
+    def show_again(self) -> None:
+        """The same, for the size it has now."""
+        with suppress(OSError):
+            columns, rows = os.get_terminal_size(self.keys)
+            self._write(drawn(self._lines, columns, rows))
+
+    def swallow(self) -> bool:
+        """Take the keys that were pressed, so that the next kiosk does not get them; false at the end of the input."""
+        while select.select([self.keys], [], [], 0)[0]:
+            try:
+                if not os.read(self.keys, _READ_AT_ONCE):
+                    return False
+            except OSError:
+                return False
+        return True
+
+    def is_there(self) -> bool:
+        """Whether anybody could see something on it."""
+        watched = select.poll()
+        watched.register(self.keys, select.POLLHUP)
+        return not watched.poll(0)
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):  # the terminal itself may have been closed
+            os.write(sys.stderr.fileno(), text.encode())
+
+
+class _Orders:
+    """The signals that the launcher gets."""
+
+    def __init__(self) -> None:
+        self.told = 0
+        """The signal that ends everything, once it has come."""
+        self._heard, self._hearing = os.pipe()
+        for end in (self._heard, self._hearing):
+            os.set_blocking(end, False)
+
+    def take(self, number: int, _: FrameType | None) -> None:
+        """An order to end; a key press that sends one (Ctrl+C, in a demo) asks as politely as the rest."""
+        self.told = signal.SIGTERM if number == signal.SIGINT else number
+
+    def heard_or(self, file: int, seconds: float | None) -> bool:
+        """Wait for a signal, for something in `file`, or for so long; whether it was a signal."""
+        milliseconds = None if seconds is None else max(seconds, 0.0) * 1000
+        watched = select.poll()
+        for each in (self._heard, file):
+            watched.register(each, select.POLLIN)
+        if self._heard not in dict(watched.poll(milliseconds)):
+            return False
+        os.read(self._heard, _READ_AT_ONCE)
+        return True
 
 
 @contextmanager
-def _signals_passed_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    def pass_on(number: int, _: FrameType | None) -> None:
-        child.send_signal(signal.SIGTERM if number == signal.SIGINT else number)
-
-    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    before = {number: signal.signal(number, pass_on) for number in numbers}
+def _orders() -> Iterator[_Orders]:
+    """Listen to signals; each wakes whoever waits, so none can come between a look and the wait for the next."""
+    orders = _Orders()
+    ends = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    before = {number: signal.signal(number, orders.take) for number in ends}
+    before[signal.SIGWINCH] = signal.signal(signal.SIGWINCH, lambda *_: None)
+    waker = signal.set_wakeup_fd(orders._hearing, warn_on_full_buffer=False)
     try:
-        yield
+        yield orders
     finally:
-        if child.poll() is None:
-            _end(child)
+        signal.set_wakeup_fd(waker)
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    child.terminate()
-    try:
-        child.wait(_GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()

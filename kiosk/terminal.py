@@ -1,8 +1,9 @@
-"""The kiosk's own process on a terminal: `python -m kiosk.terminal SETTINGS LAUNCHER`, started by the launcher."""
+"""The kiosk's own process on a terminal: `python -m kiosk.terminal SETTINGS LAUNCHER PIPE`, started by the launcher."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import signal
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from kiosk.app import Branch, KioskApp
 from kiosk.children import end_with_parent, leave_no_core
 from kiosk.errors import KioskError
+from kiosk.last_words import LastWords, fault_and_place, leave
 from kiosk.reception import FrontDesk
 from kiosk.services import open_services
 from kiosk.settings import DEMO_PIN, Settings, SettingsError, load_settings
@@ -21,24 +23,27 @@ _LOOK_AT_TERMINAL_EVERY = 1.0
 
 
 async def run(settings: Settings) -> int:
-    """Serve customers on this terminal until told to end; the exit status.
+    """Serve customers on this terminal until told to end; the exit status, 0 only where a demo was left.
 
     Raises:
         SettingsError: what the settings name is not there.
         KioskError: K-02, the journal cannot be written.
+        Exception: whatever ended the app.
     """
     async with open_services(settings) as services:
         front_desk = FrontDesk(services, settings.token, _presence(settings))
         app = KioskApp(front_desk, branch_of(settings), services.clock)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            loop.add_signal_handler(number, _leave, app)
+            loop.add_signal_handler(number, _leave, app, number)
         watching = asyncio.create_task(_watch_terminal(app), name="terminal")
         try:
             await app.run_async()
         finally:
             watching.cancel()
             await front_desk.close()
+        if app.fault:
+            raise app.fault
         return app.return_code or 0
 
 
@@ -54,14 +59,17 @@ async def _watch_terminal(app: KioskApp) -> None:
     while True:
         await asyncio.sleep(_LOOK_AT_TERMINAL_EVERY)
         if terminal.poll(0):
-            _leave(app)
+            _leave(app, signal.SIGHUP)
             return
 
 
-def _leave(app: KioskApp) -> None:
-    """End in order, or be ended: a terminal that reads nothing any more would be waited for for ever."""
+def _leave(app: KioskApp, number: signal.Signals) -> None:
+    """End in order, or be ended: a terminal that reads nothing any more would be waited for for ever.
+
+    The status says that it was told to, so that a launcher that has told nothing starts another kiosk.
+    """
     signal.alarm(_GRACE_SECONDS)
-    app.exit()
+    app.exit(return_code=128 + number)
 
 
 def branch_of(settings: Settings) -> Branch:
@@ -77,13 +85,26 @@ def branch_of(settings: Settings) -> Branch:
 
 
 def main() -> None:
-    """Run the kiosk of the settings file named as the first argument; the second is the launcher's process."""
-    end_with_parent(int(sys.argv[2]), signal.SIGTERM)
+    """Run the kiosk of the settings file named first; the launcher's process and a pipe for the last words follow."""
+    settings, launcher, pipe = sys.argv[1:]
+    end_with_parent(int(launcher), signal.SIGTERM)
     leave_no_core()
+    sys.exit(_status(Path(settings), int(pipe)))
+
+
+def _status(settings: Path, pipe: int) -> int:
+    """Serve, and tell the launcher why that has ended; the exit status as the launcher understands it."""
     try:
-        sys.exit(asyncio.run(run(load_settings(Path(sys.argv[1])))))
-    except (SettingsError, KioskError) as error:
-        sys.exit(f"kiosk: {error}")
+        return asyncio.run(run(load_settings(settings)))
+    except SettingsError as error:
+        leave(LastWords(detail=str(error)), pipe)
+        return os.EX_CONFIG
+    except KioskError as error:
+        leave(LastWords(error.problem.code, error.problem.detail), pipe)
+        return os.EX_TEMPFAIL
+    except Exception as error:
+        leave(LastWords(detail=f"ended by {fault_and_place(error)}"), pipe)
+        return os.EX_SOFTWARE
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from kiosk.conversation import Conversation
@@ -17,6 +17,7 @@ from kiosk.destinations import UsbPort
 from kiosk.errors import Code, KioskError, Problem
 from kiosk.idle import IdleLimit
 from kiosk.journal import PC_IN_JOURNAL, Event, VisitRecord
+from kiosk.last_words import fault_and_place
 from kiosk.problems import as_problems, pc_problem, token_problem
 from kiosk.services import Services
 from kiosk.settings import Policy
@@ -43,6 +44,8 @@ class Outcome:
     problem: Problem | None = None
     explained: bool = False
     """Whether the customer has read the problem already."""
+    fault: BaseException | None = field(default=None, repr=False, compare=False)
+    """What nobody had foreseen, behind K-99; for whoever looks for the mistake, and never shown."""
 
 
 async def hold_visit(
@@ -55,7 +58,10 @@ async def hold_visit(
     call_staff: Callable[[str], None],
     errand: Errand = Errand.RENEWAL,
 ) -> Outcome:
-    """Hold one visit with `token`, whose processes have ended when this returns. Problems are returned, not raised.
+    """Hold one visit with `token`, whose processes have ended when this returns.
+
+    Problems are returned, not raised, and so are mistakes of ours (K-99): the customer has to learn what has become of
+    the certificate.
 
     Modules say little when a token is pulled; then `why_gone` is asked, once, whether it is still there (None), was
     taken out, or is another one now. Nor do they where another program holds this PC's database. `pace` says how often
@@ -75,6 +81,8 @@ async def hold_visit(
     )
     completion: Completion | None = None
     problem: Problem | None = None
+    fault: BaseException | None = None
+    left_alone = False
     try:
         async with token:
             await record.note(Event.VISIT_BEGUN)
@@ -92,12 +100,15 @@ async def hold_visit(
     except* KioskError as errors:
         problem = replace(_first(errors).problem, changed=conversation.changed)
     except* _LeftAlone:
-        await record.note(Event.IDLE)
+        left_alone = True
+    except* Exception as errors:
+        fault = errors
+        problem = Problem(Code.UNEXPECTED, conversation.changed, fault_and_place(errors))
     if problem and problem.code in _SAYS_LITTLE:
         problem = replace(problem, code=await why_gone() or problem.code)
     if problem and problem.code is Code.PC_STORE_FAILED and services.pc:
         problem = replace(problem, code=await _why_pc_failed(services.pc))
-    return await _closed(record, Outcome(completion, problem, conversation.explained))
+    return await _closed(record, Outcome(completion, problem, conversation.explained, fault), left_alone)
 
 
 async def _why_pc_failed(pc: PcStore) -> Code:
@@ -110,9 +121,11 @@ async def _show(desk: Desk, completion: Completion) -> None:
         await desk.show_reminder(completion.reminder)
 
 
-async def _closed(record: VisitRecord, outcome: Outcome) -> Outcome:
+async def _closed(record: VisitRecord, outcome: Outcome, left_alone: bool) -> Outcome:
     """The outcome, once it is in the journal; where it cannot be, that is the problem to be told."""
     try:
+        if left_alone:
+            await record.note(Event.IDLE)
         if outcome.problem:
             await record.note(Event.PROBLEM, code=outcome.problem.code, detail=outcome.problem.detail)
         await record.note(Event.VISIT_ENDED)

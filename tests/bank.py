@@ -129,11 +129,15 @@ class Bank:
             front_desk = FrontDesk(services, self.settings.token)
             try:
                 if errand is Errand.PC_LOGIN:
-                    return await front_desk.serve_pc(desk)
-                token = await front_desk.the_token(desk)
-                return await front_desk.serve_token(desk, token, errand) if token else Outcome()
+                    outcome = await front_desk.serve_pc(desk)
+                else:
+                    token = await front_desk.the_token(desk)
+                    outcome = await front_desk.serve_token(desk, token, errand) if token else Outcome()
             finally:
                 await front_desk.close()
+        if outcome.fault and not desk.bears_faults:
+            raise outcome.fault
+        return outcome
 
     async def inventory(self, label: str = "") -> Inventory:
         """What lies on the token, seen by a process of its own."""

@@ -22,15 +22,15 @@ def _without_a_size() -> dict[str, str]:
 
 
 class Terminal:
-    """Runs `kiosk ARGUMENTS` on a pty of this many cells."""
+    """Runs `kiosk ARGUMENTS`, or another module of Python's, on a pty of this many cells."""
 
-    def __init__(self, *arguments: str | Path, columns: int = 120, lines: int = 34) -> None:
+    def __init__(self, *arguments: str | Path, columns: int = 120, lines: int = 34, module: str = "kiosk") -> None:
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self.raw = b""
         self.process = pexpect.spawn(
             sys.executable,
-            ["-m", "kiosk", *map(str, arguments)],
+            ["-m", module, *map(str, arguments)],
             dimensions=(lines, columns),
             env={**_without_a_size(), "TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"},
             timeout=LIMIT,

@@ -165,9 +165,57 @@ def test_a_killed_ca_is_told_as_a_problem_and_loses_nothing(
     assert pkcs11_tool(directory, "--list-objects").count("Private Key Object") == 1
 
 
-def test_a_killed_screen_process_gives_the_terminal_back(demo: Demo, descendants: Descendants) -> None:
+PIN = "48151623"
+"""One that nothing tells, and that is typed without being confirmed."""
+
+
+def tells_nothing(terminal: Terminal, directory: Path) -> None:
+    """Neither the terminal nor any file, a core among them, has the PIN."""
+    assert PIN.encode() not in terminal.raw
+    for file in (*directory.rglob("*"), *Path.cwd().glob("core*")):
+        assert not file.is_file() or PIN.encode() not in file.read_bytes(), file
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_kiosk_killed_with_a_pin_typed_comes_back(
+    demo: Demo, directory: Path, descendants: Descendants, number: signal.Signals
+) -> None:
     terminal = demo()
     terminal.wait_for("はじめる")
-    os.kill(descendants.the_one("kiosk.terminal").pid, signal.SIGKILL)
-    terminal.wait_for_end()
+    terminal.press("1")
+    terminal.wait_for("暗証番号を入力してください", "数字キーで入力")
+    terminal.press(PIN)
+    terminal.wait_for("●" * 8)
+    first = descendants.the_one("kiosk.terminal")
+    os.kill(first.pid, number)
+    terminal.wait_for("専用USBが差し込まれています", "はじめる")
+    assert descendants.the_one("kiosk.terminal").pid != first.pid
+    descendants.the_one("kiosk.tokens.worker")
+    tells_nothing(terminal, directory)
+    terminal.press("\x11")
+    assert terminal.wait_for_end() == 0
     assert terminal.raw.rindex(NORMAL_SCREEN) > terminal.raw.rindex(b"\x1b[?1049h")
+
+
+def test_a_token_process_killed_with_a_pin_typed_ends_the_visit(
+    demo: Demo, directory: Path, descendants: Descendants
+) -> None:
+    terminal = demo()
+    terminal.wait_for("はじめる")
+    terminal.press("1")
+    terminal.wait_for("暗証番号を入力してください", "数字キーで入力")
+    terminal.press(PIN)
+    terminal.wait_for("●" * 8)
+    os.kill(descendants.the_one("kiosk.tokens.worker").pid, signal.SIGKILL)
+    terminal.wait_for("専用USBでの処理に失敗しました")
+    tells_nothing(terminal, directory)
+    terminal.press("1")
+    terminal.wait_for("はじめる")
+
+
+def test_a_token_process_killed_in_standby_is_replaced(demo: Demo, descendants: Descendants) -> None:
+    terminal = demo()
+    terminal.wait_for("はじめる")
+    os.kill(descendants.the_one("kiosk.tokens.worker").pid, signal.SIGKILL)
+    terminal.press("1")
+    terminal.wait_for("暗証番号を入力してください", "数字キーで入力")

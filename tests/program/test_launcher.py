@@ -1,0 +1,166 @@
+"""The launcher on a real pty, over kiosks that end in every way there is."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kiosk.errors import Code
+from kiosk.journal import Entry, Event, Journal
+from kiosk.settings import CaSettings, Settings, save_settings
+from kiosk.tokens.process import ModuleSettings
+from tests.program.descendants import Descendants, watching_descendants
+from tests.program.terminal import Terminal
+from tests.program.test_terminal import NO_MOUSE, NORMAL_SCREEN
+
+PRETENDED = Path(__file__).with_name("pretended_kiosk.py")
+AT_ONCE, NEVER = 0.05, 3600.0
+"""Seconds of a first pause: one that is over soon, and one that no test sees the end of."""
+
+Launch = Callable[..., Terminal]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    ca = CaSettings(url="http://127.0.0.1:1/", roots="roots.pem", tls_roots="roots.pem")
+    settings = Settings(token=ModuleSettings(module="none.so"), ca=ca, journal=str(tmp_path / "journal.sqlite"))
+    save_settings(settings, tmp_path / "kiosk.toml")
+    return tmp_path
+
+
+@pytest.fixture
+def descendants() -> Iterator[Descendants]:
+    with watching_descendants() as descendants:
+        yield descendants
+
+
+@pytest.fixture
+def launched(directory: Path, descendants: Descendants) -> Iterator[Launch]:
+    """Launches kiosks that end one after another as named; after that they stand."""
+    started: list[Terminal] = []
+
+    def start(*ends: str, first_pause: float = NEVER, columns: int = 120) -> Terminal:
+        (directory / "ends").write_text("\n".join(ends))
+        arguments = (PRETENDED, directory / "kiosk.toml", str(first_pause), str(first_pause))
+        started.append(Terminal(*arguments, module="tests.program.launching", columns=columns))
+        return started[-1]
+
+    yield start
+    for terminal in started:
+        terminal.process.close(force=True)
+    assert descendants.are_gone()
+
+
+def journal(directory: Path) -> list[Entry]:
+    with Journal(directory / "journal.sqlite") as opened:
+        return opened.entries()
+
+
+def crashes(directory: Path) -> list[tuple[str, str]]:
+    """Code and detail of each."""
+    return [(each.code, each.detail) for each in journal(directory) if each.event == Event.CRASHED]
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [("raises", "ended by ZeroDivisionError at somewhere.py:7"), ("killed", "ended by SIGKILL")],
+)
+def test_one_that_crashes_is_started_again(launched: Launch, directory: Path, how: str, told: str) -> None:
+    terminal = launched(how, how)
+    terminal.wait_for("this kiosk stands")
+    assert crashes(directory) == [("", told)] * 2
+
+
+def test_three_crashes_are_told_with_their_code_and_waited_for(launched: Launch, directory: Path) -> None:
+    terminal = launched("raises", "killed", "raises", "raises")
+    terminal.wait_for("調整中", "Out of order", Code.KIOSK_CRASHED)
+    assert [code for code, _ in crashes(directory)] == ["", "", Code.KIOSK_CRASHED]
+    assert "this kiosk" not in terminal.text()
+    assert (directory / "ends").read_text() == "raises", "no fourth one was started"
+
+
+def test_after_the_pause_it_comes_back_by_itself(launched: Launch, directory: Path) -> None:
+    terminal = launched(*["raises"] * 5, first_pause=AT_ONCE)
+    terminal.wait_for("this kiosk stands")
+    assert [code for code, _ in crashes(directory)] == ["", ""] + [Code.KIOSK_CRASHED] * 3
+    assert "調整中".encode() in terminal.raw
+
+
+def test_what_stands_in_its_way_is_told_at_once_and_tried_again(launched: Launch, directory: Path) -> None:
+    terminal = launched("blocked K-02", first_pause=AT_ONCE)
+    terminal.wait_for("this kiosk stands")
+    assert b"K-02" in terminal.raw
+    assert crashes(directory) == [("K-02", "no room")]
+
+
+def test_wrong_settings_are_told_and_not_tried_again(launched: Launch) -> None:
+    terminal = launched("raises", "misconfigured")
+    assert terminal.wait_for_end() == os.EX_CONFIG
+    assert b"kiosk: the settings file is not understood" in terminal.raw[terminal.raw.rindex(NORMAL_SCREEN) :]
+
+
+def test_one_that_was_left_is_over(launched: Launch) -> None:
+    terminal = launched("left")
+    assert terminal.wait_for_end() == 0
+    assert terminal.raw.rindex(NORMAL_SCREEN) > terminal.raw.rindex(b"\x1b[?1049h")
+
+
+def test_a_signal_for_the_kiosk_alone_is_no_end(launched: Launch, descendants: Descendants, directory: Path) -> None:
+    terminal = launched()
+    terminal.wait_for("this kiosk stands")
+    first = descendants.the_one(f"-P {PRETENDED}")
+    os.kill(first.pid, signal.SIGTERM)
+    while not crashes(directory):
+        terminal.read_for(0.1)
+    terminal.wait_for("this kiosk stands")
+    assert crashes(directory) == [("", "ended by SIGTERM")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("ends", [[], ["raises"] * 3], ids=["while it stands", "while it waits"])
+def test_a_signal_for_the_launcher_gives_the_terminal_back(
+    launched: Launch, ends: list[str], number: signal.Signals
+) -> None:
+    terminal = launched(*ends)
+    terminal.wait_for(Code.KIOSK_CRASHED if ends else "this kiosk stands")
+    terminal.process.kill(number)
+    assert terminal.wait_for_end() == 0
+    assert terminal.raw.rindex(NORMAL_SCREEN) > terminal.raw.rindex(b"\x1b[?1049h")
+    assert terminal.raw.rindex(NO_MOUSE) > terminal.raw.rindex(b"\x1b[?1003h")
+
+
+def test_a_kiosk_that_hears_no_signal_is_ended_all_the_same(launched: Launch) -> None:
+    terminal = launched("deaf")
+    terminal.wait_for("this kiosk deaf")
+    terminal.process.kill(signal.SIGTERM)
+    assert terminal.wait_for_end() == 0
+
+
+@pytest.mark.parametrize("ends", [[], ["raises"] * 3], ids=["while it stands", "while it waits"])
+def test_a_closed_terminal_is_the_end(launched: Launch, descendants: Descendants, ends: list[str]) -> None:
+    terminal = launched(*ends)
+    terminal.wait_for(Code.KIOSK_CRASHED if ends else "this kiosk stands")
+    terminal.process.close(force=False)
+    assert descendants.are_gone()
+
+
+def test_keys_reach_neither_a_shell_nor_the_next_kiosk(launched: Launch, directory: Path) -> None:
+    """Ctrl+C, Ctrl+\\, Ctrl+Z and Ctrl+S between two kiosks, and a line that somebody has typed."""
+    terminal = launched(*["raises"] * 3)
+    terminal.wait_for(Code.KIOSK_CRASHED)
+    terminal.process.send("\x03\x1c\x1a\x13rm -rf /\r")
+    terminal.process.setwinsize(20, 70)
+    terminal.wait_for("調整中")
+    assert terminal.process.isalive()
+    assert b"rm -rf" not in terminal.raw
+    assert len(crashes(directory)) == 3
+
+
+def test_a_journal_that_cannot_be_written_stops_nothing(launched: Launch, directory: Path) -> None:
+    (directory / "journal.sqlite").mkdir()
+    terminal = launched("raises", "blocked K-02", "raises", first_pause=AT_ONCE)
+    terminal.wait_for("this kiosk stands")
