@@ -88,6 +88,9 @@ _COMPANIONS = ("", "-wal", "-shm")
 """The files of a database in WAL mode."""
 
 _BUSY_SECONDS = 5.0
+ROOM = 8 << 20
+"""Bytes of free room without which no visit begins; it writes about 4 kB, and the file beside the database grows to
+4 MB before SQLite goes on at its beginning."""
 
 
 class Event(StrEnum):
@@ -97,6 +100,8 @@ class Event(StrEnum):
     PIN_REFUSED = "pin-refused"
     LAST_TRY_AGREED = "last-try-agreed"
     """The customer was told that the next wrong PIN may lock the token, and wanted to type it."""
+    CHANGING_PIN = "changing-pin"
+    """(before)"""
     PIN_CHANGED = "pin-changed"
     UNBLOCKING = "unblocking"
     """(before) Staff set a new PIN with the security officer's; `detail` says which user of this machine."""
@@ -189,22 +194,48 @@ class Journal:
             KioskError: K-02, it cannot be written.
         """
         self._clock = clock
+        self._path = path
         self._turn = threading.Lock()
-        set_aside: Path | None = None
+        self._fault: Exception | None = None
+        """Why the newest line could not be written."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with _alone_in(path.parent):
-                try:
-                    self._database = _opened(path)
-                except SQLITE_FAULTS as error:
-                    if not is_damage(error):
-                        raise
-                    set_aside = _set_aside(path, clock())
-                    self._database = _opened(path)
+            self._database, set_aside = _opened_whole(path, clock)
         except (OSError, *SQLITE_FAULTS) as error:
             raise KioskError(Code.JOURNAL_NOT_WRITABLE, type(error).__name__) from error
+        self._tell_of(set_aside)
+
+    def _tell_of(self, set_aside: Path | None) -> None:
         if set_aside:
             self.append("", Event.DAMAGED_SET_ASIDE, "", "", "", "", set_aside.name)
+
+    def make_sure(self) -> None:
+        """Make sure, as far as one can beforehand, that a visit can be written down.
+
+        After a line that could not be written, one that can says that this is over. A file that was damaged meanwhile
+        is set aside, as at the start.
+
+        Raises:
+            KioskError: K-02, there is too little room, or it cannot be written.
+        """
+        try:
+            folder = os.statvfs(self._path.parent)
+            if folder.f_flag & os.ST_RDONLY:
+                raise KioskError(Code.JOURNAL_NOT_WRITABLE, "read-only")
+            if folder.f_bavail * folder.f_frsize < ROOM:
+                raise KioskError(Code.JOURNAL_NOT_WRITABLE, f"{folder.f_bavail * folder.f_frsize >> 20} MiB free")
+            if self._fault and is_damage(self._fault):
+                self._begin_anew()
+        except (OSError, *SQLITE_FAULTS) as error:
+            raise KioskError(Code.JOURNAL_NOT_WRITABLE, type(error).__name__) from error
+        if self._fault:
+            self.append("", Event.WRITABLE_AGAIN, "", "", "", "", type(self._fault).__name__)
+
+    def _begin_anew(self) -> None:
+        with self._turn:
+            self._database.close()
+            self._database, set_aside = _opened_whole(self._path, self._clock)
+        self._tell_of(set_aside)
 
     def begin_visit(self, token: str) -> VisitRecord:
         """The record of a new visit with the token of this serial number."""
@@ -271,6 +302,7 @@ class Journal:
         """
         with self._writing():
             self._insert(visit, event, token, holder, serial, code, detail)
+        self._fault = None
 
     def _insert(self, visit: str, event: Event, token: str, holder: str, serial: str, code: str, detail: str) -> None:
         entry = Entry(_written(self._clock()), visit, event, token, holder, serial, code, detail)
@@ -288,6 +320,7 @@ class Journal:
             with self._turn, _transaction(self._database):
                 yield
         except SQLITE_FAULTS as error:
+            self._fault = error
             raise KioskError(Code.JOURNAL_NOT_WRITABLE, type(error).__name__) from error
 
 
@@ -319,6 +352,18 @@ def _alone_in(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _opened_whole(path: Path, clock: Clock) -> tuple[sqlite3.Connection, Path | None]:
+    """The journal; a damaged one is set aside first, under the name that comes with the new one."""
+    with _alone_in(path.parent):
+        try:
+            return _opened(path), None
+        except SQLITE_FAULTS as error:
+            if not is_damage(error):
+                raise
+            set_aside = _set_aside(path, clock())
+            return _opened(path), set_aside
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -120,9 +120,17 @@ class PinDialogue:
             done = await change(facts, required=required)
         if not done:
             return False
-        await self.record.note(Event.PIN_CHANGED)
-        await self.desk.announce_pin_changed(self.policy.self_press_seconds)
+        await self._tell_of_change()
         return await self._open_with_new_pin() if required and facts.pin_pad else True
+
+    async def _tell_of_change(self) -> None:
+        """Whatever becomes of the journal, the customer has to know which PIN counts now."""
+        try:
+            await self.record.note(Event.PIN_CHANGED)
+        except KioskError:
+            await self.desk.announce_pin_changed(self.policy.self_press_seconds)
+            raise
+        await self.desk.announce_pin_changed(self.policy.self_press_seconds)
 
     async def _open_with_new_pin(self) -> bool:
         """Log in at the pad after a change that was required: nobody here knows the new PIN."""
@@ -168,6 +176,7 @@ class PinDialogue:
         question = replace(self._pad_question(facts, PadPurpose.CHANGE), required=required)
         if not await self.desk.ask_pad(question):
             return False
+        await self.record.note(Event.CHANGING_PIN)
         return True if await self._tried_at_pad(question, self.token.change_pin_at_pad) is None else None
 
     async def _prove_at_pad(self, attempt: Callable[[], Awaitable[None]]) -> None:
@@ -248,6 +257,7 @@ class PinDialogue:
 
     async def _hand_over(self, present: Pin, new: Pin) -> None:
         try:
+            await self.record.note(Event.CHANGING_PIN)
             await self.token.change_pin(present, new)
         finally:
             new.discard()

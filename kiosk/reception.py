@@ -23,6 +23,7 @@ from kiosk.waiting import first_of
 
 _TRY_AGAIN_AFTER = 5.0
 """Seconds before a module that could not be used is tried again."""
+_TOLD_AT_ONCE = (Code.MODULE_UNUSABLE, Code.JOURNAL_NOT_WRITABLE)
 _OLD_LINES_EVERY = 3600.0
 """Seconds between two looks whether lines of the journal have become too old."""
 _READY_LOOK = 5.0
@@ -97,6 +98,7 @@ class FrontDesk:
     async def _somebody_comes(self, board: StandbyBoard, touching: asyncio.Future[None], pace: Pace) -> bool:
         """One look at the slots, and what follows from it, until it is time for the next."""
         try:
+            await asyncio.to_thread(self._services.journal.make_sure)
             found = await self._look()
         except KioskError as error:
             await self._bear_with(error.problem, board, pace)
@@ -109,9 +111,9 @@ class FrontDesk:
         return touching.done() and (bool(found) or board.errand is Errand.PC_LOGIN)
 
     async def _bear_with(self, problem: Problem, board: StandbyBoard, pace: Pace) -> None:
-        """Wait for the next look after one that failed; 調整中 only where the module itself is unusable."""
+        """Wait for the next look after one that failed; 調整中 at once only where another look would say the same."""
         self._faults += 1
-        if problem.code is not Code.MODULE_UNUSABLE and self._faults < _FAULTS_BELIEVED:
+        if problem.code not in _TOLD_AT_ONCE and self._faults < _FAULTS_BELIEVED:
             await pace.next_look()
             return
         self._standing_code = problem.code

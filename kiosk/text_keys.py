@@ -336,6 +336,7 @@ TextKey = Literal[
     "import-complete.heading",
     "journal.and",
     "journal.asking-again",
+    "journal.changing-pin",
     "journal.cleaning",
     "journal.clock-off",
     "journal.code-refused",

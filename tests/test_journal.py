@@ -289,3 +289,41 @@ async def test_a_journal_in_use_is_not_damaged(tmp_path: Path) -> None:
         await first.begin_visit("t").note(Event.VISIT_BEGUN)
         await second.begin_visit("t").note(Event.VISIT_ENDED)
         assert [entry.event for entry in first.entries()] == ["visit-begun", "visit-ended"]
+
+
+async def test_after_a_line_that_could_not_be_written_one_says_that_this_is_over(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with Journal(path) as journal:
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("ALTER TABLE journal RENAME TO away")
+        with pytest.raises(KioskError):
+            await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+        with pytest.raises(KioskError) as still:
+            journal.make_sure()
+        assert still.value.problem.code is Code.JOURNAL_NOT_WRITABLE
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("ALTER TABLE away RENAME TO journal")
+        journal.make_sure()
+        journal.make_sure()
+        assert [(each.event, each.detail) for each in journal.entries()] == [("writable-again", "OperationalError")]
+    assert holds_from(path, 1, BEGINNING)
+
+
+async def test_damage_that_is_found_meanwhile_is_set_aside_without_a_new_start(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with Journal(path, lambda: NOW) as journal:
+        for _ in range(200):
+            await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        whole = bytearray(path.read_bytes())
+        whole[4096:] = b"\xff" * (len(whole) - 4096)
+        path.write_bytes(whole)
+        with pytest.raises(KioskError):
+            await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+        journal.make_sure()
+        assert [each.event for each in journal.entries()] == ["damaged-set-aside"]
+        await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+    aside = tmp_path / "journal.sqlite.damaged-20261123T030000.000000Z"
+    assert aside.read_bytes().startswith(b"SQLite format 3")
+    assert holds_from(path, 1, BEGINNING)
