@@ -309,7 +309,7 @@ class Enrolment:
                 raise
         return issued
 
-    async def _refused(self, refused: Refused) -> Exception:
+    async def _refused(self, refused: Refused) -> KioskError | Refused | _KeyOfAnotherCode:
         """What follows from a refusal of the request."""
         decided = refused.proven and refused.decided
         if decided and not self._made_here and _KEY_KNOWN in refused.fail_info:
@@ -415,7 +415,7 @@ class _KeyOfAnotherCode(Exception):
     """The key that was found on the token was certified by another code, and is not certified again."""
 
 
-def _of_code(refused: Refused) -> Exception:
+def _of_code(refused: Refused) -> KioskError | Refused:
     """Why a code is not taken. A CA that cannot prove its no to whoever has only a wrong code says it all the same."""
     detail = str(refused) if refused.proven else f"{refused}, not proven"
     if _WRONG_CODE in refused.fail_info:

@@ -16,7 +16,7 @@ from kiosk.certificates import (
 from kiosk.cmp import der
 from kiosk.cmp.answers import ProvenAnswer, Trust, refusal_of
 from kiosk.cmp.envelope import Protector
-from kiosk.cmp.errors import Distrust, UntrustedAnswer
+from kiosk.cmp.errors import CmpError, Distrust, UntrustedAnswer
 from kiosk.cmp.requests import public_key_der
 from kiosk.cmp.responses import CertificateResponses
 from kiosk.cmp.status import StatusInfo
@@ -131,7 +131,7 @@ def fault_of(certificate: Certificate, wanted: Wanted, moment: datetime) -> Dist
     return next((reason for holds, reason in checks if not holds), None)
 
 
-def _no(content: CertificateResponses, answer: ProvenAnswer, status: StatusInfo, wanted: Wanted) -> Exception:
+def _no(content: CertificateResponses, answer: ProvenAnswer, status: StatusInfo, wanted: Wanted) -> CmpError:
     if status.status != Status.REJECTION:
         return UntrustedAnswer(Distrust.STATUS, str(status.status))
     # A no beside which there is something else, or that is about another request, decides nothing.
