@@ -116,13 +116,17 @@ class Failure(Exception):
 def failure_of(error: exceptions.PKCS11Error, *, gave_pin: bool = False, writes: bool = False) -> Failure:
     """What a module raised, in the kiosk's terms.
 
-    Where the call gave no PIN the module cannot have refused one, and where nothing was written there can be no room
-    missing, whatever it says: nobody is sent to a teller with a token that is neither locked nor full.
+    Where the call gave no PIN the module cannot have refused one, where it did no key was asked for, and where nothing
+    was written there can be no room missing, whatever it says: nobody is sent to a teller with a token that is neither
+    locked nor full nor unsuitable.
     """
     kind = next(kind for raised, kind in _FAILURES if isinstance(error, raised))
-    if (kind in _ABOUT_THE_PIN and not gave_pin) or (kind is FailureKind.FULL and not writes):
-        kind = FailureKind.DEVICE
-    return Failure(kind, type(error).__name__)
+    lacks_nothing = (
+        (kind in _ABOUT_THE_PIN and not gave_pin)
+        or (kind is FailureKind.UNSUITABLE and gave_pin)
+        or (kind is FailureKind.FULL and not writes)
+    )
+    return Failure(FailureKind.DEVICE if lacks_nothing else kind, type(error).__name__)
 
 
 @contextmanager

@@ -43,7 +43,12 @@ ENDS = {
     exceptions.TokenNotPresent: Code.TOKEN_TAKEN_OUT,
     exceptions.NoSuchToken: Code.TOKEN_TAKEN_OUT,
     exceptions.SlotIDInvalid: Code.TOKEN_TAKEN_OUT,
+    exceptions.DeviceMemory: Code.TOKEN_FULL,
     exceptions.MechanismInvalid: Code.NO_SUITABLE_KEY_KIND,
+    exceptions.MechanismParamInvalid: Code.NO_SUITABLE_KEY_KIND,
+    exceptions.KeySizeRange: Code.NO_SUITABLE_KEY_KIND,
+    exceptions.DomainParamsInvalid: Code.NO_SUITABLE_KEY_KIND,
+    exceptions.FunctionNotSupported: Code.NO_SUITABLE_KEY_KIND,
 }
 """What ends the visit with a code that says what it was. Everything else the binding knows is T-05: it says nothing."""
 
@@ -58,10 +63,10 @@ RESULTS_OF_LOGIN = {
     0x06: FailureKind.DEVICE,  # FUNCTION_FAILED
     0x07: FailureKind.DEVICE,  # ARGUMENTS_BAD
     0x30: FailureKind.DEVICE,  # DEVICE_ERROR
-    0x31: FailureKind.FULL,  # DEVICE_MEMORY
+    0x31: FailureKind.DEVICE,  # DEVICE_MEMORY; nothing is written
     0x32: FailureKind.GONE,  # DEVICE_REMOVED
     0x50: FailureKind.PAD_CANCELLED,  # FUNCTION_CANCELED
-    0x54: FailureKind.DEVICE,  # FUNCTION_NOT_SUPPORTED
+    0x54: FailureKind.DEVICE,  # FUNCTION_NOT_SUPPORTED; no key is made
     0x91: FailureKind.DEVICE,  # OPERATION_NOT_INITIALIZED
     0xA0: FailureKind.PIN_WRONG,  # PIN_INCORRECT
     0xA1: FailureKind.PIN_LENGTH,  # PIN_INVALID
@@ -91,7 +96,8 @@ UNKNOWN = (0x05, 0x30, 0x80000001)
 
 @pytest.mark.parametrize("raised", EVERY)
 def test_every_exception_of_the_binding(raised: type[exceptions.PKCS11Error]) -> None:
-    reply = failure_of(raised("detail that is not told")).reply
+    about_pin = raised in (*ASKED_AGAIN, exceptions.PinLocked, exceptions.UserPinNotInitialized)
+    reply = failure_of(raised("detail that is not told"), gave_pin=about_pin, writes=not about_pin).reply
     assert reply.detail == raised.__name__
     assert (reply.kind in _ASKED_AGAIN_AT_PAD) is (raised in ASKED_AGAIN)
     if raised in ASKED_AGAIN:
@@ -102,9 +108,17 @@ def test_every_exception_of_the_binding(raised: type[exceptions.PKCS11Error]) ->
 
 
 def test_the_pin_is_wrong_where_the_token_says_so_and_nowhere_else() -> None:
-    kinds = {raised: failure_of(raised()).reply.kind for raised in EVERY}
+    kinds = {raised: failure_of(raised(), gave_pin=True).reply.kind for raised in EVERY}
     assert [raised for raised, kind in kinds.items() if kind is FailureKind.PIN_WRONG] == [exceptions.PinIncorrect]
     assert [raised for raised, kind in kinds.items() if kind is FailureKind.PIN_LOCKED] == [exceptions.PinLocked]
+
+
+def test_a_call_is_not_told_to_lack_what_it_did_not_want() -> None:
+    """Neither a PIN where none was given, nor room where nothing was written, nor a kind of key where a PIN was."""
+    of_a_pin = (*ASKED_AGAIN, exceptions.PinLocked, exceptions.UserPinNotInitialized)
+    kinds = {failure_of(raised()).reply.kind for raised in (*of_a_pin, exceptions.DeviceMemory)}
+    assert kinds == {FailureKind.DEVICE}
+    assert failure_of(exceptions.FunctionNotSupported(), gave_pin=True).reply.kind is FailureKind.DEVICE
 
 
 def test_no_failure_is_left_without_a_way_on() -> None:
