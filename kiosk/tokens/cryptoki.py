@@ -145,11 +145,13 @@ class Cryptoki:
         self,
         settings: WorkerSettings,
         load: Callable[[str], Module] = pkcs11.lib,
+        load_native: Callable[[str], Native | None] = native,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Use the module that `settings` names; it is loaded at the first request: a spare process waits unloaded."""
         self._settings = settings
         self._load = load
+        self._load_native = load_native
         self._clock = clock
         self._module: Module | None = None
         self._native: Native | None = None
@@ -335,7 +337,7 @@ class Cryptoki:
         try:
             return _open(token, user_pin=user_pin, so_pin=so_pin)
         except exceptions.PKCS11Error:
-            self._close_all()
+            self._close_all(token.slot)
             raise
 
     def _close(self, session: pkcs11.Session) -> None:
@@ -343,9 +345,16 @@ class Cryptoki:
         try:
             session.close()
         except exceptions.PKCS11Error:
-            self._close_all()
+            self._close_all(session.token.slot)
 
-    def _close_all(self) -> None:
+    def _close_all(self, slot: pkcs11.Slot) -> None:
+        """Close all sessions with a token.
+
+        Only where a module cannot do that is it initialised anew: OpenSC then forgets how many tries a PIN has left,
+        and nobody would be warned before the last.
+        """
+        if self._native and self._native.close_all_sessions(slot.slot_id):
+            return
         with suppress(exceptions.PKCS11Error):
             self._loaded().reinitialize()
 
@@ -566,7 +575,7 @@ class Cryptoki:
                 self._module = self._load(self._settings.module)
             except (exceptions.PKCS11Error, RuntimeError, OSError) as error:
                 raise Failure(FailureKind.MODULE, type(error).__name__) from error
-            self._native = native(self._settings.module)
+            self._native = self._load_native(self._settings.module)
         return self._module
 
     def _info(self, slot: pkcs11.Slot) -> TokenInfo:

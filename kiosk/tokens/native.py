@@ -1,4 +1,4 @@
-"""What python-pkcs11 0.10.1 does not pass on: the numbers of C_GetTokenInfo, and C_SetPIN at a PIN pad.
+"""What python-pkcs11 0.10.1 does not pass on: the numbers of C_GetTokenInfo, C_SetPIN at a PIN pad, C_CloseAllSessions.
 
 The module is loaded already: naming it again gives the same library, and its function list needs no initialisation of
 its own. A module that makes a new list for everybody who asks (p11-kit's client) answers "not initialised", and nothing
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pkcs11 import exceptions
 
-_C_GET_TOKEN_INFO, _C_SET_PIN = 6, 11
+_C_GET_TOKEN_INFO, _C_SET_PIN, _C_CLOSE_ALL_SESSIONS = 6, 11, 14
 """Their places in CK_FUNCTION_LIST, in the order of PKCS #11 v2.40 §3.6 (C_Initialize is 0)."""
 _UNAVAILABLE = ctypes.c_ulong(-1).value
 """CK_UNAVAILABLE_INFORMATION."""
@@ -63,6 +63,7 @@ _GET_TOKEN_INFO = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_ulong, ctypes.POINTE
 _SET_PIN = ctypes.CFUNCTYPE(
     ctypes.c_ulong, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong
 )
+_CLOSE_ALL_SESSIONS = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_ulong)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,10 @@ class Native:
         result = _SET_PIN(self._functions[_C_SET_PIN])(session, None, 0, None, 0)
         if result:
             raise _RAISED.get(result, exceptions.PKCS11Error)(f"CK_RV {result:#x}")
+
+    def close_all_sessions(self, slot_id: int) -> bool:
+        """Close whatever this process has open with the token in the slot; whether the module says that it has."""
+        return not _CLOSE_ALL_SESSIONS(self._functions[_C_CLOSE_ALL_SESSIONS])(slot_id)
 
 
 def native(path: str) -> Native | None:

@@ -21,6 +21,7 @@ from pkcs11.util.ec import encode_named_curve_parameters
 
 from kiosk.tokens.cryptoki import Cryptoki
 from kiosk.tokens.modules import Known, WorkerSettings
+from kiosk.tokens.native import TokenInfo
 
 PIN = "123456"
 SO_PIN = "010203040506070801020304050607080102030405060708"
@@ -214,6 +215,7 @@ class Token:
 
     def __init__(self, held: StandIn) -> None:
         self.held = held
+        self.slot = Slot(held)
         self.serial = held.serial.encode()
         self.flags = held.flags
 
@@ -267,8 +269,32 @@ class Module:
             each.sessions.clear()
 
 
-def opened(*tokens: StandIn, known: tuple[Known, ...] = (), so_pin_file: str = "") -> tuple[Cryptoki, Module]:
-    """The kiosk's side, and the module it has loaded; time stands still."""
+class FunctionList:
+    """What `kiosk.tokens.native` has of a module."""
+
+    def __init__(self, module: Module) -> None:
+        self._module = module
+
+    def token_info(self, _slot_id: int) -> TokenInfo:
+        return TokenInfo()
+
+    def close_all_sessions(self, slot_id: int) -> bool:
+        for each in self._module.tokens:
+            if Slot(each).slot_id == slot_id:
+                each.sessions.clear()
+        return True
+
+
+def opened(
+    *tokens: StandIn, known: tuple[Known, ...] = (), so_pin_file: str = "", function_list: bool = False
+) -> tuple[Cryptoki, Module]:
+    """The kiosk's side, and the module it has loaded, with its `function_list` or without; time stands still."""
     module = Module(*tokens)
     settings = WorkerSettings("stand-in.so", known=known, so_pin_file=so_pin_file)
-    return Cryptoki(settings, load=lambda _: module, clock=lambda: 0.0), module  # type: ignore[arg-type, return-value]
+    cryptoki = Cryptoki(
+        settings,
+        load=lambda _: module,  # type: ignore[arg-type, return-value]
+        load_native=lambda _: FunctionList(module) if function_list else None,  # type: ignore[arg-type, return-value]
+        clock=lambda: 0.0,
+    )
+    return cryptoki, module

@@ -171,13 +171,16 @@ def test_a_so_pin_that_is_not_safe_is_none(so_pin_file: Path, how: str) -> None:
     assert token.pins == ["customer " + PIN], "and the customer has not been logged out for it"
 
 
-def test_a_failed_login_leaves_no_session_behind() -> None:
+@pytest.mark.parametrize("function_list", [True, False])
+def test_a_failed_login_leaves_no_session_behind(function_list: bool) -> None:
+    """Where the module can close them, it is not initialised anew: OpenSC forgets the tries that are left then."""
     token = StandIn(most_sessions=1)
-    cryptoki, _ = opened(token)
+    cryptoki, module = opened(token, function_list=function_list)
     for _ in range(3):
         assert failure(partial(cryptoki.log_in, "01", "999999"))[0] is FailureKind.PIN_WRONG
     cryptoki.log_in("01", PIN)
     assert cryptoki.list_objects() == []
+    assert module.initialised_anew == (0 if function_list else 3)
 
 
 def test_a_token_that_has_come_back_is_believed_only_after_the_module_was_initialised_anew() -> None:
