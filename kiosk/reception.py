@@ -322,11 +322,14 @@ class FrontDesk:
             return False
 
     async def _why_gone(self, token: Token) -> Code | None:
-        """Whether `token` was taken out, and another one put in instead; None where it is in."""
+        """Whether `token` was taken out, and another one put in instead; None where it is in, or nobody can tell.
+
+        A module that hangs or fails shows nothing. One that cannot even be loaded any more has lost its reader.
+        """
         try:
             found = {each.serial for each in await self._look()}
-        except KioskError:
-            return Code.TOKEN_TAKEN_OUT
+        except KioskError as error:
+            return Code.TOKEN_TAKEN_OUT if error.problem.code is Code.MODULE_UNUSABLE else None
         if token.facts.serial in found:
             return None
         return Code.TOKEN_SWAPPED if found - token.beside else Code.TOKEN_TAKEN_OUT

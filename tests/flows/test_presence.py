@@ -14,8 +14,9 @@ import msgspec
 import pytest
 
 from kiosk.credentials import HolderRule
-from kiosk.desk import MainMenu, MenuChoice, NoticeAnswer, SavingStep, Standby, TokenQuestion
+from kiosk.desk import MainMenu, MenuChoice, NoticeAnswer, PinQuestion, SavingStep, Standby, TokenQuestion
 from kiosk.errors import Changed, Code, KioskError, Problem
+from kiosk.pin import Pin
 from kiosk.reception import FrontDesk
 from kiosk.services import open_services
 from kiosk.settings import Settings
@@ -224,6 +225,36 @@ async def test_only_a_module_that_goes_on_failing_puts_the_kiosk_out_of_order(
         tap.close()
         waiting.cancel()
         await asyncio.wait([waiting])
+        await front_desk.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (Code.TOKEN_HANGS, Code.TOKEN_FAILED),
+        (Code.TOKEN_FAILED, Code.TOKEN_FAILED),
+        (Code.MODULE_UNUSABLE, Code.TOKEN_TAKEN_OUT),
+    ],
+)
+async def test_a_look_that_shows_nothing_is_not_told_as_a_token_taken_out(bank: Bank, code: Code, told: Code) -> None:
+    """Save where the module cannot even be loaded any more: some cannot without their reader."""
+    async with open_services(bank.settings) as services:
+        front_desk = FailingFrontDesk(services, bank.settings.token)
+
+        class Desk(ScriptedDesk):
+            async def ask_pin(self, question: PinQuestion) -> Pin | None:
+                front_desk.fails, front_desk.code = 1, code
+                os.kill(token._process.pid, signal.SIGKILL)
+                return await super().ask_pin(question)
+
+        desk = Desk()
+        found = await front_desk.the_token(desk)
+        assert found
+        token = found
+        outcome = await front_desk.serve_token(desk, token)
+        assert outcome.problem is not None
+        assert outcome.problem.code is told
+        assert front_desk.fails == 0, "there was a look"
         await front_desk.close()
 
 
