@@ -367,7 +367,7 @@ class Enrolment:
         name = new.certificate.common_name
         if await self.token.relabel(new.key_id, name):
             return
-        await self.token.write_certificate(new.certificate, new.key_id, name)
+        await self.token.write_certificate(new.certificate, new.key_id, name, by_label=True)
         if self._is_named(new, await self.token.inventory()):  # or else the one there is would be lost
             pending = [each for each in inventory.certificates_of(new) if each.label == PENDING_LABEL]
             await remove_parts(self.token, pending)

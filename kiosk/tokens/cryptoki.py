@@ -533,7 +533,8 @@ class Cryptoki:
     def write_certificate(self, request: wire.WriteCertificate) -> None:
         """Write the certificate beside its key; nothing is written twice."""
         beside = self._search(ObjectKind.CERTIFICATE, {Attribute.ID: request.key_id})
-        if any(each[Attribute.VALUE] == request.der for each in beside):
+        same = [each for each in beside if each[Attribute.VALUE] == request.der]
+        if any(not request.by_label or _attribute(each, Attribute.LABEL) == request.label for each in same):
             return
         with self._writing() as session:
             _create(session, templates.certificate(request), templates.LESS_OF_A_CERTIFICATE)

@@ -337,8 +337,10 @@ class Token:
         signature = await self.sign(credential.key_id, public, challenge, pss=pss)
         return _verifies(public, signature, challenge, pss=pss)
 
-    async def write_certificate(self, certificate: Certificate, key_id: bytes, label: str) -> None:
-        """Write `certificate` beside its key.
+    async def write_certificate(
+        self, certificate: Certificate, key_id: bytes, label: str, *, by_label: bool = False
+    ) -> None:
+        """Write `certificate` beside its key, unless it is there; `by_label` where one with another label is not it.
 
         Raises:
             TokenError, TokenHangs, TokenProcessDied
@@ -350,6 +352,7 @@ class Token:
             subject=certificate.subject_der,
             issuer=certificate.issuer_der,
             serial_number=_der_integer(certificate.serial_number),
+            by_label=by_label,
         )
         await self._process.call(request, type(None), self._settings.limits.write)
 

@@ -343,7 +343,7 @@ class Sign(msgspec.Struct, frozen=True, tag=True):
 
 
 class WriteCertificate(msgspec.Struct, frozen=True, tag=True):
-    """→ None: write a certificate object; one with the same ID and bytes is left as it is."""
+    """→ None: write a certificate object; one with the same ID and bytes is left as it is, and suffices."""
 
     key_id: bytes
     label: str
@@ -352,6 +352,8 @@ class WriteCertificate(msgspec.Struct, frozen=True, tag=True):
     issuer: bytes
     serial_number: bytes
     """DER INTEGER."""
+    by_label: bool = False
+    """Whether one with another label does not suffice."""
 
 
 class Relabel(msgspec.Struct, frozen=True, tag=True):

@@ -49,6 +49,7 @@ from kiosk.tokens.wire import KeyKind, KeyOrigin, ObjectKind, StoredObject
 from tests.bank import Bank, open_bank
 from tests.flows.test_conversation import Cut, cut_at
 from tests.scripted_desk import ScriptedDesk
+from tests.tokens.acting_module import ActingModule
 
 ID = Customer().holder_id
 OTHER_CODE = make(bytes).secret.decode()
@@ -345,6 +346,23 @@ async def test_one_cut_before_any_step_is_finished_by_the_next_visit(
         if step is not SavingStep.KEY:
             private = [each for each in (await bank.inventory()).objects if each.kind is ObjectKind.PRIVATE_KEY]
             assert {each.public for each in private} <= begun, "the same key"
+
+
+async def test_where_labels_do_not_change_another_certificate_object_names_the_new_one(
+    expired: Bank, tmp_path: Path
+) -> None:
+    acting = ActingModule(expired, tmp_path / "acting")
+    acting.keep_labels()
+    outcome = await acting.bank.visit(with_code(expired.code()))
+    assert outcome.completion is not None
+    objects = (await expired.inventory()).objects
+    assert sorted((each.kind, each.label) for each in objects) == sorted(
+        (kind, Customer().common_name if kind is ObjectKind.CERTIFICATE else PENDING_LABEL) for kind in ObjectKind
+    )
+
+    desk = ScriptedDesk(menu=[MenuChoice.LEAVE])
+    assert (await acting.bank.visit(desk)).problem is None
+    assert "code" not in desk.asked, "it is not taken for an unfinished one"
 
 
 async def test_one_cut_before_the_old_one_went_has_ended(expired: Bank) -> None:

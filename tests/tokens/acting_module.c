@@ -6,6 +6,7 @@
      results   one line for each C_Login or C_SetPIN to come: a CK_RV in hex, which is returned without asking the real
                module, or "ok"; where no line is left the real module is asked
      typed     one line for each PIN typed at the pad: used where a PIN comes as NULL
+     labels    where there is such a file no attribute of an object can be changed
      calls     is written: a line for each C_Login and C_SetPIN, with "pad" or "pin" */
 
 #include <dlfcn.h>
@@ -17,7 +18,7 @@ typedef unsigned long rv_t;
 typedef struct { unsigned char version[2]; void *functions[68]; } list_t;
 typedef struct { unsigned char names[96]; unsigned long flags; } info_t;
 
-enum { GET_FUNCTION_LIST = 3, GET_TOKEN_INFO = 6, SET_PIN = 11, LOGIN = 18 };
+enum { GET_FUNCTION_LIST = 3, GET_TOKEN_INFO = 6, SET_PIN = 11, LOGIN = 18, SET_ATTRIBUTE_VALUE = 25 };
 
 static list_t ours, *real;
 
@@ -99,6 +100,16 @@ static rv_t set_pin(unsigned long session, unsigned char *old, unsigned long old
                 real->functions[SET_PIN])(session, old, old_length, new, new_length);
 }
 
+static rv_t set_attribute_value(unsigned long session, unsigned long object, void *template, unsigned long count) {
+    FILE *file = opened("labels", "r");
+    if (file) {
+        fclose(file);
+        return 0x10; /* CKR_ATTRIBUTE_READ_ONLY */
+    }
+    return ((rv_t(*)(unsigned long, unsigned long, void *, unsigned long))real->functions[SET_ATTRIBUTE_VALUE])(
+        session, object, template, count);
+}
+
 rv_t C_GetFunctionList(list_t **list) {
     if (!real) {
         void *module = dlopen(getenv("ACTING_MODULE"), RTLD_NOW | RTLD_LOCAL);
@@ -109,6 +120,7 @@ rv_t C_GetFunctionList(list_t **list) {
         ours.functions[GET_TOKEN_INFO] = get_token_info;
         ours.functions[SET_PIN] = set_pin;
         ours.functions[LOGIN] = login;
+        ours.functions[SET_ATTRIBUTE_VALUE] = set_attribute_value;
     }
     *list = &ours;
     return 0;

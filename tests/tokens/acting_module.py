@@ -46,6 +46,10 @@ class ActingModule:
         """Whatever the real token says, it has these as well from now on."""
         (self._folder / "flags").write_text(f"{int(flags):x}\n")
 
+    def keep_labels(self) -> None:
+        """No label can be changed from now on."""
+        (self._folder / "labels").touch()
+
     def answer(self, *results: int | None) -> None:
         """The next C_Login and C_SetPIN end so: with a CK_RV, or with whatever the real module says."""
         lines = ("ok" if each is None else f"{each:x}" for each in results)

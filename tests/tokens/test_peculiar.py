@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -93,6 +94,16 @@ def test_a_certificate_is_written_without_what_a_module_refuses(refused: frozens
     cryptoki.write_certificate(CERTIFICATE)
     assert token.objects[0].template.keys() >= {Attribute.VALUE, Attribute.ID, Attribute.SUBJECT}
     assert len(token.objects) == 1
+
+
+def test_a_certificate_is_written_once_or_once_for_each_label() -> None:
+    token = StandIn()
+    cryptoki, _ = opened(token)
+    cryptoki.log_in("01", PIN)
+    another = msgspec.structs.replace(CERTIFICATE, label="another")
+    for request in (CERTIFICATE, another, *[msgspec.structs.replace(another, by_label=True)] * 2):
+        cryptoki.write_certificate(request)
+    assert [each.label for each in cryptoki.list_objects()] == ["label", "another"]
 
 
 @pytest.fixture

@@ -53,10 +53,12 @@ class Unwilling(Token):
             raise self.failures.pop(0)
         return made
 
-    async def write_certificate(self, certificate: Certificate, key_id: bytes, label: str) -> None:
+    async def write_certificate(
+        self, certificate: Certificate, key_id: bytes, label: str, *, by_label: bool = False
+    ) -> None:
         if self.failures:
             raise self.failures.pop(0)
-        await super().write_certificate(certificate, key_id, label)
+        await super().write_certificate(certificate, key_id, label, by_label=by_label)
 
 
 class Unreachable(Through):
