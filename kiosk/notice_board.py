@@ -15,7 +15,7 @@ from kiosk.text_keys import TextKey
 
 _BARE = {"standby.out": "調整中　Out of order", "between.wait": "お待ちください　One moment, please"}
 """For want of a catalogue."""
-_SENTENCES = re.compile(r"(?<=[。．])|(?<=[.;!?]) ")
+_SENTENCES = re.compile(r"(?<=[。．])|(?<=[.!?]) ")
 
 Words = Callable[[TextKey], Sequence[str]]
 """What there is to say, in each language."""
