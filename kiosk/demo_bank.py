@@ -50,6 +50,8 @@ _SOFTHSM_MODULES = (
 
 _LOCK = "kiosk-demo.lock"
 _CA_END_SECONDS = 10.0
+_RETRY_SECONDS = 10.0
+"""The demo's CA is a process of this machine: what keeps it from answering does not pass by itself."""
 _MOST_DEMOS = 20
 
 
@@ -197,6 +199,7 @@ def opened(directory: Path, language: str, run_ca: RunCa | None = None, code: st
                 url=url,
                 roots=str(directory / "chain.pem"),
                 tls_roots=str(ca_directory / "tls-root.pem"),
+                retry_seconds=_RETRY_SECONDS,
                 ocsp_url=url.removesuffix(WELL_KNOWN) + OCSP_PATH,
                 crl_url=url.removesuffix(WELL_KNOWN) + CRL_PATH,
             ),
