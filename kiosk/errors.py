@@ -26,6 +26,7 @@ class Code(StrEnum):
     PIN_NOT_SET = "T-13"
     PAD_TIMED_OUT = "T-14"
     PAD_CANCELLED = "T-15"
+    PAD_NOT_ENOUGH = "T-16"
     NO_CERTIFICATE = "T-20"
     KEY_NOT_PROVEN = "T-22"
     CERTIFICATE_NOT_OURS = "T-23"

@@ -364,6 +364,7 @@ class Cryptoki:
         if not self._traits.so_login_to_write:
             yield self._open()
             return
+        self._check_pin_is_known()
         so_pin, pin = self._so_pin(), self._pin
         self._close(self._open())  # a token has one user at a time
         self._session = None
@@ -375,6 +376,14 @@ class Cryptoki:
                 self._close(session)
         finally:
             self._begin(self._serial, pin, self.known_by)
+
+    def _check_pin_is_known(self) -> None:
+        """Leave the customer logged in where nobody here could do it again: a PIN typed at the reader stays there."""
+        flags = self._slot().get_token().flags
+        if self._pin is None and TokenFlag.LOGIN_REQUIRED in flags:
+            pad = TokenFlag.PROTECTED_AUTHENTICATION_PATH in flags
+            kind = FailureKind.PAD_NOT_ENOUGH if pad else FailureKind.DEVICE
+            raise Failure(kind, "the PIN would be wanted once more, and is not known")
 
     def _so_pin(self) -> str:
         """The officer's PIN. One that was refused, here or as far as the token tells, is not sent again."""
@@ -513,7 +522,10 @@ class Cryptoki:
         try:
             return self._signed_once(key, way, data, pin)
         except exceptions.UserNotLoggedIn:
-            if pin is not None or self._pin is None:
+            if pin is not None:
+                raise
+            self._check_pin_is_known()
+            if self._pin is None:
                 raise
         return self._signed_once(key, way, data, self._pin)
 
@@ -555,6 +567,8 @@ class Cryptoki:
 
     def remove(self, stored: StoredObject) -> bool:
         """Remove exactly `stored`: handles are reused by some modules, so it is read again just before."""
+        if self._traits.fresh_session_after_removal:
+            self._check_pin_is_known()
         with self._writing() as session:
             found = _found(session, stored.kind, {Attribute.ID: stored.key_id})
             same = [each for each in found if _stored(stored.kind, each) == stored]

@@ -109,6 +109,8 @@ class FailureKind(StrEnum):
     """Typing the PIN was broken off at the reader."""
     PAD_TIMED_OUT = "pad-timed-out"
     """The reader waited for the PIN in vain."""
+    PAD_NOT_ENOUGH = "pad-not-enough"
+    """What was asked wants the PIN once more, and it is typed at the reader only when somebody logs in."""
     FULL = "full"
     """No room on the token."""
     OCCUPIED = "occupied"

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_ds
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, SlotFlag, TokenFlag, exceptions
 from pkcs11.constants import DEFAULT
-from pkcs11.types import SignMixin
+from pkcs11.types import PROTECTED_AUTH, SignMixin
 from pkcs11.util.ec import encode_named_curve_parameters
 
 from kiosk.tokens.cryptoki import Cryptoki
@@ -24,6 +24,8 @@ from kiosk.tokens.modules import Known, WorkerSettings
 from kiosk.tokens.native import TokenInfo
 
 PIN = "123456"
+AT_PAD = "at the pad"
+"""What stands for a PIN that was typed at the reader; the right one always is."""
 SO_PIN = "010203040506070801020304050607080102030405060708"
 _P256 = encode_named_curve_parameters("secp256r1")
 
@@ -219,7 +221,7 @@ class Token:
         self.serial = held.serial.encode()
         self.flags = held.flags
 
-    def open(self, *, rw: bool = False, user_pin: str | None = None, so_pin: str | None = None) -> Session:
+    def open(self, *, rw: bool = False, user_pin: object = None, so_pin: str | None = None) -> Session:
         assert rw or (user_pin, so_pin) == (None, None), "an officer cannot log in beside a read-only session"
         token = self.held
         if len(token.sessions) >= token.most_sessions:
@@ -227,17 +229,17 @@ class Token:
         session = Session(token, "nobody")
         token.sessions.append(session)  # as the binding leaves it, also where the login fails
         if user_pin is not None:
-            self._log_in(session, "customer", user_pin, token.pin)
+            self._log_in(session, "customer", AT_PAD if user_pin is PROTECTED_AUTH else user_pin, token.pin)
         if so_pin is not None:
             self._log_in(session, "officer", so_pin, token.so_pin)
         return session
 
-    def _log_in(self, session: Session, user: str, pin: str, right: str) -> None:
+    def _log_in(self, session: Session, user: str, pin: object, right: str) -> None:
         token = self.held
         if any(each.user not in ("nobody", user) for each in token.sessions):
             raise exceptions.AnotherUserAlreadyLoggedIn
         token.pins.append(f"{user} {pin}")
-        if pin != right or token.stale:
+        if pin not in (right, AT_PAD) or token.stale:
             raise exceptions.PinIncorrect
         session.user = user
 

@@ -18,7 +18,7 @@ from kiosk.tokens.keys import public_key
 from kiosk.tokens.modules import AfterChange, Known
 from kiosk.tokens.wire import FailureKind, KeyKind, ObjectKind, StoredObject
 from kiosk.tokens.worker import Worker
-from tests.tokens.standin import PIN, SO_PIN, StandIn, opened
+from tests.tokens.standin import AT_PAD, PIN, SO_PIN, StandIn, opened
 
 OURS = bytes(range(16))
 CERTIFICATE = wire.WriteCertificate(OURS, "label", b"der", b"subject", b"issuer", b"\x02\x01\x01")
@@ -155,6 +155,49 @@ def test_a_refused_so_pin_is_never_sent_again(so_pin_file: Path) -> None:
     assert token.pins.count("officer " + SO_PIN) == 1, "nor by the next process, which sees the flag"
 
 
+PAD = TokenFlag.TOKEN_INITIALIZED | TokenFlag.LOGIN_REQUIRED | TokenFlag.PROTECTED_AUTHENTICATION_PATH
+
+
+def test_nobody_is_logged_out_for_the_officer_whom_only_the_reader_could_log_in_again(so_pin_file: Path) -> None:
+    token = StandIn(officer_writes=True, flags=PAD)
+    cryptoki, _ = opened(token, known=(OFFICERS,), so_pin_file=str(so_pin_file))
+    cryptoki.log_in_at_pad("01", 25.0)
+    for action in (partial(make, cryptoki), partial(cryptoki.write_certificate, CERTIFICATE)):
+        assert failure(action)[0] is FailureKind.PAD_NOT_ENOUGH
+    assert [each.user for each in token.sessions] == ["customer"]
+    assert token.pins == ["customer " + AT_PAD]
+
+
+def test_where_no_pin_is_wanted_the_officer_writes_too(so_pin_file: Path) -> None:
+    token = StandIn(officer_writes=True, flags=TokenFlag.TOKEN_INITIALIZED)
+    cryptoki, _ = opened(token, known=(OFFICERS,), so_pin_file=str(so_pin_file))
+    cryptoki.open_without_pin("01")
+    signs(cryptoki, make(cryptoki))
+    assert [each.user for each in token.sessions] == ["nobody"]
+    assert token.pins == ["officer " + SO_PIN]
+
+
+def test_nothing_is_removed_where_the_session_after_it_could_not_be_logged_in() -> None:
+    token = StandIn(flags=PAD)
+    cryptoki, _ = opened(token, known=(Known(library="Stand-in", fresh_session_after_removal=True),))
+    cryptoki.log_in_at_pad("01", 25.0)
+    cryptoki.write_certificate(CERTIFICATE)
+    (stored,) = cryptoki.list_objects()
+    assert failure(partial(cryptoki.remove, stored))[0] is FailureKind.PAD_NOT_ENOUGH
+    assert cryptoki.list_objects() == [stored]
+
+
+@pytest.mark.parametrize("says_so", [True, False])
+def test_a_key_that_wants_the_pin_at_every_signature_is_of_no_use_at_a_pad(says_so: bool) -> None:
+    token = StandIn(asks_pin_silently=True, flags=PAD)
+    cryptoki, _ = opened(token)
+    cryptoki.log_in_at_pad("01", 25.0)
+    made = make(cryptoki)
+    for each in token.objects:
+        each.template[Attribute.ALWAYS_AUTHENTICATE] = says_so
+    assert failure(lambda: cryptoki.sign(wire.Sign(OURS, made.public, b"")))[0] is FailureKind.PAD_NOT_ENOUGH
+
+
 def spoil(path: Path, how: str) -> str:
     match how:
         case "not named":
@@ -254,12 +297,12 @@ def test_an_accepted_pin_that_is_refused_for_a_signature_is_no_wrong_pin_and_not
     cryptoki.log_in("01", PIN)
     made = make(cryptoki)
     token.pin = "changed elsewhere"
-    assert failure(lambda: cryptoki.sign(wire.Sign(OURS, made.public, b"")))[0] is FailureKind.DEVICE
-    with pytest.raises(exceptions.UserNotLoggedIn):
-        cryptoki.sign(wire.Sign(OURS, made.public, b""))
+    for _ in range(2):
+        assert failure(lambda: cryptoki.sign(wire.Sign(OURS, made.public, b"")))[0] is FailureKind.DEVICE
     assert token.pins.count("signature " + PIN) == 1
     reply = Worker(cryptoki).answer(wire.Sign(OURS, made.public, b""), [], None)
-    assert reply == wire.Failed(FailureKind.DEVICE, "UserNotLoggedIn"), "nobody's PIN is called wrong for it"
+    assert isinstance(reply, wire.Failed)
+    assert reply.kind is FailureKind.DEVICE, "nobody's PIN is called wrong for it"
 
 
 CARD = Known(library="Stand-in", key_ids=("01", "02"))
