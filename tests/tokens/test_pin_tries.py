@@ -177,8 +177,8 @@ async def test_what_a_customer_is_told_until_staff_have_unblocked_the_token(stac
 
 
 @pytest.mark.tokens
-async def test_opencryptoki_goes_on_warning_after_staff_have_set_a_pin(tmp_path: Path) -> None:
-    """Only the right PIN takes the warning back: the flag is a hint, and not the count."""
+async def test_opencryptoki_goes_on_warning_after_staff_have_set_a_pin_and_means_it(tmp_path: Path) -> None:
+    """Only the right PIN takes the warning back, and a wrong one before that locks the token: the flag is its count."""
     stack = STACKS[1]
     stack.skip_if_impossible()
     async with stack.opened(tmp_path) as under, _untouched(under.bank) as token:
@@ -186,5 +186,7 @@ async def test_opencryptoki_goes_on_warning_after_staff_have_set_a_pin(tmp_path:
         assert [await _said_to(token, f"99999{number}") for number in range(2)] == [FailureKind.PIN_WRONG] * 2
         under.unblock(NEW)
         assert _flag(await token.look()) == "last"
+        assert (await _said_to(token, "999992"), _flag(await token.look())) == (FailureKind.PIN_WRONG, "locked")
+        under.unblock(NEW)
         assert await _said_to(token, NEW) is None
         assert _flag(await token.look()) == ""
