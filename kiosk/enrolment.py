@@ -209,7 +209,6 @@ class Enrolment:
             KioskError: the CA did not acknowledge it; the enrolment can be finished later.
         """
         await self.record.note(Event.CONFIRMING, serial=self._new().serial)
-        self.standing.changed = Changed.STORED
         with as_problems():
             await self._asking.patiently(self._confirm, wait, as_promised(self._peer.resume))
         self.standing.changed = Changed.ENROLLED
@@ -277,10 +276,15 @@ class Enrolment:
                 raise KioskError(Code.SUCCESSOR_UNDECIDED, "the CA has another certificate for this key by now")
             self._issued = again
         try:
-            await self.services.ca.confirm(_needed(self._issued))
+            await self.services.ca.confirm(_needed(self._issued), self._may_be_heard)
         except TransferError as fault:
             self._heard_perhaps = self._heard_perhaps or fault.may_have_arrived
+            self.standing.changed = Changed.STORED if self._heard_perhaps else Changed.ENROLLING
             raise
+
+    def _may_be_heard(self) -> None:
+        """The certConf goes out now: from here on the code may be used up."""
+        self.standing.changed = Changed.STORED
 
     async def _has_heard(self) -> bool:
         """Whether the CA takes a message by the new certificate, as it does only of a confirmed one."""

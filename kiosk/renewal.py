@@ -324,7 +324,6 @@ class Renewal:
             await self.record.note(Event.CONFIRMED, serial=serial, detail="the CA waits for no confirmation")
             return
         await self.record.note(Event.CONFIRMING, serial=serial)
-        self.standing.changed = self._stored
         with as_problems():
             await self._asking.patiently(self._confirm, wait, as_promised(self._peer.resume))
         self.standing.changed = Changed.RENEWED
@@ -370,10 +369,15 @@ class Renewal:
                 raise KioskError(Code.SUCCESSOR_UNDECIDED, "the CA has another certificate for this key by now")
             self._issued = again
         try:
-            await self.services.ca.confirm(_needed(self._issued))
+            await self.services.ca.confirm(_needed(self._issued), self._may_be_heard)
         except TransferError as fault:
             self._heard_perhaps = self._heard_perhaps or fault.may_have_arrived
+            self.standing.changed = self._stored if self._heard_perhaps else self._unfinished
             raise
+
+    def _may_be_heard(self) -> None:
+        """The certConf goes out now: from here on either certificate may be the one that counts."""
+        self.standing.changed = self._stored
 
     async def _settle_new(self) -> None:
         """Its own label, which it has in a certificate database from the start; and no certificate beside it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -242,16 +242,17 @@ class CmpClient:
         wanted = replace(self._wanted(signer, new_key, old.subject_der), outlasting=old.not_after)
         return await self._certify(BodyType.KUR, body, signer, wanted)
 
-    async def confirm(self, issued: Issued) -> None:
+    async def confirm(self, issued: Issued, sending: Callable[[], None] | None = None) -> None:
         """Tell the CA that the certificate is safely stored (`certConf`); returns once it has said so too.
 
-        Says nothing where the CA does not wait for it (`Peer.waits_for`).
+        Says nothing where the CA does not wait for it (`Peer.waits_for`). `sending` is called when it is signed and
+        about to be sent.
 
         Raises:
             CmpError: each kind of failure as its own type. After one, ask anew with `update` and the same key.
         """
         if self.peer.waits_for(issued):
-            await self._close(issued, None)
+            await self._close(issued, None, sending)
 
     async def reject(self, issued: Issued, reason: str) -> None:
         """Tell the CA that the certificate is not taken, so that it revokes it (`certConf`, RFC 9483 §4.1.1).
@@ -331,7 +332,9 @@ class CmpClient:
             address=self.peer.address(self._url, operation),
         )
 
-    async def _close(self, issued: Issued, status: StatusInfo | None) -> None:
+    async def _close(
+        self, issued: Issued, status: StatusInfo | None, sending: Callable[[], None] | None = None
+    ) -> None:
         named = self._hash_to_be_named(issued.certificate)
         confirmation = Confirmation(
             cert_hash=certificate_hash(issued.certificate),
@@ -352,6 +355,7 @@ class CmpClient:
                 body=write_confirmation(confirmation),
                 version=PVNO if named is None else PVNO_2021,
                 time_window=self.peer.time_window,
+                sending=sending,
             )
         )
         if answer.message.body != PKICONF_BODY:

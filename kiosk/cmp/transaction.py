@@ -62,6 +62,8 @@ class Ask:
     """The certReqId that an answer may say waits."""
     time_window: timedelta | None = None
     """How far the answer's time may be from ours; None where that is only reported."""
+    sending: Callable[[], None] | None = None
+    """Told when it is signed and about to be sent: until then the CA certainly has not heard it."""
 
 
 class Transaction:
@@ -135,6 +137,8 @@ class Transaction:
             general_info=ask.infos,
         )
         request = await write_protected(header, ask.body_type, ask.body, protector)
+        if ask.sending:
+            ask.sending()
         message = read_message(await exchange(channel.http, self._address, request, channel.limits))
         question = Question(
             transaction_id=self._id,

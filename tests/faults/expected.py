@@ -38,7 +38,7 @@ _CHANGED = {
     "request": Changed.UNFINISHED,
     "write": Changed.UNFINISHED,
     "prove": Changed.UNFINISHED,
-    "confirm": Changed.STORED,
+    "confirm": Changed.UNFINISHED,
     "retire": Changed.RENEWED,
 }
 """By step; before there is a key nothing is changed."""

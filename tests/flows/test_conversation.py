@@ -392,8 +392,8 @@ class Unacknowledged(Counterfeit):
     async def update(self, signer: Signer, new_key: SigningKey) -> Issued:
         return await self._real.update(signer, new_key)
 
-    async def confirm(self, issued: Issued) -> None:
-        await self._real.confirm(issued)
+    async def confirm(self, issued: Issued, sending: Callable[[], None] | None = None) -> None:
+        await self._real.confirm(issued, sending)
         raise TransferError(TransferFailure.BROKEN_OFF)
 
 

@@ -393,8 +393,8 @@ class Through(CmpClient):
     async def enrol(self, protector: Protector, new_key: SigningKey, subject: bytes | None = None) -> Issued:
         return await self._real.enrol(protector, new_key, subject)
 
-    async def confirm(self, issued: Issued) -> None:
-        await self._real.confirm(issued)
+    async def confirm(self, issued: Issued, sending: Callable[[], None] | None = None) -> None:
+        await self._real.confirm(issued, sending)
 
     async def reject(self, issued: Issued, reason: str) -> None:
         await self._real.reject(issued, reason)
@@ -403,8 +403,8 @@ class Through(CmpClient):
 class Unacknowledged(Through):
     """The CA hears the confirmation, and its acknowledgement is lost."""
 
-    async def confirm(self, issued: Issued) -> None:
-        await self._real.confirm(issued)
+    async def confirm(self, issued: Issued, sending: Callable[[], None] | None = None) -> None:
+        await self._real.confirm(issued, sending)
         raise TransferError(TransferFailure.BROKEN_OFF)
 
 

@@ -54,8 +54,8 @@ class Way(CmpClient):
     async def enrol(self, protector: Protector, new_key: SigningKey, subject: bytes | None = None) -> Issued:
         return await self._meet("enrol", lambda: self.real.enrol(protector, new_key, subject))
 
-    async def confirm(self, issued: Issued) -> None:
-        await self._meet("confirm", lambda: self.real.confirm(issued))
+    async def confirm(self, issued: Issued, sending: Callable[[], None] | None = None) -> None:
+        await self._meet("confirm", lambda: self.real.confirm(issued, sending))
 
     async def _meet(self, kind: str, ask: Callable[[], Awaitable[T]]) -> T:
         self.asked.append(kind)
@@ -186,6 +186,17 @@ async def test_a_ca_without_promises_is_asked_again_where_nothing_has_left(lobby
     assert lobby.asked.count(message) == 2
 
 
+@pytest.mark.parametrize(("arrived", "changed"), [(False, Changed.UNFINISHED), (True, Changed.STORED)])
+async def test_a_certificate_is_told_as_stored_once_the_ca_may_have_heard_of_that(
+    lobby: Lobby, arrived: bool, changed: Changed
+) -> None:
+    way = lobby.behind({"confirm": [(BEFORE, fault(arrived=arrived))] + [(BEFORE, fault(arrived=False))] * 100})
+    outcome = await lobby.bank.visit(ScriptedDesk(), through=way, retry=lobby.retry)
+    assert outcome.problem is not None
+    assert outcome.problem.changed is changed
+    assert (await lobby.bank.visit(ScriptedDesk(), retry=lobby.retry)).completion is not None
+
+
 @pytest.mark.parametrize("gives_up_at", ["pause", "answer"])
 async def test_until_the_request_the_customer_may_stop_waiting(lobby: Lobby, gives_up_at: str) -> None:
     """In a pause, or while the CA thinks; the token stays as it was, and its process serves the rest of the visit."""
@@ -233,6 +244,16 @@ async def test_an_enrolment_gets_over_faults_too(counter: Lobby) -> None:
     assert outcome.completion is not None
     asked = ["general", "general", "enrol", "enrol", "enrol", "confirm", "general", "enrol", "confirm"]
     assert counter.asked == asked, "whether it was heard is asked by the new certificate, and then by the code"
+
+
+@pytest.mark.parametrize(("arrived", "changed"), [(False, Changed.ENROLLING), (True, Changed.STORED)])
+async def test_a_code_may_be_used_up_once_the_ca_may_have_heard(
+    counter: Lobby, arrived: bool, changed: Changed
+) -> None:
+    way = counter.behind({"confirm": [(BEFORE, fault(arrived=arrived))] + [(BEFORE, fault(arrived=False))] * 100})
+    outcome = await counter.bank.visit(with_code(counter.bank.code()), through=way, retry=counter.retry)
+    assert outcome.problem is not None
+    assert outcome.problem.changed is changed
 
 
 async def test_an_enrolment_whose_acknowledgement_was_lost_needs_no_code_any_more(counter: Lobby) -> None:

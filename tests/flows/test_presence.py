@@ -77,7 +77,6 @@ async def test_a_token_swapped_at_any_step_is_not_mistaken(
     assert outcome.problem.code is (Code.OLD_CREDENTIAL_NOT_REMOVED if last else Code.TOKEN_SWAPPED)
     expected = {
         SavingStep.KEY: Changed.NOTHING,
-        SavingStep.CONFIRM: Changed.STORED,
         SavingStep.RETIRE: Changed.RENEWED,
     }
     assert outcome.problem.changed is expected.get(step, Changed.UNFINISHED)

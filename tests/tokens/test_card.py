@@ -21,7 +21,6 @@ pytestmark = pytest.mark.tokens
 
 _CHANGED = {
     SavingStep.KEY: Changed.NOTHING,
-    SavingStep.CONFIRM: Changed.STORED,
     SavingStep.RETIRE: Changed.RENEWED,
 }
 """What the customer is told of a cut at a step; of any other, that the renewal is unfinished."""

@@ -73,7 +73,6 @@ async def test_a_token_pulled_at_any_step_can_be_renewed_later(
     assert outcome.completion is None
     expected = {
         SavingStep.KEY: Changed.NOTHING,
-        SavingStep.CONFIRM: Changed.STORED,
         SavingStep.RETIRE: Changed.RENEWED,
     }
     assert outcome.problem.changed is expected.get(step, Changed.UNFINISHED)
