@@ -44,8 +44,14 @@ _OTHER_LABEL = "OTHER-USB"
 _CUSTOMER = Customer(20, KeyKind.EC_P256)
 _OTHER = Customer(20, KeyKind.EC_P256, "TKYM1408055 1403")
 
-PATIENCE = (4.0, 30.0, 200.0)
+PATIENCE = (2.0, 30.0, 200.0)
 """Seconds that a module has for any request: few where it is to hang, and more where a busy machine needed more."""
+
+
+def patience_with(fault: Fault) -> tuple[float, ...]:
+    """What to give a module one after another until a case is not lost; only one that hangs is ever waited for."""
+    return PATIENCE if fault is Fault.HANG else PATIENCE[-1:]
+
 
 _UNDER_WAY: ContextVar[FaultyModule | None] = ContextVar("under_way", default=None)
 """The module of the visit that is under way, which is told of each step and request."""
@@ -136,25 +142,18 @@ class FaultBank:
         """One visit of the customer in which nothing goes wrong."""
         return await self._visit(self.module())
 
-    async def visit_struck(self, number: int, fault: Fault) -> tuple[Outcome, FaultyModule]:
-        """One visit from the beginning, in which the call of this number goes wrong.
+    async def visit_struck(self, number: int, fault: Fault, seconds: float) -> tuple[Outcome, FaultyModule]:
+        """One visit from the beginning, in which the call of this number goes wrong; see `module`."""
+        self.begin_anew()
+        module = self.module(seconds)
+        module.strike(number, fault)
+        return await self._visit(module)
 
-        Where a machine is so busy that a request took too long before anything was struck, it has more time.
-        """
-        for seconds in PATIENCE if fault is Fault.HANG else PATIENCE[-1:]:
-            self.begin_anew()
-            module = self.module(seconds)
-            module.strike(number, fault)
-            outcome, _ = await self._visit(module)
-            if module.struck or outcome.completion:
-                break
-        return outcome, module
-
-    def module(self, seconds: float | None = None) -> FaultyModule:
+    def module(self, seconds: float = PATIENCE[-1]) -> FaultyModule:
         """The customer's module, with so many seconds for any request."""
         serials = [each.encode() for each in self.serials]
         module = FaultyModule(self.bank.settings.token, self.bank.directory / "faulty-module", serials)
-        limits = Limits(*[seconds or PATIENCE[-1]] * len(Limits.__struct_fields__))
+        limits = Limits(*[seconds] * len(Limits.__struct_fields__))
         module.settings = msgspec.structs.replace(module.settings, limits=limits)
         return module
 

@@ -11,15 +11,15 @@ from pathlib import Path
 from kiosk.errors import Changed
 from kiosk.visit import Outcome
 from tests.bank import child_processes
-from tests.faults.cases import FaultBank, Left, left_running, open_fault_bank, requests_told
+from tests.faults.cases import PATIENCE, FaultBank, Left, left_running, open_fault_bank, patience_with, requests_told
 from tests.faults.expected import DONE, End, ends_of
 from tests.faults.faulty_module import Call, Fault, FaultyModule
 
 Case = tuple[int, Fault]
 """The number of the call that goes wrong, and how."""
 
-_LONGEST_VISIT = 300.0
-"""Seconds; a visit that takes longer never ends."""
+_LONGEST_CASE = 3 * PATIENCE[-1]
+"""Seconds; a visit that takes longer, with what follows it, never ends."""
 
 WRITES = ("Login", "GenerateKeyPair", "CreateObject", "SetAttributeValue", "DestroyObject")
 """Functions of which it matters whether they were carried out although they say that they failed."""
@@ -39,21 +39,9 @@ class Tally:
 
     run: int = 0
     lost: list[str] = field(default_factory=list)
-    known: list[str] = field(default_factory=list)
-    """Those of `is_known`."""
 
     def __str__(self) -> str:
-        return f"{self.run} cases run, {len(self.lost)} lost, {len(self.known)} known to leave debris"
-
-
-def is_known(left: Left) -> bool:
-    """Whether the old private key is gone, and something of the old credential still there.
-
-    The renewal is done; what is left has no use and does no harm. To remove it needs the customer's yes at the next
-    visit (design decision 7, third act), which is not asked yet.
-    """
-    theirs = {kind for kind, whose in left.objects if whose == "old"}
-    return bool(theirs) and "private-key" not in theirs and "confirmed" in left.promises
+        return f"{self.run} cases run, {len(self.lost)} lost"
 
 
 @dataclass
@@ -89,16 +77,17 @@ class Table:
 
     async def _run(self, number: int, fault: Fault) -> None:
         bank = await self.banks.get()
-        name = f"{fault.name} at call {number}"
-        try:
-            async with asyncio.timeout(_LONGEST_VISIT):
-                outcome, module = await bank.visit_struck(number, fault)
-                struck = module.struck
-                if struck:
-                    name += f" ({struck.place.step or 'looking'}, {struck.place.request}, {struck.function})"
-                faults = [each async for each in self._faults(bank, fault, outcome, module)]
-        except Exception as error:  # whatever escapes from a visit is a lost case
-            faults = [f"raised {error!r}"]
+        call = self.calls[number - 1]
+        name = f"{fault.name} at call {number} ({call.place.step or 'looking'}, {call.place.request}, {call.function})"
+        for seconds in patience_with(fault):
+            try:
+                async with asyncio.timeout(_LONGEST_CASE):
+                    outcome, module = await bank.visit_struck(number, fault, seconds)
+                    faults = [each async for each in self._faults(bank, fault, outcome, module)]
+            except Exception as error:  # whatever escapes from a visit is a lost case
+                faults = [f"raised {error!r}"]
+            if not faults:
+                break
         self.tally.run += 1
         for each in faults:
             print(f"{name}: {each}")  # at once: the whole table takes long
@@ -134,11 +123,7 @@ class Table:
         if not _has_a_working_one(left):
             yield f"no working credential: {left}"
         after = await self._after_next(bank, left)
-        if _without_given_up(after) == FINISHED:
-            return
-        if is_known(after):
-            self.tally.known.append(str(struck))
-        else:
+        if _without_given_up(after) != FINISHED:
             yield f"the next visit made {after} of {left}"
 
     async def _after_next(self, bank: FaultBank, left: Left) -> Left:
@@ -184,8 +169,6 @@ def _tells_the_truth(end: End, left: Left) -> bool:
             return nothing_left and _without_given_up(left).promises == ()
         case Changed.UNFINISHED:
             return "old" in left.credentials and ("old", "valid") in left.certificates
-        case Changed.STORED:
-            return {"old", "new"} <= set(left.credentials)
         case Changed.RENEWED:
             return confirmed and "new" in left.credentials
         case _:

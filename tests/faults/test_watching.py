@@ -14,7 +14,7 @@ from kiosk.errors import Code, KioskError
 from kiosk.reception import FrontDesk
 from kiosk.services import open_services
 from tests.bank import child_processes
-from tests.faults.cases import PATIENCE, FaultBank, left_running, open_fault_bank
+from tests.faults.cases import FaultBank, left_running, open_fault_bank, patience_with
 from tests.faults.expected import DONE, ERRORS, End
 from tests.faults.faulty_module import Fault, FaultyModule
 from tests.flows.test_reception import Board
@@ -56,7 +56,7 @@ class AtTheMenu(ScriptedDesk):
 
 
 async def _stand_at_the_menu(bank: FaultBank, number: int, fault: Fault) -> None:
-    for seconds in PATIENCE if fault is Fault.HANG else PATIENCE[-1:]:
+    for seconds in patience_with(fault):
         bank.begin_anew()
         module = bank.module(seconds)
         desk = AtTheMenu(module=module, number=number, fault=fault)
@@ -81,7 +81,7 @@ async def _stand_at_the_menu(bank: FaultBank, number: int, fault: Fault) -> None
 
 async def _wait_for_somebody(bank: FaultBank, number: int, fault: Fault) -> None:
     before = child_processes()
-    module, board = bank.module(PATIENCE[fault is not Fault.HANG]), Board()
+    module, board = bank.module(patience_with(fault)[0]), Board()
     module.strike(number, fault)
     async with open_services(msgspec.structs.replace(bank.bank.settings, token=module.settings)) as services:
         front_desk = FrontDesk(services, module.settings)
