@@ -383,8 +383,15 @@ class Renewal:
         """Its own label, which it has in a certificate database from the start; and no certificate beside it."""
         key_id, new = self._new_key().key_id, self._new()
         if not self._into_pc:
-            await self.store.relabel(key_id, new.common_name)
+            await self._relabel(key_id, new.common_name)
         await remove_outdated_certificates(self.store, Credential(new, key_id, self.old.holder))
+
+    async def _relabel(self, key_id: bytes, label: str) -> None:
+        """Nothing hangs on a label. A token that is gone or exchanged says so again where something does."""
+        try:
+            await self.store.relabel(key_id, label)
+        except TokenError as error:
+            await self.record.note(Event.PROBLEM, code=self._store_failed, detail=f"label not changed: {error}")
 
     async def _reject(self, issued: Issued, reason: str) -> bool:
         return await reject(self.services.ca, issued, reason, self.record)

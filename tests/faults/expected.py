@@ -44,6 +44,7 @@ _CHANGED = {
 """By step; before there is a key nothing is changed."""
 
 _OF_SLOTS = ("GetSlotList", "GetSlotInfo", "GetTokenInfo")
+_SHOWING = ("FindObjectsInit", "FindObjects", "FindObjectsFinal", "GetAttributeValue", "CloseSession")
 _LOADING = ("GetFunctionList", "Initialize", "GetInfo")
 
 
@@ -69,6 +70,10 @@ RULES = (
     Rule((Code.TOKEN_TAKEN_OUT,), (Fault.REMOVED,), requests=("FindTokens",)),
     Rule((None, Code.TOKEN_TAKEN_OUT, Code.TOKEN_SWAPPED), GONE, requests=("FindTokens",)),
     Rule((None,), requests=("FindTokens",)),
+    # Before a lent PIN is given, certificates are looked at in a session for that; a token that shows none is let in.
+    Rule((None, Code.PIN_LOCKED), (Fault.PIN_LOCKED,), requests=("LogInWithLentPin",), functions=("OpenSession",)),
+    Rule((None, Code.TOKEN_FAILED), ERRORS, requests=("LogInWithLentPin",), functions=("OpenSession",)),
+    Rule((None,), ERRORS, requests=("LogInWithLentPin",), functions=_SHOWING),
     # Only who logs in can meet a locked PIN; python-pkcs11 opens a session and logs in by one call.
     Rule((Code.PIN_LOCKED,), (Fault.PIN_LOCKED,), functions=("OpenSession", "Login")),
     # The fresh process that proves the new credential loads the module anew.
@@ -79,6 +84,8 @@ RULES = (
     Rule((None, Code.TOKEN_TAKEN_OUT), (Fault.RETURNED,), requests=("LogIn", "LogInWithLentPin")),
     # A search that the module would not end bars the next one, and so the removal.
     Rule((None, Code.OLD_CREDENTIAL_NOT_REMOVED), ERRORS, requests=("Relabel",), functions=("FindObjectsFinal",)),
+    # A token that does not tell its room may have enough.
+    Rule((None,), ERRORS, requests=("AskRoom",)),
     # Nothing hangs on a label.
     Rule((None,), ERRORS, requests=("Relabel",)),
     # After pkiConf the renewal has not failed, whatever happens to the old credential.
