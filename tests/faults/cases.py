@@ -44,7 +44,7 @@ _OTHER_LABEL = "OTHER-USB"
 _CUSTOMER = Customer(20, KeyKind.EC_P256)
 _OTHER = Customer(20, KeyKind.EC_P256, "TKYM1408055 1403")
 
-PATIENCE = (2.0, 30.0, 200.0)
+PATIENCE = (4.0, 30.0, 200.0)
 """Seconds that a module has for any request: few where it is to hang, and more where a busy machine needed more."""
 
 

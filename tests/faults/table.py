@@ -11,6 +11,7 @@ from pathlib import Path
 from kiosk.errors import Changed
 from kiosk.visit import Outcome
 from tests.bank import child_processes
+from tests.cutting import CASES
 from tests.faults.cases import PATIENCE, FaultBank, Left, left_running, open_fault_bank, patience_with, requests_told
 from tests.faults.expected import DONE, End, ends_of
 from tests.faults.faulty_module import Call, Fault, FaultyModule
@@ -89,6 +90,8 @@ class Table:
             if not faults:
                 break
         self.tally.run += 1
+        CASES["fault table: cases run"] += 1
+        CASES["fault table: lost"] += bool(faults)
         for each in faults:
             print(f"{name}: {each}")  # at once: the whole table takes long
             self.tally.lost.append(f"{name}: {each}")

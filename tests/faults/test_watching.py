@@ -14,6 +14,7 @@ from kiosk.errors import Code, KioskError
 from kiosk.reception import FrontDesk
 from kiosk.services import open_services
 from tests.bank import child_processes
+from tests.cutting import CASES
 from tests.faults.cases import FaultBank, left_running, open_fault_bank, patience_with
 from tests.faults.expected import DONE, ERRORS, End
 from tests.faults.faulty_module import Fault, FaultyModule
@@ -77,6 +78,7 @@ async def _stand_at_the_menu(bank: FaultBank, number: int, fault: Fault) -> None
     assert desk.left == (problem is None)
     assert not left_running(module.calls)
     assert bank.is_as_prepared()
+    CASES["faults while the kiosk looks: cases run"] += 1
 
 
 async def _wait_for_somebody(bank: FaultBank, number: int, fault: Fault) -> None:
@@ -96,6 +98,7 @@ async def _wait_for_somebody(bank: FaultBank, number: int, fault: Fault) -> None
     assert module.struck is not None
     assert Standby.OUT_OF_ORDER not in [standby for standby, _ in board.shown], module.struck
     assert child_processes() == before
+    CASES["faults while the kiosk looks: cases run"] += 1
 
 
 async def test_an_error_while_the_customer_stands_at_the_menu_is_not_told(tmp_path: Path) -> None:
@@ -116,7 +119,6 @@ async def test_every_call_while_the_customer_stands_at_the_menu(fault: Fault, tm
     async with open_fault_bank(tmp_path / "bank") as bank:
         for number in range(1, _CALLS_OF_A_LOOK + 1):
             await _stand_at_the_menu(bank, number, fault)
-        print(f"{fault.name}: {_CALLS_OF_A_LOOK} cases run, 0 lost")
 
 
 @pytest.mark.tokens
@@ -126,4 +128,3 @@ async def test_every_call_while_standby_looks_for_a_token(fault: Fault, tmp_path
     async with open_fault_bank(tmp_path / "bank") as bank:
         for number in range(1, _CALLS_OF_A_FIRST_LOOK + 1):
             await _wait_for_somebody(bank, number, fault)
-        print(f"{fault.name}: {_CALLS_OF_A_FIRST_LOOK} cases run, 0 lost")
