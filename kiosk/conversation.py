@@ -368,7 +368,8 @@ class Conversation:
             except KioskError:
                 if not (pending and renewal.is_dead):
                     raise
-                await self._bury(renewal)
+                if pending.is_certain:
+                    await self._bury(renewal)
                 if self._has_ended(old):
                     return await self._tell_of_the_end(old)
                 raise

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from kiosk.credentials import Credential, enrolment_key_id, successor_key_id
+from kiosk.credentials import Credential, enrolment_key_id
 from kiosk.tokens.inventory import Inventory, ItemKind
 from kiosk.tokens.wire import StoredObject
 
@@ -27,6 +27,8 @@ class UnfinishedRenewal:
     old: Credential
     successor: Credential | None = None
     """Where its certificate has been written; of several the newest, which is the one that the CA has issued last."""
+    is_certain: bool = True
+    """False where the key may be one of 電子証明書取得 as well: on a card with places no ID tells which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,9 @@ def what_is_pending(inventory: Inventory, credential: Credential) -> Pending | N
         return UnfinishedEnrolment(credential)
     if inventory.has_successor_key(credential):
         return renewal_in(inventory, credential)
-    before = [each for each in inventory.credentials if successor_key_id(each.certificate) == credential.key_id]
-    if before:  # it has ended meanwhile: otherwise the holder would log in with it
-        return renewal_in(inventory, before[0])
+    before = inventory.predecessor(credential)
+    if before is not None:  # it has ended meanwhile: otherwise the holder would log in with it
+        return renewal_in(inventory, before)
     if _is(ItemKind.PENDING_CREDENTIAL, inventory, credential):
         return UnfinishedElsewhere(credential)
     return None
@@ -70,7 +72,7 @@ def renewal_in(inventory: Inventory, old: Credential) -> UnfinishedRenewal:
     wanted = inventory.successor_id(old)
     written = [each for each in inventory.credentials if each.key_id == wanted]
     newest = max(written, key=lambda each: (each.certificate.not_before, each.certificate.not_after), default=None)
-    return UnfinishedRenewal(old, newest)
+    return UnfinishedRenewal(old, newest, is_certain=newest is not None or not inventory.slots)
 
 
 def left_over(inventory: Inventory, now: datetime, *, keeps_expired: bool) -> tuple[StoredObject, ...]:
@@ -96,9 +98,14 @@ def _replaced(inventory: Inventory, now: datetime) -> list[Credential]:
         finished = [each for each in inventory.of_holder(holder_id) if each.certificate.not_after >= now]
         expired = inventory.expired(holder_id, now)
         given = {enrolment_key_id(holder_id, each.certificate) for each in expired}
-        if any(each.key_id in given for each in finished):
+        if any(each.key_id in given or _is_by_code_in_place(inventory, each) for each in finished):
             replaced += expired
     return replaced
+
+
+def _is_by_code_in_place(inventory: Inventory, credential: Credential) -> bool:
+    """Whether it has come by 電子証明書取得 onto a card with places: it was issued after all before it had ended."""
+    return credential.key_id in inventory.slots and inventory.predecessor(credential) is None
 
 
 def _is(kind: ItemKind, inventory: Inventory, credential: Credential) -> bool:

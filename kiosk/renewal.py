@@ -196,7 +196,7 @@ class Renewal:
         with as_problems():
             inventory = await self.store.inventory()
         key_id = self._key_id = self._place_in(inventory)
-        if inventory.has_lost_key(key_id):
+        if inventory.has_lost_successor(self.old):
             # The certificate may be the customer's by now: nothing is made beside it, and nothing of it is removed.
             self.standing.changed = self._unfinished
             raise KioskError(Code.SUCCESSOR_NOT_READABLE, "its certificate is there without its key")

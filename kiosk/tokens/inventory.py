@@ -53,14 +53,20 @@ class Inventory:
             return ()
         useful = [each.certificate for each in items if each.ours and each.kind is ItemKind.CREDENTIAL]
         in_date = [each for each in useful if each and each.valid_at(now)]
-        served = {self.rule.holder_of(each).id for each in in_date}
+        served: dict[str, datetime] = {}
+        for each in sorted(in_date, key=lambda each: each.not_after):
+            served[self.rule.holder_of(each).id] = each.not_after
         certified = {each.public_key_der for each in in_date}
         once = Counter(self.objects)
         found = (each for item in items if self._is_debris(item, served, certified) for each in item.objects)
         return tuple(each for each in found if once[each] == 1)
 
-    def _is_debris(self, item: Item, served: set[str], certified: set[bytes]) -> bool:
-        """Whether `item` is; there are credentials in date for the holders `served` and the keys `certified`."""
+    def _is_debris(self, item: Item, served: dict[str, datetime], certified: set[bytes]) -> bool:
+        """Whether `item` is; the holders `served` have credentials until then, and the keys `certified` are in date.
+
+        A certificate without its key that ends after all of these has been replaced by none of them: it may be the
+        one that the CA has confirmed, and staff may get its key back (`has_lost_successor`).
+        """
         certificate = item.certificate
         match item.kind:
             case _ if not item.ours:
@@ -68,7 +74,8 @@ class Inventory:
             case ItemKind.PUBLIC_KEY_ALONE:
                 return True
             case ItemKind.CERTIFICATE_ALONE:
-                return certificate is not None and self.rule.holder_of(certificate).id in served
+                until = None if certificate is None else served.get(self.rule.holder_of(certificate).id)
+                return certificate is not None and until is not None and certificate.not_after < until
             case ItemKind.PLACEHOLDER:
                 return certificate is not None and certificate.public_key_der in certified
             case ItemKind.DUPLICATE:
@@ -120,6 +127,10 @@ class Inventory:
             return self._begun_in_slot(credential) is not None
         return self.has_key(successor_key_id(credential.certificate))
 
+    def predecessor(self, credential: Credential) -> Credential | None:
+        """Whose successor `credential` is, where that one is here still."""
+        return next((each for each in self.credentials if self.successor_id(each) == credential.key_id), None)
+
     def successor_key(self, credential: Credential) -> PublicKey | None:
         """The public half of that key, from the key, its public key or its certificate; None where nothing tells it."""
         key_id = self.successor_id(credential)
@@ -133,15 +144,23 @@ class Inventory:
     def _begun_in_slot(self, credential: Credential) -> bytes | None:
         """Where the successor of `credential` is, on a card that lets no ID tell it.
 
-        It is what ends later for the same ID: once a renewal has ended, the old credential is gone. A key without
-        certificate is known by its label, where the card keeps labels; another one is left alone.
+        It is what ends later for the same ID and was issued before `credential` had ended: once a renewal has ended,
+        the old credential is gone, and what has ended is not renewed. A key without certificate is known by its label,
+        where the card keeps labels; another one is left alone.
         """
         later = [
             each
             for each in self.credentials
-            if each.holder.id == credential.holder.id and _end(each) > _end(credential) and each.key_id in self.slots
+            if each.key_id in self.slots
+            and each.key_id != credential.key_id
+            and self._may_succeed(each.certificate, credential)
         ]
         return min(later, key=_end).key_id if later else self._pending_slot()
+
+    def _may_succeed(self, certificate: Certificate, old: Credential) -> bool:
+        """Whether it can be a renewal of `old`, as far as two certificates tell."""
+        same = self.rule.holder_of(certificate).id == old.holder.id
+        return same and certificate.not_before <= _end(old) < certificate.not_after
 
     def _pending_slot(self) -> bytes | None:
         certified = {each.key_id for each in self.objects if each.kind is ObjectKind.CERTIFICATE}
@@ -192,8 +211,11 @@ class Inventory:
         a token does not let labels change.
         """
         labels = {each.label for each in self.certificates_of(credential)}
-        known = self.slots or self._enrolment_key_ids(credential.holder.id)
-        return labels == {PENDING_LABEL} and credential.key_id in known
+        if labels != {PENDING_LABEL}:
+            return False
+        if self.slots:  # a renewal's looks the same, and only what it succeeds tells it
+            return credential.key_id in self.slots and self.predecessor(credential) is None
+        return credential.key_id in self._enrolment_key_ids(credential.holder.id)
 
     def _enrolment_key_ids(self, holder_id: str) -> set[bytes]:
         before = [each.certificate for each in self.credentials if each.holder.id == holder_id]
@@ -207,13 +229,20 @@ class Inventory:
         """Whether there is a private key with this ID."""
         return bool(self._keys(key_id))
 
-    def has_lost_key(self, key_id: bytes) -> bool:
-        """Whether there is a certificate with this ID, and not the private key that it must have had.
+    def has_lost_successor(self, credential: Credential) -> bool:
+        """Whether the certificate of a successor is here, and not the private key that it must have had.
 
         A card that was pulled while a list of its keys was written over may show a key no longer (PKCS#15).
         """
-        certified = any(each.kind is ObjectKind.CERTIFICATE and each.key_id == key_id for each in self.objects)
-        return certified and not self.has_key(key_id)
+        certificates = (each for each in self.objects if each.kind is ObjectKind.CERTIFICATE)
+        return any(not self.has_key(each.key_id) for each in certificates if self._is_successors_of(credential, each))
+
+    def _is_successors_of(self, credential: Credential, stored: StoredObject) -> bool:
+        if not self.slots:
+            return stored.key_id == successor_key_id(credential.certificate)
+        read = _read(stored)
+        of_same_issuer = read is not None and read.issuer_der == credential.certificate.issuer_der
+        return read is not None and of_same_issuer and self._may_succeed(read, credential)
 
     def public_half_of(self, key_id: bytes) -> PublicKey | None:
         """The public half of that key, from the key, its public key or its certificate; None where nothing tells it."""
