@@ -237,6 +237,7 @@ SCENES: dict[str, Scene] = {
     "problem-pc-unprotected": lambda desk: desk.show_problem(Problem(Code.PC_UNPROTECTED)),
     "problem-stored-from-pc": lambda desk: desk.show_problem(Problem(Code.CA_TOO_SLOW, Changed.STORED_FROM_PC)),
     "problem-expired-called": lambda desk: desk.show_problem(Problem(Code.EXPIRED), called=True, may_enrol=True),
+    "problem-elsewhere": lambda desk: desk.show_problem(Problem(Code.UNFINISHED_ELSEWHERE), may_enrol=True),
     "problem-code": lambda desk: desk.show_problem(Problem(Code.CODE_NOT_ACCEPTED)),
     "problem-code-paused": lambda desk: desk.show_problem(Problem(Code.CODE_PAUSED)),
     "problem-enrolling": lambda desk: desk.show_problem(Problem(Code.TOKEN_TAKEN_OUT, Changed.ENROLLING)),

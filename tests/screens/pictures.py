@@ -125,6 +125,7 @@ ORDER = {
     "problem-pc-in-use": "Another program holds this PC's certificate database.",
     "problem-pc-unprotected": "It has no password, and policy wants one.",
     "problem-stored-from-pc": "Renewed from this PC into the USB, but for the CA's acknowledgement.",
+    "problem-elsewhere": "The renewal was begun at the customer's PC, and the CA has not confirmed it.",
     "problem-code": "The one-time code is not taken.",
     "problem-code-paused": "Too many wrong codes: later again.",
     "problem-enrolling": "Something went wrong while enrolling.",
