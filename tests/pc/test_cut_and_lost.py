@@ -144,3 +144,24 @@ async def test_a_ca_that_promises_nothing_is_asked_for_another_key_of_another_ki
     assert new.key_id == left.key_id
     assert sorted(each.kind for each in (await bank.pc_inventory()).objects) == sorted(ObjectKind)
     assert sorted(bank.states().values()) == ["revoked", "superseded", "valid"]
+
+
+async def test_what_has_begun_in_both_stores_is_asked_after_and_ends_in_one(bank: Bank) -> None:
+    """It takes a second kiosk, to which the first one's PC is unknown. The CA confirms one; the other's key goes."""
+    elsewhere = bank.with_pc(database=str(bank.directory / "elsewhere" / "nssdb"))
+    with pytest.raises(ExceptionGroup):
+        await bank.visit(pc_desk(at_step=cut_at(SavingStep.WRITE)))
+    with pytest.raises(ExceptionGroup):
+        await elsewhere.visit(ScriptedDesk(at_step=cut_at(SavingStep.WRITE)))
+    (left,) = (each for each in (await bank.pc_inventory()).objects if each.kind is ObjectKind.PRIVATE_KEY)
+
+    desk = pc_desk()
+    outcome = await bank.visit(desk)
+    assert outcome.completion is not None
+    assert desk.asked[:4] == ["pin", "resumption", "preprocessing", "destination"], "only where is asked once more"
+    new = (await bank.pc_credential()).certificate
+    assert new == outcome.completion.certificate
+    assert (await bank.pc_credential()).key_id == left.key_id
+    states = bank.states()
+    assert states[new.serial] == "valid"
+    assert sorted(states.values()) == ["revoked", "revoked", "superseded", "valid"], "each has replaced the other one's"

@@ -35,6 +35,7 @@ from kiosk.tokens.wire import ObjectKind, StoreKind
 from tests.bank import Bank, child_processes, open_bank
 from tests.flows.test_conversation import Cut, Unacknowledged, cut_at
 from tests.flows.test_reception import Board, front_desk_of
+from tests.flows.test_reconcile import revoke
 from tests.pc.customer import open_pc_bank, pc_desk, trust_of
 from tests.scripted_desk import ScriptedDesk
 from tests.tokens.pulled_token import PulledToken
@@ -340,3 +341,16 @@ async def test_the_button_on_the_first_screen_begins_the_visit(pc_bank: Bank) ->
         await asyncio.wait_for(waiting, 20)
         await front_desk.serve(desk)
     assert desk.asked == ["menu"]
+
+
+async def test_a_certificate_of_this_pc_that_was_revoked_is_told_at_the_login(pc_bank: Bank) -> None:
+    """In its first weeks the CA is asked after it, because no label here could tell that nobody confirmed it."""
+    held = await pc_bank.pc_credential()
+    revoke(pc_bank, held.certificate, "keyCompromise")
+    content = await pc_bank.pc_inventory()
+    desk = pc_desk()
+    outcome = await pc_bank.visit(desk, errand=Errand.PC_LOGIN)
+    assert outcome.problem is not None
+    assert (outcome.problem.code, outcome.problem.changed) == (Code.CERTIFICATE_NOT_ACCEPTED, Changed.NOTHING)
+    assert desk.asked == ["problem"]
+    assert await pc_bank.pc_inventory() == content
