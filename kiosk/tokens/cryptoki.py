@@ -553,10 +553,14 @@ class Cryptoki:
         self.known_by |= {_fingerprint(request.der)}
 
     def relabel(self, key_id: bytes, label: str) -> bool:
-        """Change the label of everything with `key_id`; some tokens do not let labels change."""
+        """Change the label of certificates and public keys with `key_id`; some tokens do not let labels change.
+
+        Not of the private key: nothing reads its label once there is a certificate, and a card that is pulled while its
+        list of private keys is written over loses keys (docs/token-stacks.md).
+        """
         try:
             with self._writing() as session:
-                for kind in _CLASSES:
+                for kind in (ObjectKind.CERTIFICATE, ObjectKind.PUBLIC_KEY):
                     for each in _found(session, kind, {Attribute.ID: key_id}):
                         each[Attribute.LABEL] = label
         except (exceptions.DeviceRemoved, exceptions.TokenNotPresent):

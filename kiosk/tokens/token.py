@@ -357,7 +357,9 @@ class Token:
         await self._process.call(request, type(None), self._settings.limits.write)
 
     async def relabel(self, key_id: bytes, label: str) -> bool:
-        """Give everything with `key_id` another label; false where the token does not let labels change.
+        """Give certificates and public keys with `key_id` another label; false where the token does not let us.
+
+        The private key keeps its own.
 
         Raises:
             TokenError, TokenHangs, TokenProcessDied

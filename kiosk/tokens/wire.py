@@ -359,7 +359,7 @@ class WriteCertificate(msgspec.Struct, frozen=True, tag=True):
 
 
 class Relabel(msgspec.Struct, frozen=True, tag=True):
-    """→ bool: give the objects of `key_id` another label; false where the token does not let us."""
+    """→ bool: give certificates and public keys of `key_id` another label; false where the token does not let us."""
 
     key_id: bytes
     label: str

@@ -13,7 +13,6 @@ import pytest
 
 from kiosk.desk import SavingStep
 from kiosk.errors import Code
-from kiosk.tokens.inventory import PENDING_LABEL
 from kiosk.tokens.wire import ObjectKind
 from tests.flows.renewal_over_stores import until_outlasted
 from tests.flows.stores import ALL_YEAR
@@ -92,7 +91,9 @@ async def _until_renewable(cards: CardBank) -> bool:
 async def _key_removed_by_staff(cards: CardBank) -> None:
     """A private key without its public half, which no kiosk can ask a certificate for, or take for somebody else's."""
     async with await cards.bank.open_token() as token:
-        keys = [each for each in (await token.inventory()).objects if each.kind is ObjectKind.PRIVATE_KEY]
-        (lone,) = (each for each in keys if each.label == PENDING_LABEL)
+        objects = (await token.inventory()).objects
+        certified = {each.key_id for each in objects if each.kind is ObjectKind.CERTIFICATE}
+        keys = [each for each in objects if each.kind is ObjectKind.PRIVATE_KEY]
+        (lone,) = (each for each in keys if each.key_id not in certified)
         assert lone.public is None
         assert await token.remove(lone)
