@@ -8,17 +8,20 @@ certificate never came is given up, and another is made.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
 from kiosk.asking import Asking, always, as_promised
 from kiosk.certificates import Certificate, UntrustedCertificate, check_path
 from kiosk.clock import days_left
-from kiosk.cmp.errors import CmpError, Distrust, Refused, TransferError
+from kiosk.cmp.errors import AnswerWaits, CmpError, Distrust, Refused, TransferError
 from kiosk.cmp.issued import Issued, Wanted, WrongCertificate, fault_of
 from kiosk.cmp.peer import Peer, Resume
-from kiosk.cmp.signing import Signer
+from kiosk.cmp.signing import Signer, SoftwareKey
 from kiosk.credentials import Credential
 from kiosk.desk import Preparing, Wait
 from kiosk.errors import Changed, Code, KioskError
@@ -187,11 +190,11 @@ class Renewal:
     async def make_key(self) -> None:
         """Make the successor's key pair in its store, or for it, or take the one that an earlier, cut renewal made.
 
-        Where the CA promises the same certificate for the same key, a private key with the successor's ID is never
-        removed here: the CA may have certified it.
+        Where the CA promises the same certificate for the same key, a private key with the successor's ID is removed
+        here only if nothing tells its public half, and the CA has just proven that no successor is confirmed.
 
         Raises:
-            KioskError: the store could not, or does not tell the key that is there already.
+            KioskError: the store could not, or does not tell the key that is there already and may be the customer's.
         """
         with as_problems():
             inventory = await self.store.inventory()
@@ -205,10 +208,10 @@ class Renewal:
             self.standing.changed = self._unfinished
             if not await self._is_given_up(inventory):
                 begun = inventory.successor_key(self.old)
-                if begun is None:
-                    raise KioskError(Code.SUCCESSOR_NOT_READABLE)
-                self._key = TokenKey(self.store, key_id, begun)
-                return
+                if begun is not None:
+                    self._key = TokenKey(self.store, key_id, begun)
+                    return
+                await self._give_up_unreadable()
         await self.record.note(Event.MAKING_KEY, serial=self.old.certificate.serial, detail=self._chosen_kind())
         self.standing.changed = self._unfinished
         self._made_here = True
@@ -449,6 +452,36 @@ class Renewal:
             raise KioskError(self._store_failed, "the earlier key could not be removed")
         return True
 
+    async def _give_up_unreadable(self) -> None:
+        """Remove a begun key for which no certificate can be asked, since nothing tells its public half.
+
+        Raises:
+            KioskError: T-25, its certificate may be confirmed and have been lost, or it could not be removed; or the CA
+                cannot be asked.
+        """
+        with as_problems():
+            try:
+                unconfirmed = await self._is_another_certified()
+            except Refused as refused:
+                raise KioskError(Code.SUCCESSOR_NOT_READABLE, str(refused)) from refused
+        if not unconfirmed or not await self._remove_new_key("nothing tells its public half"):
+            raise KioskError(Code.SUCCESSOR_NOT_READABLE)
+
+    async def _is_another_certified(self) -> bool:
+        """Whether the CA certifies another key, which it promises only while no successor is confirmed.
+
+        That is tried with a key that nobody keeps, before anything is removed: whether the old one is superseded
+        or not does not tell it, because a bank may leave it valid for a while. What comes is rejected at once.
+        """
+        trial = SoftwareKey(await asyncio.to_thread(_trial_key, self._chosen_kind()))
+        try:
+            issued = await self.services.ca.update(self._old_signer(), trial)
+        except AnswerWaits:
+            return True
+        except WrongCertificate as error:
+            issued = error.issued
+        return await self._reject(issued, "a trial")
+
     def _checked(self, certificate: Certificate) -> Certificate:
         """The successor's certificate as an earlier visit has written it, if it still is what was asked for."""
         old, now = self.old.certificate, self.services.clock()
@@ -511,6 +544,12 @@ class Renewal:
     @property
     def _peer(self) -> Peer:
         return self.services.peer
+
+
+def _trial_key(kind: KeyKind) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+    """A key of this kind, which the CA takes."""
+    bits = {KeyKind.RSA_2048: 2048, KeyKind.RSA_3072: 3072}.get(kind)
+    return rsa.generate_private_key(65537, bits) if bits else ec.generate_private_key(ec.SECP256R1())
 
 
 def _needed(value: T | None) -> T:

@@ -28,7 +28,7 @@ from kiosk.cmp.errors import Distrust, TransferError, TransferFailure, Untrusted
 from kiosk.cmp.issued import Issued, WrongCertificate
 from kiosk.cmp.signing import Signer, SigningKey
 from kiosk.credentials import successor_key_id
-from kiosk.demo_bank import Customer, DemoBank, make_software_token, opened, prepare
+from kiosk.demo_bank import TOKEN_LABEL, Customer, DemoBank, make_software_token, opened, prepare
 from kiosk.desk import (
     Completion,
     CompletionAnswer,
@@ -56,6 +56,7 @@ from kiosk.words import WHY_OFF
 from tests.bank import Bank, child_processes, open_bank
 from tests.ready_ca import running_ready_ca
 from tests.scripted_desk import ScriptedDesk
+from tests.tokens.mute_key import leave_mute_key
 from tests.tokens.pulled_token import PulledToken
 
 SAVE = [
@@ -513,21 +514,35 @@ async def test_a_successors_key_is_never_destroyed_because_the_token_says_little
     await bank.credential()
 
 
-async def test_a_successors_key_that_nothing_tells_is_left_alone_and_said(bank: Bank) -> None:
+async def test_a_successors_key_that_nothing_tells_makes_room_while_none_is_confirmed(bank: Bank) -> None:
+    """The CA shows it by certifying another: a trial, which is rejected before anything is removed."""
+    old = await bank.credential()
+    await cut_and_mute(bank, SavingStep.WRITE)
+    outcome = await bank.visit(ScriptedDesk())
+    assert outcome.completion is not None
+    new = await bank.credential()
+    assert new.certificate == outcome.completion.certificate
+    assert sorted(each.kind for each in (await bank.inventory()).objects) == sorted(ObjectKind)
+    states = bank.states()
+    assert (states.pop(new.certificate.serial), states.pop(old.certificate.serial)) == ("valid", "superseded")
+    assert set(states.values()) == {"revoked"}
+
+
+async def cut_and_mute(bank: Bank, step: SavingStep) -> None:
+    """A visit is cut before `step`, and of the successor only a private key stays, whose public half nothing tells."""
     old = await bank.credential()
     with pytest.raises(ExceptionGroup):
-        await bank.visit(ScriptedDesk(at_step=cut_at(SavingStep.WRITE)))
-    wanted = successor_key_id(old.certificate)
-    async with await bank.open_token() as token:
-        for stored in (await token.inventory()).objects:
-            if stored.kind is ObjectKind.PUBLIC_KEY and stored.key_id == wanted:
-                assert await token.remove(stored)
+        await bank.visit(ScriptedDesk(at_step=cut_at(step)))
+    leave_mute_key(bank.settings.token, TOKEN_LABEL, successor_key_id(old.certificate))
+
+
+async def test_a_successors_key_that_nothing_tells_is_left_alone_where_one_is_confirmed(bank: Bank) -> None:
+    await cut_and_mute(bank, SavingStep.RETIRE)
     token_before = await bank.inventory()
     outcome = await bank.visit(ScriptedDesk())
-    if outcome.completion is None:  # a module that tells an EC key's point by the private key goes on instead
-        assert outcome.problem is not None
-        assert (outcome.problem.code, outcome.problem.changed) == (Code.SUCCESSOR_NOT_READABLE, Changed.UNFINISHED)
-        assert await bank.inventory() == token_before
+    assert outcome.problem is not None
+    assert (outcome.problem.code, outcome.problem.changed) == (Code.SUCCESSOR_NOT_READABLE, Changed.UNFINISHED)
+    assert await bank.inventory() == token_before
 
 
 async def test_a_successor_whose_key_the_token_no_longer_shows_is_left_alone_and_said(bank: Bank) -> None:
