@@ -32,7 +32,7 @@ async def bank(tmp_path: Path) -> AsyncIterator[Bank]:
 
 async def test_every_token_that_is_in_is_listed(bank: Bank) -> None:
     add_software_token(bank.settings.token, "SECOND")
-    for language, says in (("ja", "PIN: 設定済み"), ("en", "PIN: set")):
+    for language, says in (("ja", "暗証番号: 設定済み"), ("en", "PIN: set")):
         told = await run(bank, "list", "--language", language)
         assert told.status == 0
         assert told.text.count(says) == 2
