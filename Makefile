@@ -37,8 +37,8 @@ setup: system-run $(READY)
 test: system-test $(READY)
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not tokens" $(ARGS)
 
-# renewals over other makers' stacks (opencryptoki, OpenSC over pcscd), and a fault at every single call of a module;
-# says what it has to skip, and fails if that is all
+# renewals over other makers' stacks (opencryptoki, OpenSC over pcscd), and a fault at each function of a module in each
+# request; says what it has to skip, and fails if that is all
 test-tokens: system-tokens $(READY)
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m tokens $(ARGS)
 
