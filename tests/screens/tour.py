@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from unittest.mock import patch
 
 from textual.geometry import Region
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widget import Widget
 
 from kiosk.app import Branch, KioskApp
@@ -133,10 +135,18 @@ class Tour:
 async def touring(
     language: str, size: tuple[int, int], theme: str = "kiosk", branch: Branch | None = None
 ) -> AsyncIterator[Tour]:
-    """A running kiosk of `size` cells that a test can take anywhere."""
+    """A running kiosk of `size` cells that a test can take anywhere; it is drawn only where a test looks."""
     guide = Guide()
     app = tour_app(guide, language, branch=branch)
-    async with app.run_test(size=size) as pilot:
-        app.theme = theme
-        await pilot.pause()
-        yield Tour(app, pilot, guide)
+    with patch.object(Screen, "_compositor_refresh", _undrawn):
+        async with app.run_test(size=size) as pilot:
+            app.theme = theme
+            await pilot.pause()
+            yield Tour(app, pilot, guide)
+
+
+def _undrawn(screen: Screen[object]) -> None:
+    """In the place of `Screen._compositor_refresh`: no terminal is there, and to draw for it is a third of the work."""
+    screen._dirty_widgets.clear()
+    screen._compositor._dirty_regions.clear()
+    screen.app._update_mouse_over(screen)
