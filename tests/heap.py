@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 _DEEPEST = 12
@@ -18,8 +19,14 @@ class Heap:
     written in C count, because the garbage collector can look into them.
     """
 
-    def __init__(self, *values: str | int) -> None:
-        """Search for `values` from now on; whatever holds one already is the test's own."""
+    def __init__(self, *values: str | int, alone: Sequence[str] = ()) -> None:
+        """Search for `values` from now on; whatever holds one already is the test's own.
+
+        A few digits stand in many a long number by chance, as in the `_link_id` of a rich Style, which is random: of
+        `alone` only what has no other digit beside it counts.
+        """
+        self._alone = tuple(re.compile(rf"(?<![0-9]){re.escape(digits)}(?![0-9])") for digits in alone)
+        self._alone_bytes = tuple(re.compile(each.pattern.encode()) for each in self._alone)
         self._texts = tuple(value for value in values if isinstance(value, str))
         self._bytes = tuple(text.encode() for text in self._texts)
         self._numbers = frozenset(value for value in values if isinstance(value, int))
@@ -45,15 +52,18 @@ class Heap:
     def _holds(self, each: object) -> bool:
         match each:
             case str():
-                return any(text in each for text in self._texts)
+                return any(text in each for text in self._texts) or any(one.search(each) for one in self._alone)
             case bytes() | bytearray():
-                return any(piece in each for piece in self._bytes)
+                return self._in_bytes(each)
             case memoryview():
-                return any(piece in bytes(each) for piece in self._bytes)
+                return self._in_bytes(bytes(each))
             case int():
                 return each in self._numbers
             case _:
                 return False
+
+    def _in_bytes(self, each: bytes | bytearray) -> bool:
+        return any(piece in each for piece in self._bytes) or any(one.search(each) for one in self._alone_bytes)
 
 
 def _everything() -> Iterator[object]:
