@@ -1,4 +1,4 @@
-"""`kiosk token list`, `inspect`, `enrol` and `unblock`."""
+"""`kiosk token list`, `inspect`, `enrol`, `initialise` and `unblock`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import msgspec
 from kiosk.clock import system_clock
 from kiosk.services import read_anchors
 from kiosk.token_office.enrolling import enrol_by_code
+from kiosk.token_office.initialising import initialise_token
 from kiosk.token_office.opening import JSON, SERIAL, Counter, Told, log_in, opened, with_settings
 from kiosk.token_office.records import (
     ContentRecord,
@@ -25,9 +26,9 @@ from kiosk.token_office.records import (
     token_words,
 )
 from kiosk.token_office.requests import store_certificate, write_request
-from kiosk.token_office.unblocking import unblock
+from kiosk.token_office.unblocking import unblock_token
 from kiosk.tokens.process import TokenProcess
-from kiosk.tokens.token import find_tokens, key_kinds_of
+from kiosk.tokens.token import find_blank_tokens, find_tokens, key_kinds_of
 
 T = TypeVar("T")
 
@@ -37,9 +38,6 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.group()
 def token() -> None:
     """Look into customers' USB tokens, and prepare new ones; a PIN is asked on the terminal and nowhere else."""
-
-
-token.add_command(unblock)
 
 
 @token.command("list")
@@ -99,11 +97,31 @@ def enrol(counter: Counter, holder_id: str, serial: str, csr: Path | None, certi
         asyncio.run(enrol_by_code(counter, holder_id, serial))
 
 
+@token.command()
+@SERIAL
+@click.option("--label", default="", help="What the token is to be called; by default token.token_label.")
+@with_settings
+def initialise(counter: Counter, serial: str, label: str) -> None:
+    """Make an empty token with a PIN of a blank one, or of one whose content nobody needs any more.
+
+    A blank one is meant unless --serial names another; of that everything is told before it is lost.
+    """
+    asyncio.run(initialise_token(counter, serial, label))
+
+
+@token.command()
+@SERIAL
+@with_settings
+def unblock(counter: Counter, serial: str) -> None:
+    """Set a new PIN on a locked token with the security officer's PIN."""
+    asyncio.run(unblock_token(counter, serial))
+
+
 async def _listed(counter: Counter) -> Sequence[TokenRecord]:
     process = TokenProcess.start(counter.settings.token)
     try:
-        found = await find_tokens(process)
-        return [token_record(each, await key_kinds_of(process, each)) for each in found]
+        found = [token_record(each, await key_kinds_of(process, each)) for each in await find_tokens(process)]
+        return found + [token_record(each, [], initialised=False) for each in await find_blank_tokens(process)]
     finally:
         await process.end()
 

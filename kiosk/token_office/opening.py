@@ -164,12 +164,22 @@ def ask_pin(prompt: str, counter: Counter) -> Pin | None:
     Raises:
         Told: nothing of that form is a PIN.
     """
-    if not sys.stdin.isatty():
+    if not at_terminal():
         return None
     policy = counter.settings.policy
-    typed = unicodedata.normalize("NFKC", getpass.getpass(f"{prompt}: "))
+    typed = typed_secret(prompt)
     if not typed:
         return None
     if not (typed.isascii() and typed.isprintable() and policy.pin_shortest <= len(typed) <= policy.pin_longest):
         raise Told(counter.texts("token.no-pin", shortest=policy.pin_shortest, longest=policy.pin_longest))
     return Pin(bytearray(typed, "ascii"))
+
+
+def at_terminal() -> bool:
+    """Whether somebody can type."""
+    return sys.stdin.isatty()
+
+
+def typed_secret(prompt: str) -> str:
+    """What is typed without echo; digits of full width, as a Japanese keyboard may send them, are digits."""
+    return unicodedata.normalize("NFKC", getpass.getpass(f"{prompt}: "))

@@ -41,6 +41,8 @@ class TokenRecord(msgspec.Struct, frozen=True):
     manufacturer: str
     model: str
     removable: bool
+    initialised: bool
+    """Where not, it is blank: `kiosk token initialise`."""
     pin: PinState
     key_kinds: tuple[KeyKind, ...]
     """What it says that it can make."""
@@ -128,7 +130,7 @@ class Eyes:
     now: datetime
 
 
-def token_record(facts: TokenFacts, kinds: Sequence[KeyKind]) -> TokenRecord:
+def token_record(facts: TokenFacts, kinds: Sequence[KeyKind], *, initialised: bool = True) -> TokenRecord:
     """What a token says of itself, and what is known of it."""
     traits = facts.traits
     known = [name for name in ("so_login_to_write", "fresh_session_after_removal") if getattr(traits, name)]
@@ -139,6 +141,7 @@ def token_record(facts: TokenFacts, kinds: Sequence[KeyKind]) -> TokenRecord:
         manufacturer=facts.manufacturer,
         model=facts.model,
         removable=facts.removable,
+        initialised=initialised,
         pin=PinState(
             wanted=facts.needs_pin,
             set=facts.pin_set,
@@ -171,6 +174,9 @@ def token_words(record: TokenRecord, texts: Texts) -> Iterator[str]:
     if record.reader:
         yield "  " + texts("token.reader", reader=literal(record.reader))
     yield "  " + texts("token.model", model=literal(record.model), manufacturer=literal(record.manufacturer))
+    if not record.initialised:
+        yield "  " + texts("token.blank")
+        return
     yield "  " + texts("token.pin", state=pin_words(record.pin, texts))
     kinds = texts("journal.and").join(each.upper() for each in record.key_kinds)
     yield "  " + (texts("token.kinds", kinds=kinds) if kinds else texts("token.no-kinds"))

@@ -104,6 +104,16 @@ _ABOUT_THE_PIN = {
     FailureKind.PAD_CANCELLED,
 }
 
+_OFFICERS = {
+    FailureKind.PIN_WRONG: FailureKind.SO_PIN_WRONG,
+    FailureKind.PIN_LOCKED: FailureKind.SO_PIN_LOCKED,
+    FailureKind.PIN_LENGTH: FailureKind.SO_PIN_LENGTH,
+    FailureKind.PIN_NOT_SET: FailureKind.DEVICE,
+    FailureKind.PIN_TO_BE_CHANGED: FailureKind.DEVICE,
+    FailureKind.PAD_CANCELLED: FailureKind.DEVICE,
+}
+"""Where the PIN was the security officer's: what the user is told of his own does not fit."""
+
 
 class Failure(Exception):
     """A request that was not carried out."""
@@ -136,6 +146,16 @@ def _giving_a_pin() -> Iterator[None]:
         yield
     except exceptions.PKCS11Error as error:
         raise failure_of(error, gave_pin=True) from error
+
+
+@contextmanager
+def _giving_officers_pin() -> Iterator[None]:
+    """What a module says of a PIN inside the block is about the security officer's."""
+    try:
+        yield
+    except exceptions.PKCS11Error as error:
+        failure = failure_of(error, gave_pin=True).reply
+        raise Failure(_OFFICERS.get(failure.kind, failure.kind), failure.detail) from error
 
 
 class Cryptoki:
@@ -233,6 +253,32 @@ class Cryptoki:
                 found.append(_facts(slot, token, self._traits_of(token), self._info(slot)))
         return found
 
+    def find_blank_tokens(self) -> list[wire.TokenFacts]:
+        """Every token that is in and that nobody has initialised, whatever its label."""
+        tokens = [(slot, _token_in(slot)) for slot in self._slots_with_token()]
+        return [
+            _facts(slot, token, self._traits_of(token), self._info(slot))
+            for slot, token in tokens
+            if token is not None and TokenFlag.TOKEN_INITIALIZED not in token.flags
+        ]
+
+    def initialise(self, slot_id: int, serial: str, label: str, so_pin: str, new: str) -> str:
+        """Empty a token and give it a PIN (C_InitToken, C_InitPIN); its serial number then, which may be a new one.
+
+        Where it fails after the token was emptied (`PIN_LENGTH`), it can be begun anew, or the PIN be set by `unblock`.
+        """
+        slot = next((each for each in self._slots_with_token() if each.slot_id == slot_id), None)
+        if slot is None:
+            raise Failure(FailureKind.GONE, "no token is in this slot")
+        if _serial(slot.get_token()) != serial:
+            raise Failure(FailureKind.SWAPPED, "another serial number")
+        if self._native is None:
+            raise Failure(FailureKind.UNSUITABLE, "the module has no function list")
+        with _giving_officers_pin():
+            self._native.init_token(slot_id, so_pin.encode("ascii"), label)
+        self._set_users_pin(slot.get_token(), so_pin, new)
+        return _serial(slot.get_token())
+
     def _slots_with_token(self) -> list[pkcs11.Slot]:
         """A reader may go between the list of slots and what is asked of each; then both are asked once more."""
         try:
@@ -287,12 +333,11 @@ class Cryptoki:
 
     def unblock(self, serial: str, so_pin: str, new: str) -> None:
         """Make `new` the user's PIN (C_InitPIN), logged in as security officer for this only."""
-        try:
-            session = self._logged_in(self._token(serial), so_pin=so_pin)
-        except exceptions.PinIncorrect as error:
-            raise Failure(FailureKind.SO_PIN_WRONG, type(error).__name__) from error
-        except exceptions.PinLocked as error:
-            raise Failure(FailureKind.SO_PIN_LOCKED, type(error).__name__) from error
+        self._set_users_pin(self._token(serial), so_pin, new)
+
+    def _set_users_pin(self, token: pkcs11.Token, so_pin: str, new: str) -> None:
+        with _giving_officers_pin():
+            session = self._logged_in(token, so_pin=so_pin)
         try:
             with _giving_a_pin():
                 session.init_pin(new)

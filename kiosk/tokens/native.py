@@ -1,4 +1,6 @@
-"""What python-pkcs11 0.10.1 does not pass on: the numbers of C_GetTokenInfo, C_SetPIN at a PIN pad, C_CloseAllSessions.
+"""What python-pkcs11 0.10.1 does not pass on: the numbers of C_GetTokenInfo, and three calls.
+
+These are C_InitToken, C_SetPIN at a PIN pad, and C_CloseAllSessions.
 
 The module is loaded already: naming it again gives the same library, and its function list needs no initialisation of
 its own. A module that makes a new list for everybody who asks (p11-kit's client) answers "not initialised", and nothing
@@ -13,7 +15,9 @@ from dataclasses import dataclass
 
 from pkcs11 import exceptions
 
-_C_GET_TOKEN_INFO, _C_SET_PIN, _C_CLOSE_ALL_SESSIONS = 6, 11, 14
+from kiosk.tokens.wire import LABEL_BYTES
+
+_C_GET_TOKEN_INFO, _C_INIT_TOKEN, _C_SET_PIN, _C_CLOSE_ALL_SESSIONS = 6, 9, 11, 14
 """Their places in CK_FUNCTION_LIST, in the order of PKCS #11 v2.40 §3.6 (C_Initialize is 0)."""
 _UNAVAILABLE = ctypes.c_ulong(-1).value
 """CK_UNAVAILABLE_INFORMATION."""
@@ -50,6 +54,7 @@ _RAISED = {
     0x31: exceptions.DeviceMemory,
     0x32: exceptions.DeviceRemoved,
     0x50: exceptions.FunctionCancelled,
+    0x54: exceptions.FunctionNotSupported,
     0xA0: exceptions.PinIncorrect,
     0xA1: exceptions.PinInvalid,
     0xA2: exceptions.PinLenRange,
@@ -60,6 +65,9 @@ _RAISED = {
 """What python-pkcs11 raises for these values of CK_RV; PKCS11Error stands for any other."""
 
 _GET_TOKEN_INFO = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_ulong, ctypes.POINTER(_TokenInfo))
+_INIT_TOKEN = ctypes.CFUNCTYPE(
+    ctypes.c_ulong, ctypes.c_ulong, ctypes.c_char_p, ctypes.c_ulong, ctypes.POINTER(ctypes.c_char * LABEL_BYTES)
+)
 _SET_PIN = ctypes.CFUNCTYPE(
     ctypes.c_ulong, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong
 )
@@ -102,19 +110,35 @@ class Native:
         shortest = info.shortest_pin if 0 < info.shortest_pin <= (longest or _LONGEST_PIN) else 0
         return TokenInfo(shortest, longest, _told(info.free_public), _told(info.free_private))
 
+    def init_token(self, slot_id: int, so_pin: bytes, label: str) -> None:
+        """Make the token in the slot an empty one of this label; no session with it may be open.
+
+        Raises:
+            PKCS11Error: as python-pkcs11 would.
+            ValueError: the label is too long.
+        """
+        filled = label.encode().ljust(LABEL_BYTES)
+        if len(filled) > LABEL_BYTES:
+            raise ValueError("the label is too long")
+        padded = (ctypes.c_char * LABEL_BYTES).from_buffer_copy(filled)
+        _check(_INIT_TOKEN(self._functions[_C_INIT_TOKEN])(slot_id, so_pin, len(so_pin), ctypes.byref(padded)))
+
     def set_pin_at_pad(self, session: int) -> None:
         """Have the PIN of the token behind `session` changed at its reader, where all three are typed.
 
         Raises:
             PKCS11Error: as python-pkcs11 would.
         """
-        result = _SET_PIN(self._functions[_C_SET_PIN])(session, None, 0, None, 0)
-        if result:
-            raise _RAISED.get(result, exceptions.PKCS11Error)(f"CK_RV {result:#x}")
+        _check(_SET_PIN(self._functions[_C_SET_PIN])(session, None, 0, None, 0))
 
     def close_all_sessions(self, slot_id: int) -> bool:
         """Close whatever this process has open with the token in the slot; whether the module says that it has."""
         return not _CLOSE_ALL_SESSIONS(self._functions[_C_CLOSE_ALL_SESSIONS])(slot_id)
+
+
+def _check(result: int) -> None:
+    if result:
+        raise _RAISED.get(result, exceptions.PKCS11Error)(f"CK_RV {result:#x}")
 
 
 def native(path: str) -> Native | None:

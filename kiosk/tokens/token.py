@@ -412,6 +412,29 @@ async def find_tokens(process: TokenProcess) -> list[TokenFacts]:
     return await process.call(wire.FindTokens(), list[TokenFacts], process.limits.look)
 
 
+async def find_blank_tokens(process: TokenProcess) -> list[TokenFacts]:
+    """Every token that is in and that nobody has initialised.
+
+    Raises:
+        TokenError, TokenHangs, TokenProcessDied
+    """
+    return await process.call(wire.FindBlankTokens(), list[TokenFacts], process.limits.look)
+
+
+async def initialise(process: TokenProcess, facts: TokenFacts, label: str, so_pin: Pin, new: Pin) -> str:
+    """Empty a token for good, and give it a PIN; its serial number then. Nobody may be logged in to it.
+
+    Both PINs are overwritten here as soon as they were sent. A blank token makes `so_pin` its officer's.
+
+    Raises:
+        TokenError: `SO_PIN_WRONG`, `SO_PIN_LOCKED`, `SO_PIN_LENGTH`: nothing was changed; `PIN_LENGTH`: it is
+            empty, and has no PIN; or another, and it may be either.
+        TokenHangs, TokenProcessDied
+    """
+    request = wire.Initialise(facts.slot_id, facts.serial, label)
+    return await process.call(request, str, process.limits.make_key_pair, pin=so_pin, new_pin=new)
+
+
 async def key_kinds_of(process: TokenProcess, facts: TokenFacts) -> list[KeyKind]:
     """The kinds of key pair that a token can make; nobody has to be logged in.
 

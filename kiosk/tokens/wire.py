@@ -27,6 +27,9 @@ LARGEST_CERTIFICATE = 16 * 1024
 LARGEST_ATTRIBUTE = 2 * 1024
 """Bytes, or characters of a label; one that is larger is told as far as this, and a key's number not at all."""
 
+LABEL_BYTES = 32
+"""Of a token's label in CK_TOKEN_INFO and C_InitToken; what is shorter is filled up with blanks."""
+
 MOST_OBJECTS = 512
 """Of one kind; a token that shows more is not read."""
 
@@ -105,6 +108,8 @@ class FailureKind(StrEnum):
     SO_PIN_WRONG = "so-pin-wrong"
     """The security officer's PIN; the user's has not changed."""
     SO_PIN_LOCKED = "so-pin-locked"
+    SO_PIN_LENGTH = "so-pin-length"
+    """Nothing of this length, or so simple, is a security officer's PIN of this token."""
     PAD_CANCELLED = "pad-cancelled"
     """Typing the PIN was broken off at the reader."""
     PAD_TIMED_OUT = "pad-timed-out"
@@ -229,6 +234,22 @@ class DescribeModule(msgspec.Struct, frozen=True, tag=True):
 
 class FindTokens(msgspec.Struct, frozen=True, tag=True):
     """→ list[TokenFacts]: every initialised token that is in."""
+
+
+class FindBlankTokens(msgspec.Struct, frozen=True, tag=True):
+    """→ list[TokenFacts]: every token that is in and blank; nothing but `Initialise` is for it."""
+
+
+class Initialise(msgspec.Struct, frozen=True, tag=True):
+    """→ str: empty the token of `serial` in this slot, with the security officer's PIN, the first secret.
+
+    The second one becomes the user's PIN. A blank token takes the first one as its officer's. What is answered is the
+    serial number, which may be a new one.
+    """
+
+    slot_id: int
+    serial: str
+    label: str
 
 
 class LogIn(msgspec.Struct, frozen=True, tag=True):
@@ -374,6 +395,8 @@ class Remove(msgspec.Struct, frozen=True, tag=True):
 Request = (
     DescribeModule
     | FindTokens
+    | FindBlankTokens
+    | Initialise
     | LogIn
     | LogInAtPad
     | OpenWithoutPin

@@ -84,6 +84,10 @@ class Worker:
                 return token.describe_module()
             case wire.FindTokens():
                 return token.find_tokens()
+            case wire.FindBlankTokens():
+                return token.find_blank_tokens()
+            case wire.Initialise(slot_id, serial, label):
+                return token.initialise(slot_id, serial, label, secrets[0].decode("ascii"), secrets[1].decode("ascii"))
             case wire.LogIn(serial):
                 self._log_in(serial, secrets[0].decode("ascii"))
             case wire.LogInAtPad(serial, time_out):

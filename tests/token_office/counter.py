@@ -36,9 +36,9 @@ class Done:
     status: int
 
 
-async def run(bank: Bank, *arguments: str) -> Done:
-    """`kiosk token ARGUMENTS` without a terminal."""
-    done = await asyncio.to_thread(CliRunner().invoke, main, _command(bank, arguments))
+async def run(bank: Bank, *arguments: str, typed: str = "") -> Done:
+    """`kiosk token ARGUMENTS` without a terminal; `typed` comes through a pipe."""
+    done = await asyncio.to_thread(CliRunner().invoke, main, _command(bank, arguments), input=typed)
     return Done(done.output, done.exit_code)
 
 

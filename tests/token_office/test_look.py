@@ -36,9 +36,12 @@ async def test_every_token_that_is_in_is_listed(bank: Bank) -> None:
         told = await run(bank, "list", "--language", language)
         assert told.status == 0
         assert told.text.count(says) == 2
+        assert told.text.count("kiosk token initialise") == 1
         assert "SHINKIN-USB" in told.text
         assert "SECOND" in told.text
-    records = json.loads((await run(bank, "list", "--json")).text)
+    *records, blank = json.loads((await run(bank, "list", "--json")).text)
+    assert (blank["initialised"], blank["key_kinds"]) == (False, []), "SoftHSM has one more, which is blank"
+    assert all(each["initialised"] for each in records)
     assert {each["label"] for each in records} == {"SHINKIN-USB", "SECOND"}
     assert len({each["serial"] for each in records}) == 2
     assert all("ec-p256" in each["key_kinds"] and each["pin"]["set"] and each["reader"] for each in records)
@@ -61,7 +64,7 @@ async def test_without_a_token(bank: Bank) -> None:
         for file in each.iterdir():
             file.unlink()
         each.rmdir()
-    assert (await run(bank, "list", "--json")).text == "[]\n"
+    assert [each["initialised"] for each in json.loads((await run(bank, "list", "--json")).text)] == [False]
     nothing = await run(bank, "inspect", "--language", "en")
     assert (nothing.status, "No USB token" in nothing.text) == (3, True)
 
