@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
-from kiosk.doctor import ca, configuration, languages, module, pc, revocation, screen, storage
+from kiosk.doctor import ca, configuration, languages, module, pc, revocation, screen, storage, writing
 from kiosk.doctor.findings import Check, Finding, bad
 from kiosk.doctor.site import Site
 
 CHECKS: tuple[Check, ...] = (
     *configuration.CHECKS,
     *module.CHECKS,
+    *writing.CHECKS,
     *pc.CHECKS,
     *ca.CHECKS,
     *revocation.CHECKS,

@@ -27,9 +27,9 @@ _UNUSABLE = bad("doctor.module.unusable")
 _HANGS = bad("doctor.module.hangs")
 _DIED = bad("doctor.module.died")
 
-_NO_MODULE = not_applicable("doctor.tokens.no-module")
+NO_MODULE = not_applicable("doctor.tokens.no-module")
 
-_NO_TOKEN = not_applicable("doctor.tokens.none")
+NO_TOKEN = not_applicable("doctor.tokens.none")
 _TOKEN_GOOD = good("doctor.tokens.good")
 _LOCKED = bad("doctor.tokens.locked")
 _PIN_NOT_SET = bad("doctor.tokens.pin-not-set")
@@ -58,6 +58,8 @@ class Seen:
     tokens: tuple[TokenFacts, ...] = ()
     kinds: tuple[list[KeyKind] | None, ...] = ()
     """What each token can make, or take where policy says so; None where it did not say."""
+    makes: tuple[list[KeyKind] | None, ...] = ()
+    """What each token can make, whatever policy says."""
 
 
 async def seen_by_process(site: Site) -> Seen | None:
@@ -91,13 +93,16 @@ async def _asked(process: TokenProcess, origin: KeyOrigin) -> Seen:
     look = process.limits.look
     module = await process.call(wire.DescribeModule(), ModuleFacts, look)
     tokens = await find_tokens(process)
-    kinds: list[list[KeyKind] | None] = []
-    for token in tokens:
-        try:
-            kinds.append(await process.call(wire.KeyKindsInSlot(token.slot_id, origin), list[KeyKind], look))
-        except TokenError:
-            kinds.append(None)
-    return Seen(module=module, tokens=tuple(tokens), kinds=tuple(kinds))
+    makes = [await _kinds(process, token, KeyOrigin.INSIDE) for token in tokens]
+    kinds = makes if origin is KeyOrigin.INSIDE else [await _kinds(process, token, origin) for token in tokens]
+    return Seen(module=module, tokens=tuple(tokens), kinds=tuple(kinds), makes=tuple(makes))
+
+
+async def _kinds(process: TokenProcess, token: TokenFacts, origin: KeyOrigin) -> list[KeyKind] | None:
+    try:
+        return await process.call(wire.KeyKindsInSlot(token.slot_id, origin), list[KeyKind], process.limits.look)
+    except TokenError:
+        return None
 
 
 def _software_token(site: Site) -> ModuleSettings | None:
@@ -131,9 +136,9 @@ async def _look_at_module(site: Site) -> Iterable[Finding]:
 async def _look_at_tokens(site: Site) -> Iterable[Finding]:
     seen = await site.once(seen_by_process)
     if seen is None or seen.module is None:
-        return [_NO_MODULE()]
+        return [NO_MODULE()]
     if not seen.tokens:
-        return [_NO_TOKEN()]
+        return [NO_TOKEN()]
     serials = Counter(token.serial for token in seen.tokens)
     alike = [_ALIKE(serial=serial) for serial, count in serials.items() if count > 1]
     return alike + [_of_token(token)(label=token.label, serial=token.serial) for token in seen.tokens]
@@ -154,9 +159,9 @@ def _of_token(token: TokenFacts) -> Saying:
 async def _look_at_mechanisms(site: Site) -> Iterable[Finding]:
     seen = await site.once(seen_by_process)
     if seen is None or seen.module is None:
-        return [_NO_MODULE()]
+        return [NO_MODULE()]
     if not seen.tokens:
-        return [_NO_TOKEN()]
+        return [NO_TOKEN()]
     wanted = site.known.policy.key_kinds
     return [_of_kinds(token, kinds, wanted) for token, kinds in zip(seen.tokens, seen.kinds, strict=True)]
 
@@ -173,7 +178,7 @@ def _of_kinds(token: TokenFacts, kinds: list[KeyKind] | None, wanted: tuple[KeyK
 async def _look_at_pcsc(site: Site) -> Iterable[Finding]:
     seen = await site.once(seen_by_process)
     if seen is None or seen.module is None:
-        return [_NO_MODULE()]
+        return [NO_MODULE()]
     slots = seen.module.slots
     if slots and not any(slot.removable or slot.hardware for slot in slots):
         return [_SOFTWARE()]
@@ -205,12 +210,12 @@ CHECKS = (
     Check(
         "doctor.check.tokens",
         _look_at_tokens,
-        (_TOKEN_GOOD, _LOCKED, _PIN_NOT_SET, _ALIKE, _PIN_TO_BE_CHANGED, _FEW_TRIES, _NO_TOKEN, _NO_MODULE),
+        (_TOKEN_GOOD, _LOCKED, _PIN_NOT_SET, _ALIKE, _PIN_TO_BE_CHANGED, _FEW_TRIES, NO_TOKEN, NO_MODULE),
     ),
     Check(
         "doctor.check.mechanisms",
         _look_at_mechanisms,
-        (_ALL_KINDS, _SOME_KINDS, _NO_KINDS, _KINDS_UNKNOWN, _NO_TOKEN, _NO_MODULE),
+        (_ALL_KINDS, _SOME_KINDS, _NO_KINDS, _KINDS_UNKNOWN, NO_TOKEN, NO_MODULE),
     ),
-    Check("doctor.check.pcsc", _look_at_pcsc, (_READERS, _NO_READER, _NO_PCSCD, _SOFTWARE, _WITHOUT, _NO_MODULE)),
+    Check("doctor.check.pcsc", _look_at_pcsc, (_READERS, _NO_READER, _NO_PCSCD, _SOFTWARE, _WITHOUT, NO_MODULE)),
 )

@@ -61,6 +61,17 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     fresh_session_after_removal: bool | None = None
     key_ids: tuple[KeyIdHex, ...] | None = None
 
+    @property
+    def means_all(self) -> bool:
+        """Whether this row is about every module and token."""
+        patterns = (self.library, self.library_manufacturer, self.manufacturer, self.model, self.label)
+        return all(each == "*" for each in patterns)
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether this row leaves everything as it is."""
+        return all(getattr(self, name) is None for name in Traits.__struct_fields__)
+
     def means(self, about: About) -> bool:
         """Whether this row is about that module and token."""
         pairs = (

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _LARGEST = 256
 """Bytes."""
+_EMPTY = "token.so_pin_file holds no PIN"
 
 
 class SoPinUnusable(Exception):
@@ -22,6 +25,27 @@ def read_so_pin(path: str) -> str:
     Raises:
         SoPinUnusable: there is none, or somebody else could read it.
     """
+    with _opened(path) as file:
+        content = os.read(file, _LARGEST)
+    pin = content.split(b"\n", 1)[0].strip()
+    if not pin or not pin.isascii():
+        raise SoPinUnusable(_EMPTY)
+    return pin.decode("ascii")
+
+
+def check_so_pin_file(path: str) -> None:
+    """See that there could be a PIN in the file at `path`, without reading it.
+
+    Raises:
+        SoPinUnusable: as `read_so_pin`.
+    """
+    with _opened(path) as file:
+        if not os.fstat(file).st_size:
+            raise SoPinUnusable(_EMPTY)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[int]:
     if not path:
         raise SoPinUnusable("token.so_pin_file names no file")
     try:
@@ -30,13 +54,9 @@ def read_so_pin(path: str) -> str:
         raise SoPinUnusable(f"token.so_pin_file: {error.strerror}") from error
     try:
         _check(os.fstat(file))
-        content = os.read(file, _LARGEST)
+        yield file
     finally:
         os.close(file)
-    pin = content.split(b"\n", 1)[0].strip()
-    if not pin or not pin.isascii():
-        raise SoPinUnusable("token.so_pin_file holds no PIN")
-    return pin.decode("ascii")
 
 
 def _check(file: os.stat_result) -> None:

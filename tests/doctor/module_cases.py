@@ -42,7 +42,8 @@ def with_tokens(house: House, *tokens: TokenFacts, kinds: list[KeyKind] | None =
     """As a token process would have told of them."""
     module = ModuleFacts("M", "Middleware", "1.2", "2.40", (READER,))
     site = house.site(Known(policy=Policy(key_kinds=(KeyKind.RSA_2048, KeyKind.EC_P256))))
-    site.told[seen_by_process] = Seen(module=module, tokens=tokens, kinds=(kinds,) * len(tokens))
+    each = (kinds,) * len(tokens)
+    site.told[seen_by_process] = Seen(module=module, tokens=tokens, kinds=each, makes=each)
     return site
 
 

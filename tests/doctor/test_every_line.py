@@ -11,17 +11,19 @@ import pytest
 from msgspec import structs
 
 from kiosk.cmp.errors import TransferFailure
-from kiosk.doctor import ca, module, pc
+from kiosk.doctor import ca, module, pc, writing
 from kiosk.doctor.examination import CHECKS, FAILED, TOO_LONG, examine
 from kiosk.doctor.findings import Check, Saying, Verdict
 from kiosk.text_keys import TextKey
 from kiosk.texts import Texts, catalogue, languages
+from kiosk.tokens.modules import Known
 from kiosk.tokens.pc import PcFault
+from kiosk.tokens.wire import KeyOrigin
 from tests.cmp.pki import NOW, certificate, new_key
-from tests.doctor import ca_cases, machine_cases, module_cases, screen_cases
+from tests.doctor import ca_cases, machine_cases, module_cases, screen_cases, writing_cases
 from tests.doctor.cases import CASES, House
 
-assert ca_cases, (machine_cases, module_cases, screen_cases)
+assert ca_cases, (machine_cases, module_cases, screen_cases, writing_cases)
 
 ELSEWHERE = dict.fromkeys(("doctor.pc.locked", "doctor.pc.read-only", "doctor.pc.no-login"), "tests/pc/test_doctor.py")
 """What only an ordinary user can provoke."""
@@ -106,6 +108,33 @@ async def test_who_sees_tokens_without_pcscd_needs_none(house: House) -> None:
     site = module_cases.with_tokens(house, module_cases.TOKEN)
     found = [finding.saying.text async for _, finding in examine(site, module.CHECKS[-1:])]
     assert found == ["doctor.pcsc.without"]
+
+
+async def test_what_can_be_written_with_the_officers_pin(house: House) -> None:
+    rows = (writing_cases.OFFICER_WRITES, Known(label="OTHER", so_login_to_write=True))
+    site = writing_cases.told(house, *rows, so_pin_file=writing_cases.so_pin_file(house))
+    found = [finding.saying.text async for _, finding in examine(site, writing.CHECKS)]
+    assert found == [
+        "doctor.so-pin.good",
+        "doctor.key-origin.inside",
+        "doctor.known.good",
+        "doctor.known.elsewhere",
+    ]
+
+
+@pytest.mark.parametrize("content", [None, ""])
+async def test_a_file_without_the_officers_pin(house: House, content: str | None) -> None:
+    file = writing_cases.so_pin_file(house)
+    file.unlink() if content is None else file.write_text(content)
+    site = writing_cases.told(house, writing_cases.OFFICER_WRITES, so_pin_file=file)
+    found = [finding.saying.text async for _, finding in examine(site, writing.CHECKS[:1])]
+    assert found == ["doctor.so-pin.unusable"]
+
+
+async def test_keys_are_imported_where_a_token_makes_none(house: House) -> None:
+    site = writing_cases.with_origin(house, KeyOrigin.EXPORT, [])
+    found = [finding.saying.text async for _, finding in examine(site, writing.CHECKS[1:2])]
+    assert found == ["doctor.key-origin.export"]
 
 
 async def test_a_check_that_fails_is_told_and_the_others_go_on(house: House) -> None:
