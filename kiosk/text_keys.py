@@ -625,6 +625,8 @@ TextKey = Literal[
     "token.another-id",
     "token.ask-code",
     "token.ask-pin",
+    "token.at-pad",
+    "token.at-pad-again",
     "token.blank",
     "token.code-needed",
     "token.debris",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import sys
 import unicodedata
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -132,6 +132,8 @@ def the_one(found: Sequence[TokenFacts], serial: str, texts: Texts) -> TokenFact
 async def log_in(token: Token, counter: Counter) -> bool:
     """Ask for the PIN, on the terminal and without echo, and give it to the token once; false where nothing is typed.
 
+    Where it is typed at the reader, somebody at the terminal is told when.
+
     Raises:
         Told: it was refused. A second try is a second command, so that nobody locks a token by mistake.
         KioskError: the token is locked, has no PIN, or has one try left, which is no teller's to use up.
@@ -146,16 +148,41 @@ async def log_in(token: Token, counter: Counter) -> bool:
         raise KioskError(Code.PIN_LAST_TRY)
     if facts.pin_few_tries:
         click.echo(texts("pin.few"), err=True)
+    if facts.pin_pad:
+        return await _log_in_at_pad(token, counter)
     pin = ask_pin(texts("token.ask-pin", label=literal(facts.label)), counter)
     if pin is None:
         return False
-    try:
+    with _refusal_told(texts):
         await token.log_in(pin)
+    return True
+
+
+async def _log_in_at_pad(token: Token, counter: Counter) -> bool:
+    """Once now, and once more for the proof, since nothing keeps what is typed at the reader."""
+    texts = counter.texts
+    if not at_terminal():
+        return False
+
+    async def once_more(attempt: Callable[[], Awaitable[None]]) -> None:
+        click.echo(texts("token.at-pad-again"))
+        with _refusal_told(texts):
+            await attempt()
+
+    click.echo(texts("token.at-pad", label=literal(token.facts.label)))
+    with _refusal_told(texts):
+        await token.log_in_at_pad(once_more)
+    return True
+
+
+@contextmanager
+def _refusal_told(texts: Texts) -> Iterator[None]:
+    try:
+        yield
     except TokenError as error:
         if error.kind is FailureKind.PIN_WRONG:
             raise Told(texts("token.pin-refused")) from error
         raise token_problem(error) from error
-    return True
 
 
 def ask_pin(prompt: str, counter: Counter) -> Pin | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from click.testing import CliRunner
+from pkcs11 import TokenFlag
 
 from kiosk.cli import main
 from kiosk.clock import one_year_after, system_clock
@@ -23,6 +24,7 @@ from kiosk.tokens.wire import KeyKind, ObjectKind
 from tests.bank import Bank, open_bank
 from tests.scripted_desk import ScriptedDesk
 from tests.token_office.counter import Done, run, type_at
+from tests.tokens.acting_module import ActingModule
 
 ID = "TKYM1408054"
 PIN = ("PIN.*: ", DEMO_PIN)
@@ -86,6 +88,27 @@ async def test_a_fresh_token_is_prepared_by_command_and_renewed_at_the_kiosk(ban
     seen = seen_by_pkcs11_tool(bank)
     assert second.key_id.hex() in seen
     assert first.key_id.hex() not in seen
+
+
+async def test_a_pin_that_only_the_reader_knows_is_typed_there_and_once_more_for_the_proof(
+    bank: Bank, tmp_path: Path
+) -> None:
+    reader = ActingModule(bank, tmp_path / "acting")
+    reader.raise_flags(TokenFlag.PROTECTED_AUTHENTICATION_PATH)
+    reader.type_at_pad(DEMO_PIN, DEMO_PIN)
+    save_settings(reader.bank.settings, bank.directory / "kiosk.toml")
+    told = await type_at(bank, "enrol", ID, typing=[("Code.*: ", bank.code())])
+    assert told.status == 0, told.text
+    assert told.text.index("on the keys of the reader.") < told.text.index("on the keys of the reader once more")
+    assert reader.calls == ["login pad", "login pad"]
+    assert (await run(bank, "inspect", "--language", "en")).text.count("Keys are hidden") == 1
+    assert len(reader.calls) == 2, "without anybody there the reader is not woken"
+
+    reader.answer(0xA0)
+    wrong = await type_at(bank, "inspect", typing=[])
+    assert (wrong.status, "The PIN is wrong" in wrong.text) == (1, True)
+    cancelled = await type_at(bank, "inspect", typing=[])
+    assert (cancelled.status, Code.PAD_CANCELLED in cancelled.text) == (1, True)
 
 
 @pytest.mark.tokens
