@@ -20,7 +20,7 @@ from kiosk.one_time_code import MistypedCode, OneTimeCode, read
 from kiosk.problems import as_problems
 from kiosk.services import open_services
 from kiosk.texts import Texts
-from kiosk.token_office.opening import Counter, Told, log_in, opened
+from kiosk.token_office.opening import Counter, Told, log_in, opened, typed_line
 from kiosk.words import step_name, waiting_words
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ async def _obtained(enrolment: Enrolment, counter: Counter, record: VisitRecord)
     if begun is not None and await enrolment.finish_confirmed(begun, terminal) is not None:
         return begun.certificate
     try:
-        await enrolment.prepare(await _ask_code(counter.texts), terminal)
+        await enrolment.prepare(_ask_code(counter.texts), terminal)
     except KioskError as error:
         if error.problem.code is Code.CODE_NOT_ACCEPTED:
             await record.note(Event.CODE_REFUSED, detail=error.problem.detail)
@@ -97,14 +97,14 @@ async def _step(step: SavingStep, act: Callable[[], Awaitable[T]], texts: Texts)
     return await act()
 
 
-async def _ask_code(texts: Texts) -> OneTimeCode:
+def _ask_code(texts: Texts) -> OneTimeCode:
     """The code as somebody typed it; a slip of the finger costs no try at the CA.
 
     Raises:
         Told: nothing was typed.
     """
     while True:
-        typed = await asyncio.to_thread(click.prompt, texts("token.ask-code"), default="", show_default=False)
+        typed = typed_line(f"{texts('token.ask-code')}: ")
         if not typed:
             raise Told(texts("token.code-needed"))
         try:

@@ -19,7 +19,7 @@ from kiosk.pin import Pin
 from kiosk.pin_policy import Lengths, PinPolicy
 from kiosk.problems import token_problem
 from kiosk.text_keys import TextKey
-from kiosk.token_office.opening import Counter, Told, at_terminal, opened, typed_secret
+from kiosk.token_office.opening import Counter, Told, at_terminal, opened, typed_line, typed_secret
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.wire import FailureKind, TokenFacts
 
@@ -72,7 +72,7 @@ def agree(wanted: str, question: str, counter: Counter) -> None:
     Raises:
         Told: something else was, and nothing has changed.
     """
-    if input(question).strip() != wanted:
+    if typed_line(question) != wanted:
         raise Told(counter.texts("officer.left"))
 
 

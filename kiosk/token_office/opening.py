@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import signal
 import sys
 import unicodedata
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -209,4 +210,21 @@ def at_terminal() -> bool:
 
 def typed_secret(prompt: str) -> str:
     """What is typed without echo; digits of full width, as a Japanese keyboard may send them, are digits."""
-    return unicodedata.normalize("NFKC", getpass.getpass(f"{prompt}: "))
+    with _breakable():
+        return unicodedata.normalize("NFKC", getpass.getpass(f"{prompt}: "))
+
+
+def typed_line(prompt: str) -> str:
+    """What is typed, in one line."""
+    with _breakable():
+        return input(prompt).strip()
+
+
+@contextmanager
+def _breakable() -> Iterator[None]:
+    """Ctrl-C ends what is asked inside at once; asyncio would only note it until somebody presses Enter."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -21,6 +21,8 @@ from kiosk.cli import main
 from kiosk.settings import DEMO_PIN
 from tests.bank import Bank
 
+CTRL_C = "\x03"
+"""As an answer: nothing else is typed, no Enter either."""
 LIMIT = 60.0
 """Seconds."""
 
@@ -63,7 +65,10 @@ def _typed(command: Sequence[str], typing: Sequence[tuple[str, str]]) -> Done:
     for prompt, answer in typing:
         terminal.expect(prompt)
         told += f"{terminal.before}{terminal.after}"
-        terminal.sendline(answer)
+        if answer == CTRL_C:
+            terminal.send(answer)
+        else:
+            terminal.sendline(answer)
     terminal.expect(EOF)  # read as it comes: a terminal that nobody reads holds its writer up
     told += str(terminal.before)
     terminal.close()

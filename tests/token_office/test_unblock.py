@@ -15,7 +15,7 @@ from kiosk.settings import DEMO_PIN, save_settings
 from tests.bank import Bank
 from tests.flows.test_pin_change import opens
 from tests.scripted_desk import ScriptedDesk
-from tests.token_office.counter import Done, run, type_at
+from tests.token_office.counter import CTRL_C, Done, run, type_at
 from tests.tokens.software_flags import raise_flag
 
 SO_PIN = "12345678"
@@ -90,6 +90,13 @@ async def test_a_pin_that_still_holds_is_replaced_only_after_a_yes(bank: Bank, a
 async def test_nothing_typed_for_the_officer_changes_nothing(locked: Bank) -> None:
     done = await unblock(locked, (SO[0], ""))
     assert (done.status, "Nothing was changed." in done.text) == (1, True)
+    assert Event.UNBLOCKING not in locked.events()
+
+
+@pytest.mark.parametrize("answers", [[], [SO]])
+async def test_ctrl_c_ends_a_question_at_once(locked: Bank, answers: list[tuple[str, str]]) -> None:
+    done = await unblock(locked, *answers, (": ", CTRL_C))
+    assert (done.status, "Aborted!" in done.text) == (1, True)
     assert Event.UNBLOCKING not in locked.events()
 
 
