@@ -112,12 +112,14 @@ async def test_a_wrong_officers_pin_loses_nothing(bank: Bank) -> None:
     assert Event.PROBLEM in bank.events()
 
 
+@pytest.mark.tokens
 async def test_without_a_number_no_token_in_use_is_meant(bank: Bank) -> None:
     done = await initialise(bank, ("New security officer's PIN: ", ""))
     assert "A blank token" in done.text, "SoftHSM has one beside each token in use"
     assert (done.status, len((await bank.inventory()).credentials)) == (1, 1)
 
 
+@pytest.mark.tokens
 async def test_an_officers_pin_that_the_token_would_not_take_is_asked_again(blank: Bank) -> None:
     again = ("4 to 255 letters.*New security officer's PIN: ", "")
     done = await initialise(blank, (NEW_OFFICER[0][0], "123"), again)
@@ -125,6 +127,7 @@ async def test_an_officers_pin_that_the_token_would_not_take_is_asked_again(blan
     assert json.loads((await run(blank, "list", "--json")).text)[0]["initialised"] is False
 
 
+@pytest.mark.tokens
 @pytest.mark.parametrize(
     ("flag", "says"),
     [
@@ -138,6 +141,7 @@ async def test_what_cannot_be_done_is_told_before_anything_is_typed(bank: Bank, 
     assert (done.status, says in done.text) == (1, True)
 
 
+@pytest.mark.tokens
 async def test_labels_and_numbers_that_will_not_do(blank: Bank) -> None:
     for label, says in (("", "--label"), ("長" * 11, "32 bytes"), ("a\nb", "32 bytes")):
         done = await run(blank, "initialise", "--label", label, "--language", "en")

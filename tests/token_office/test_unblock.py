@@ -74,6 +74,7 @@ async def test_what_is_no_pin_and_what_is_not_the_same_twice_is_asked_again(lock
     assert await opens(locked, NEW)
 
 
+@pytest.mark.tokens
 async def test_digits_of_full_width_are_digits(locked: Bank) -> None:
     assert (await unblock(locked, SO, *new("６５４３２１０９", NEW))).status == 0
     assert await opens(locked, NEW)
