@@ -74,8 +74,9 @@ async def test_a_card_pulled_at_any_step_is_finished_later(cards: CardBank, step
     # Of an exchange the watcher may tell, a little before the step itself would.
     expected = _CHANGED.get(step, Changed.UNFINISHED)
     assert cut.problem.changed in ({expected, Changed.UNFINISHED} if another else {expected})
-    assert cut.problem.code in {Code.TOKEN_TAKEN_OUT, Code.OLD_CREDENTIAL_NOT_REMOVED}
-    assert cut.problem.code is Code.TOKEN_TAKEN_OUT or step is SavingStep.RETIRE
+    last = {Code.OLD_CREDENTIAL_NOT_REMOVED} if step is SavingStep.RETIRE else set()
+    # The reader may not have seen the other card yet when the visit ends.
+    assert cut.problem.code in {Code.TOKEN_TAKEN_OUT, *([Code.TOKEN_SWAPPED] if another else []), *last}
     assert child_processes() == before
     if another:
         assert cards.neighbours.files.master == neighbours.files.master
@@ -95,20 +96,19 @@ async def test_a_card_pulled_at_any_step_is_finished_later(cards: CardBank, step
     assert {serial: states[serial] for serial in set(states) - known} == {new.certificate.serial: "valid"}
 
 
-async def test_a_card_with_too_little_room_is_finished_at_the_next_visit(tmp_path: Path) -> None:
+async def test_a_certificate_that_was_written_and_said_to_have_failed_is_found_and_used(tmp_path: Path) -> None:
     """OpenSC writes the certificate, finds no room for its subject beside the key, and says GeneralError."""
     if why := pcscd.why_not():
         pytest.skip(f"opensc-pcscd: {why}")
     async with open_card_bank(tmp_path / "bank", roomy=False) as cards:
         old = await cards.bank.credential()
-        cut = await cards.bank.visit(ScriptedDesk())
-        assert cut.problem is not None
-        assert (cut.problem.code, cut.problem.changed) == (Code.TOKEN_FAILED, Changed.UNFINISHED)
-        async with await cards.bank.open_token() as token:
-            assert await token.proves(old), "the old credential works"
         outcome = await cards.bank.visit(ScriptedDesk())
         assert outcome.problem is None
-        assert (await cards.bank.credential()).certificate.serial != old.certificate.serial
+        new = await cards.bank.credential()
+        assert new.certificate.serial != old.certificate.serial
+        states = cards.bank.states()
+        assert (states[old.certificate.serial], states[new.certificate.serial]) == ("superseded", "valid")
+        assert sorted(each.kind for each in (await cards.bank.inventory()).objects) == sorted(ObjectKind), "no orphan"
 
 
 async def test_opensc_offers_no_elliptic_curves_with_this_card(cards: CardBank) -> None:
