@@ -158,6 +158,15 @@ def _giving_officers_pin() -> Iterator[None]:
         raise Failure(_OFFICERS.get(failure.kind, failure.kind), failure.detail) from error
 
 
+@contextmanager
+def _needing_room() -> Iterator[None]:
+    """That there is no room, said inside the block, is about what is to be written there."""
+    try:
+        yield
+    except exceptions.DeviceMemory as error:
+        raise failure_of(error, writes=True) from error
+
+
 class Cryptoki:
     """One loaded module, and at most one session with one of its tokens."""
 
@@ -502,7 +511,7 @@ class Cryptoki:
             try:
                 for template in (public, private):
                     _create(session, template, templates.LESS_OF_A_KEY)
-            except exceptions.PKCS11Error:
+            except (exceptions.PKCS11Error, Failure):
                 with suppress(exceptions.PKCS11Error):
                     self._clear_public_halves(session, key_id)
                 raise
@@ -515,9 +524,11 @@ class Cryptoki:
         if kind in EC_BITS:
             curve = {Attribute.EC_PARAMS: templates.curve_parameters(kind)}
             parameters = session.create_domain_parameters(KeyType.EC, curve, local=True)
-            public, _ = parameters.generate_keypair(**options)
+            with _needing_room():
+                public, _ = parameters.generate_keypair(**options)
         else:
-            public, _ = session.generate_keypair(KeyType.RSA, RSA_BITS[kind], **options)
+            with _needing_room():
+                public, _ = session.generate_keypair(KeyType.RSA, RSA_BITS[kind], **options)
         return _public(public)
 
     def _make_sure_it_is_free(self, key_id: bytes) -> None:
@@ -733,7 +744,8 @@ def _found(session: pkcs11.Session, kind: ObjectKind, attributes: dict[Attribute
 
 
 def _create(session: pkcs11.Session, template: templates.Template, less: Sequence[frozenset[Attribute]]) -> None:
-    until_taken(lambda left_out: session.create_object(without(template, left_out)), less)
+    with _needing_room():
+        until_taken(lambda left_out: session.create_object(without(template, left_out)), less)
 
 
 def _key_kinds(slot: pkcs11.Slot, origin: KeyOrigin) -> list[KeyKind]:

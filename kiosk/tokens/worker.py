@@ -29,9 +29,6 @@ _FINGERPRINT_BYTES = 32
 _MOST_FINGERPRINTS = 64
 """What is lent fits into one write to a pipe, which is whole or not at all (PIPE_BUF, pipe(7))."""
 
-_WRITES = (wire.MakeKeyPair, wire.ImportKeyPair, wire.WriteCertificate)
-"""Requests that need room."""
-
 _IN_SESSION = (
     wire.ChangePin,
     wire.ChangePinAtPad,
@@ -71,7 +68,7 @@ class Worker:
         except Failure as failure:
             return failure.reply
         except exceptions.PKCS11Error as error:
-            return failure_of(error, writes=isinstance(request, _WRITES)).reply
+            return failure_of(error).reply
         except _NONSENSE as error:
             return wire.Failed(wire.FailureKind.DEVICE, type(error).__name__)
 

@@ -93,7 +93,6 @@ RULES = (
     Rule((Code.OLD_CREDENTIAL_NOT_REMOVED,), steps=("retire",)),
     # What is to be kept on the token is tried once more in a fresh process, unless there is no room for it.
     Rule((Code.TOKEN_FULL,), (Fault.DEVICE_MEMORY,), functions=("GenerateKeyPair", "CreateObject")),
-    Rule((None, Code.TOKEN_FULL), (Fault.DEVICE_MEMORY,), requests=("MakeKeyPair", "WriteCertificate")),
     Rule((None,), ERRORS, requests=("MakeKeyPair", "WriteCertificate")),
     # Some attributes are read only to know an object better.
     Rule((None, Code.TOKEN_FAILED), ERRORS, functions=("GetAttributeValue",)),
