@@ -29,7 +29,8 @@ BRANCHES = {"ja": ("みほん信用金庫", "本店営業部"), "en": ("Mihon Sh
 def tour_app(guide: Guide, language: str, clock: Clock = fixed_clock, branch: Branch | None = None) -> KioskApp:
     """A kiosk that shows what the guide says, of another branch than usual where one is given."""
     usual = Branch(*BRANCHES.get(language, BRANCHES["en"]), "123456")
-    return KioskApp(guide, replace(branch or usual, language=language), clock, settle_seconds=0.0)
+    shown = replace(branch or usual, language=language)
+    return KioskApp(guide, shown, clock, settle_seconds=0.0, stopwatch=lambda: 0.0)
 
 
 class Guide:
