@@ -33,7 +33,7 @@ from kiosk.tokens.inventory import Inventory
 from kiosk.tokens.pc import PcStore
 from kiosk.tokens.process import ModuleSettings, TokenProcess
 from kiosk.tokens.token import Token, find_tokens
-from kiosk.tokens.wire import KeyKind
+from kiosk.tokens.wire import KeyKind, ObjectKind
 from kiosk.visit import Outcome
 from tests.ready_ca import running_ready_ca
 from tests.scripted_desk import ScriptedDesk
@@ -243,3 +243,8 @@ def child_processes() -> set[int]:
     for task in Path("/proc/self/task").iterdir():
         children.update(int(each) for each in (task / "children").read_text().split())
     return children
+
+
+def labels_shown(inventory: Inventory) -> set[str]:
+    """The labels of certificates and public keys; a private key keeps the one it was made with."""
+    return {each.label for each in inventory.objects if each.kind is not ObjectKind.PRIVATE_KEY}

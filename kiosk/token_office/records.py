@@ -226,7 +226,7 @@ def _item(item: Item, debris: set[StoredObject], inventory: Inventory, eyes: Eye
         kind=item.kind.value,
         ours=item.ours,
         key_id=item.key_id.hex(),
-        label=item.objects[0].label,
+        label=item.objects[-1].label,
         objects=tuple(each.kind for each in item.objects),
         debris=debris.issuperset(item.objects),
         certificate=_certificate(item.certificate, inventory, eyes),

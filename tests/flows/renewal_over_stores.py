@@ -9,7 +9,7 @@ from pathlib import Path
 from kiosk.clock import one_year_after, system_clock
 from kiosk.credentials import Credential, successor_key_id
 from kiosk.tokens.wire import KeyKind, ObjectKind
-from tests.bank import child_processes
+from tests.bank import child_processes, labels_shown
 from tests.flows.stores import Store
 
 KINDS = (
@@ -53,7 +53,7 @@ async def renew_over(store: Store, directory: Path, old_kind: KeyKind, new_kind:
         assert new.holder == old.holder
         assert sorted(each.kind for each in inventory.objects) == sorted(ObjectKind), "no orphan, and nothing old"
         assert {each.key_id for each in inventory.objects} == {new.key_id}
-        assert {each.label for each in inventory.objects} == {new.certificate.common_name}
+        assert labels_shown(inventory) == {new.certificate.common_name}
         states = under.bank.states()
         assert set(states) - known == {new.certificate.serial}, "the CA issued this one and no other"
         assert states[new.certificate.serial] == "valid"

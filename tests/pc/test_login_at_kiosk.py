@@ -32,7 +32,7 @@ from kiosk.journal import Event, Journal
 from kiosk.pin import Pin
 from kiosk.texts import Texts
 from kiosk.tokens.wire import ObjectKind, StoreKind
-from tests.bank import Bank, child_processes, open_bank
+from tests.bank import Bank, child_processes, labels_shown, open_bank
 from tests.flows.test_conversation import Cut, Unacknowledged, cut_at
 from tests.flows.test_reception import Board, front_desk_of
 from tests.flows.test_reconcile import revoke
@@ -149,7 +149,7 @@ async def test_back_into_the_usb(pc_bank: Bank, retires: bool) -> None:
     assert (question.certificate, question.store) == (old.certificate, StoreKind.PC)
     new = await pc_bank.credential()
     assert new.certificate == outcome.completion.certificate
-    labels = {each.label for each in (await pc_bank.inventory()).objects}
+    labels = labels_shown(await pc_bank.inventory())
     assert labels == {new.certificate.common_name}, "a renewal that is done is not called pending"
     assert pc_bank.states()[old.certificate.serial] == "superseded"
     if retires:
