@@ -693,7 +693,6 @@ TextKey = Literal[
     "unblock.not-allowed",
     "unblock.not-locked",
     "unblock.several",
-    "unblock.so-locked",
     "unblock.token",
     "waiting.again",
     "waiting.again-one",

@@ -226,8 +226,10 @@ TOKEN = {
     FailureKind.PIN_TO_BE_CHANGED: Code.PIN_NOT_SET,
     FailureKind.SO_PIN_WRONG: Code.TOKEN_FAILED,  # told by `kiosk token unblock` in its own words
     FailureKind.SO_PIN_LOCKED: Code.TOKEN_FAILED,  # as SO_PIN_WRONG
+    FailureKind.SO_PIN_LENGTH: Code.TOKEN_FAILED,  # as SO_PIN_WRONG
     FailureKind.PAD_CANCELLED: Code.PAD_CANCELLED,
     FailureKind.PAD_TIMED_OUT: Code.PAD_TIMED_OUT,
+    FailureKind.PAD_NOT_ENOUGH: Code.PAD_NOT_ENOUGH,
     FailureKind.FULL: Code.TOKEN_FULL,
     FailureKind.OCCUPIED: Code.NO_FREE_SLOT,
     FailureKind.UNSUITABLE: Code.NO_SUITABLE_KEY_KIND,

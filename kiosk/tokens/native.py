@@ -113,14 +113,12 @@ class Native:
     def init_token(self, slot_id: int, so_pin: bytes, label: str) -> None:
         """Make the token in the slot an empty one of this label; no session with it may be open.
 
+        The label has at most `LABEL_BYTES` in UTF-8.
+
         Raises:
             PKCS11Error: as python-pkcs11 would.
-            ValueError: the label is too long.
         """
-        filled = label.encode().ljust(LABEL_BYTES)
-        if len(filled) > LABEL_BYTES:
-            raise ValueError("the label is too long")
-        padded = (ctypes.c_char * LABEL_BYTES).from_buffer_copy(filled)
+        padded = (ctypes.c_char * LABEL_BYTES).from_buffer_copy(label.encode().ljust(LABEL_BYTES))
         _check(_INIT_TOKEN(self._functions[_C_INIT_TOKEN])(slot_id, so_pin, len(so_pin), ctypes.byref(padded)))
 
     def set_pin_at_pad(self, session: int) -> None:

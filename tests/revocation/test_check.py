@@ -95,7 +95,7 @@ async def test_the_list_where_ocsp_says_nothing(silence: str) -> None:
 
 
 async def test_nobody_tells_anything() -> None:
-    with pytest.raises(StatusNotTold, match=r"^ocsp: status: 404; crl: status: 503$"):
+    with pytest.raises(StatusNotTold, match=r"^ocsp: status: 404; crl: busy: 503$"):
         await ask(Line(serve(None, httpx.Response(503))))
     with pytest.raises(StatusNotTold, match=r"^ocsp: status: 404$"):
         await ask(Line(serve()), crl_url="")
