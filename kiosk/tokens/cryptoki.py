@@ -276,6 +276,8 @@ class Cryptoki:
 
         Where it fails after the token was emptied (`PIN_LENGTH`), it can be begun anew, or the PIN be set by `unblock`.
         """
+        if len(label.encode()) > wire.LABEL_BYTES:
+            raise Failure(FailureKind.UNSUITABLE, "the label is too long")
         slot = next((each for each in self._slots_with_token() if each.slot_id == slot_id), None)
         if slot is None:
             raise Failure(FailureKind.GONE, "no token is in this slot")

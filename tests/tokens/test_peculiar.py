@@ -433,3 +433,12 @@ def test_a_fault_is_not_taken_for_an_attribute_that_is_not_there(raised: type[Ex
     token.objects[0].template[Attribute.LABEL] = raised()
     with pytest.raises(raised):
         cryptoki.list_objects()
+
+
+def test_no_token_is_emptied_for_a_label_that_it_cannot_bear() -> None:
+    token = StandIn()
+    cryptoki, _ = opened(token)
+    told = failure(partial(cryptoki.initialise, 0, "01", "証" * 11, "12345678", PIN))
+    assert told[0] is FailureKind.UNSUITABLE
+    assert "label" in told[1]
+    assert token.pins == []
