@@ -1,17 +1,17 @@
 """The manual's chapter, told once: what is asked, in which order, and what follows from each answer.
 
-It asks a desk and drives a renewal. It runs the same under screens, line by line, and under a test's script.
+It finds out who has come and what for; how that is done is told by `RenewalDialogue` and `EnrolmentDialogue`. It runs
+the same under screens, line by line, and under a test's script.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from kiosk.asking import GivenUp
 from kiosk.certificates import Certificate
 from kiosk.clock import days_left, renewable_from
 from kiosk.cmp.errors import CmpError
@@ -25,20 +25,14 @@ from kiosk.desk import (
     Errand,
     HeldId,
     IdQuestion,
-    ImportAnnouncement,
     MainMenu,
     MenuChoice,
     NoticeAnswer,
     ProblemAnswer,
     RenewalNotice,
-    ResumptionQuestion,
-    RetirementQuestion,
-    SavingProgress,
-    SavingStep,
-    WebAccessQuestion,
 )
-from kiosk.destinations import Destinations, UsbPort, open_destinations
-from kiosk.enrolment_dialogue import WEB_ACCESS_QUESTIONS, EnrolmentDialogue
+from kiosk.destinations import UsbPort
+from kiosk.enrolment_dialogue import EnrolmentDialogue
 from kiosk.errors import Changed, Code, KioskError, Problem
 from kiosk.idle import IdleLimit
 from kiosk.journal import Event, VisitRecord
@@ -50,12 +44,11 @@ from kiosk.reconcile import (
     UnfinishedEnrolment,
     UnfinishedRenewal,
     left_over,
-    renewal_in,
     what_is_pending,
 )
 from kiosk.reminder import Reminder
 from kiosk.removal import remove_parts
-from kiosk.renewal import Renewal
+from kiosk.renewal_dialogue import NothingComes, RenewalDialogue
 from kiosk.services import Services
 from kiosk.settings import Policy
 from kiosk.tokens.errors import StoreFault
@@ -65,7 +58,6 @@ from kiosk.tokens.wire import StoreKind
 
 _LONGEST_UNCONFIRMED = timedelta(days=31)
 """For so long at most a CA waits for a confirmation, as far as the kiosk goes; then it has revoked the certificate."""
-_NO_RETIREMENT = tuple(step for step in SavingStep if step is not SavingStep.RETIRE)
 
 
 @dataclass(slots=True)
@@ -93,11 +85,17 @@ class Conversation:
     """The credentials of the token's other IDs, which this visit does not touch."""
     _unfinished: frozenset[str] = field(default=frozenset(), init=False)
     """The IDs of which an earlier visit has left something unfinished."""
+    _renewals: RenewalDialogue = field(init=False)
     _enrolments: EnrolmentDialogue = field(init=False)
 
     def __post_init__(self) -> None:
-        self._enrolments = EnrolmentDialogue(self.desk, self.token, self.services, self.record, self.idle, self)
+        common = (self.desk, self.token, self.services, self.record, self.idle, self)
+        self._renewals = RenewalDialogue(*common, self.port, self._open_other)
+        self._enrolments = EnrolmentDialogue(*common)
         self._pins = self._pin_dialogue(self.token)
+
+    async def _open_other(self, token: Token) -> bool:
+        return await self._pin_dialogue(token).open_token()
 
     def _pin_dialogue(self, token: Token) -> PinDialogue:
         return PinDialogue(self.desk, token, self._policy, self.record, self.idle, self.call_staff)
@@ -167,20 +165,13 @@ class Conversation:
         """
         await self._prove(credential)
         into = Destination.PC if self._at_pc else Destination.USB
-        if await self._wants_to_go_on(pending, into):
+        if await self._renewals.agrees_to_go_on(pending, into):
             completion = await self._renew(pending.old, pending)
             if completion:
                 return completion
         if self._has_ended(credential):
             return await self._tell_of_the_end(credential)
         return await self._choose_and_do(credential, pending)
-
-    async def _wants_to_go_on(self, pending: UnfinishedRenewal, into: Destination) -> bool:
-        question = ResumptionQuestion(pending.old, pending.successor is not None, into)
-        wants = await self.desk.confirm_resumption(question)
-        if wants:
-            await self.record.note(Event.RESUMED, serial=pending.old.certificate.serial)
-        return wants
 
     def _may_be_unfinished_on_pc(self, credential: Credential) -> bool:
         """Whether only the CA can tell that the renewal which has brought this one has ended.
@@ -231,6 +222,19 @@ class Conversation:
                 await remove_parts(self.token, parts)
             except StoreFault as fault:
                 await self.record.note(Event.PROBLEM, code=Code.OLD_CREDENTIAL_NOT_REMOVED, detail=str(fault))
+
+    async def _renew(self, old: Credential, pending: UnfinishedRenewal | None = None) -> Completion | None:
+        """A renewal, or the rest of the one that is `pending`; None where the customer turned back.
+
+        Raises:
+            KioskError: something went wrong, or the CA lets nothing come of what was begun.
+        """
+        try:
+            return self._rounded_off(await self._renewals.hold(old, pending))
+        except NothingComes as end:
+            if not self._has_ended(old):
+                raise end.why from end
+        return await self._tell_of_the_end(old)
 
     def _has_ended(self, credential: Credential) -> bool:
         return self._now() > credential.certificate.not_after
@@ -340,196 +344,12 @@ class Conversation:
         return MainMenu(credential, days_left, renewable, changes_pin=not self._at_pc, unfinished=unfinished)
 
     def _details(self, credential: Credential) -> CertificateDetails:
-        return CertificateDetails(credential, self._days_left(credential), self._authority(credential))
-
-    async def _renew(self, old: Credential, pending: UnfinishedRenewal | None = None) -> Completion | None:
-        """A renewal, or the rest of the one that is `pending`; None where the customer turned back.
-
-        Raises:
-            KioskError: something went wrong, or the CA lets nothing come of what was begun.
-        """
-        renewal = Renewal(token=self.token, old=old, services=self.services, record=self.record, standing=self)
-        async with AsyncExitStack() as opened:
-            try:
-                with self.idle.suspended():
-                    async with self.desk.preprocessing(usb=not self._at_pc) as wait:
-                        written = pending.successor if pending else None
-                        if written and await renewal.is_confirmed(written, wait):
-                            destinations = None
-                        else:
-                            await renewal.prepare(wait, resumes=pending is not None)
-                            destinations = await opened.enter_async_context(
-                                open_destinations(self.token, old, self.services, self.record, self.port)
-                            )
-                            begun = pending or await self._begun_beside(old, destinations)
-            except GivenUp:
-                await self.record.note(Event.TURNED_BACK, serial=old.certificate.serial)
-                return None
-            except KioskError:
-                if not (pending and renewal.is_dead):
-                    raise
-                if pending.is_certain:
-                    await self._bury(renewal)
-                if self._has_ended(old):
-                    return await self._tell_of_the_end(old)
-                raise
-            if destinations is None:
-                with self.idle.suspended():
-                    return await self._finish(renewal)
-            destination = await self._agreed_destination(old, destinations, opened, begun, asked=pending is not None)
-            if destination is None:
-                await self.record.note(Event.TURNED_BACK, serial=old.certificate.serial)
-                return None
-            with self.idle.suspended():
-                await renewal.save_into(destinations.stores[destination])
-                return await self._save(renewal, destination)
-
-    async def _begun_beside(self, old: Credential, destinations: Destinations) -> UnfinishedRenewal | None:
-        """A renewal that has begun in this PC while its old credential is on the token, unless that has ended.
-
-        It has, where the CA takes the new certificate; then the old one was kept on the token.
-        """
-        if len(destinations.begun) != 1:
-            return None
-        (where,) = destinations.begun
-        store = destinations.stores[where]
-        with as_problems():
-            begun = renewal_in(await store.inventory(), old)
-        if begun.successor is None:
-            return begun
-        word, _ = await word_of_ca(self.services.ca.general, store, begun.successor, self.services, self.services.peer)
-        return None if word in (Word.CONFIRMED, Word.TAKEN) else begun
-
-    async def _bury(self, renewal: Renewal) -> None:
-        """The CA lets nothing come any more of what was begun; with the customer's yes it goes."""
-        if await self.desk.confirm_cleaning(CleaningQuestion(self.token.kind)):
-            with self.idle.suspended():
-                await renewal.give_up()
-
-    async def _finish(self, renewal: Renewal) -> Completion:
-        """The CA has confirmed the new one: only the old one is to go."""
-        into = Destination.PC if self._at_pc else Destination.USB
-        async with self.desk.saving((SavingStep.RETIRE,), into, usb=not self._at_pc) as progress:
-            progress.begin(SavingStep.RETIRE)
-            await renewal.retire_old()
-            self.needs_token = False
-        return await self._completed(renewal, renewal.new, into)
-
-    async def _opened_destination(self, destinations: Destinations, opened: AsyncExitStack) -> Destination | None:
-        """The destination, whose store is open: a token that was not needed before asks its PIN now."""
-        while True:
-            destination = await destinations.choose(self.desk, self.services)
-            if destination is None or destination in destinations.stores:
-                return destination
-            with as_problems(), self.idle.suspended():
-                token = await self.port.take(self.desk)
-            if token is None:
-                continue
-            await opened.enter_async_context(token)
-            if await self._pin_dialogue(token).open_token():
-                destinations.stores[destination] = token
-                return destination
-
-    async def _agreed_destination(
-        self,
-        credential: Credential,
-        destinations: Destinations,
-        opened: AsyncExitStack,
-        begun: UnfinishedRenewal | None,
-        *,
-        asked: bool,
-    ) -> Destination | None:
-        """Every question before the request; each can be left without a trace.
-
-        What an earlier visit has `begun` in one store is gone on with there; `asked` tells whether the customer has
-        agreed to that. Only where it has begun in two, which takes two kiosks, it is asked in which.
-        """
-        if begun and len(destinations.begun) == 1:
-            (where,) = destinations.begun
-            return where if asked or await self._wants_to_go_on(begun, where) else None
-        destination = await self._opened_destination(destinations, opened)
-        if destination is None or begun:
-            return destination
-        origin = self._policy.origin_in(destinations.stores[destination].kind)
-        for number in range(1, WEB_ACCESS_QUESTIONS + 1):
-            last = destination is Destination.PC and number == WEB_ACCESS_QUESTIONS
-            authority = self._authority(credential)
-            question = WebAccessQuestion(number, WEB_ACCESS_QUESTIONS, authority, last, origin=origin)
-            if not await self.desk.confirm_web_access(question):
-                return None
-        if destination is Destination.USB and not await self.desk.announce_key_export(origin):
-            return None
-        return destination
-
-    async def _save(self, renewal: Renewal, destination: Destination) -> Completion:
-        """From here on there is only forward: no cancel, no idle limit."""
-        crosses = renewal.store is not renewal.token
-        steps = _NO_RETIREMENT if crosses else tuple(SavingStep)
-        if destination is Destination.PC:
-            new = await self._save_into_pc(renewal, steps)
-        else:
-            new = await self._save_into_usb(renewal, steps)
-        return await self._completed(renewal, new, destination)
-
-    async def _completed(self, renewal: Renewal, new: Certificate, destination: Destination) -> Completion:
-        await self.record.note(Event.COMPLETED, serial=new.serial)
-        if renewal.store is not renewal.token:
-            await self._retire_if_wanted(renewal)
-        others = tuple(self._held(each) for each in self._others if self._is_due(each))
-        reminder = self._reminder(new, renewal.old.holder.id)
-        return Completion(destination, new, renewal.old.certificate, others, reminder)
-
-    async def _save_into_pc(self, renewal: Renewal, steps: tuple[SavingStep, ...]) -> Certificate:
-        async with self.desk.saving(steps, Destination.PC, usb=not self._at_pc) as progress:
-            new = await self._have_issued(renewal, progress)
-            await self._store(renewal, progress, steps)
-        return new
-
-    async def _save_into_usb(self, renewal: Renewal, steps: tuple[SavingStep, ...]) -> Certificate:
-        async with self.desk.saving(steps, origin=self._policy.origin_in(renewal.store.kind)) as progress:
-            new = await self._have_issued(renewal, progress)
-        announcement = ImportAnnouncement(new, self._policy.self_press_seconds)
-        await self.desk.announce_import(announcement)
-        async with self.desk.saving(steps, origin=self._policy.origin_in(renewal.store.kind)) as progress:
-            await self._store(renewal, progress, steps)
-        await self.desk.announce_import_complete(announcement)
-        return new
-
-    async def _have_issued(self, renewal: Renewal, progress: SavingProgress) -> Certificate:
-        progress.begin(SavingStep.KEY)
-        await renewal.make_key()
-        progress.begin(SavingStep.REQUEST)
-        return await renewal.request(progress)
-
-    async def _store(self, renewal: Renewal, progress: SavingProgress, steps: tuple[SavingStep, ...]) -> None:
-        progress.begin(SavingStep.WRITE)
-        await renewal.write()
-        progress.begin(SavingStep.PROVE)
-        await renewal.prove()
-        progress.begin(SavingStep.CONFIRM)
-        await renewal.confirm(progress)
-        if SavingStep.RETIRE in steps:
-            progress.begin(SavingStep.RETIRE)
-            await renewal.retire_old()
-        else:
-            await renewal.label_new()
-        self.needs_token = False
-
-    async def _retire_if_wanted(self, renewal: Renewal) -> None:
-        """The old credential lies in another store than the new one, and does not go unasked (design decision 2)."""
-        old = renewal.old.certificate
-        question = RetirementQuestion(old, self._policy.self_press_seconds, renewal.token.kind)
-        if await self.desk.confirm_retirement(question):
-            await renewal.retire_old()
-        else:
-            await self.record.note(Event.OLD_KEPT, serial=old.serial)
+        authority = self.services.anchors.authority_of(credential.certificate)
+        return CertificateDetails(credential, self._days_left(credential), authority)
 
     def _reminder(self, new: Certificate, holder_id: str) -> Reminder:
         opens = renewable_from(new.not_after, self._policy.window_days, self._policy.time_zone)
         return Reminder(opens.date(), holder_id, new.fingerprint, self._now())
-
-    def _authority(self, credential: Credential) -> str:
-        return next((each.common_name for each in self.services.anchors.chain_of(credential.certificate)), "")
 
     @property
     def _at_pc(self) -> bool:

@@ -65,6 +65,10 @@ class Anchors:
         """The intermediates between `certificate` and its root, the issuer first."""
         return chain_of(certificate, self.intermediates)
 
+    def authority_of(self, certificate: Certificate) -> str:
+        """Common name of the intermediate that has issued it; empty where no pinned one has."""
+        return next((each.common_name for each in self.chain_of(certificate)), "")
+
     def has_issued(self, certificate: Certificate, now: datetime) -> bool:
         """Whether a path leads from it to a root; also from one that has ended meanwhile."""
         at = min(now, certificate.not_after)
