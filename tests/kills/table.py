@@ -18,6 +18,7 @@ from kiosk.demo_bank import Customer, DemoBank, opened, softhsm
 from kiosk.settings import Settings
 from kiosk.tokens.wire import ObjectKind
 from tests.bank import Bank, prepared
+from tests.cutting import CASES
 from tests.kills.visit import Cut, Script, Told, Victim, hold
 from tests.ready_ca import ReadyCa, ready_ca
 from tests.tokens.pulled_token import PulledToken
@@ -61,6 +62,8 @@ class Table:
     async def try_case(self, case: Case) -> None:
         """Run one; what does not end as it has to is `lost`."""
         self.run[case.victim.value] += 1
+        CASES["kill table: cases run"] += 1
+        CASES["kill table: lost"] += 1  # until it has ended as it has to
         name = f"{case.victim.value} at {case.point} ({self.points[case.point - 1]})"
         name += ", another kiosk" if case.elsewhere else ", the same kiosk"
         try:
@@ -70,8 +73,10 @@ class Table:
                 at.mend(elsewhere=case.elsewhere)
                 second = at.hold(Victim.KIOSK, 0)
                 await at.check(first, second)
-        except AssertionError as error:
-            self.lost.append(f"{name}: {error}")
+        except Exception as error:  # whatever escapes from a case is a lost one
+            self.lost.append(f"{name}: {error!r}")
+        else:
+            CASES["kill table: lost"] -= 1
 
     def summary(self) -> str:
         what = "電子証明書取得" if self.enrols else "renewal"

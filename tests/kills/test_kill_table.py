@@ -15,6 +15,9 @@ EVERY = int(os.environ.get("KIOSK_KILL_EVERY", "1"))
 FROM = int(os.environ.get("KIOSK_KILL_FROM", "0"))
 """For whoever has no hours: every so-manieth case of the whole table, from this one on."""
 
+PARTS = 8 if "KIOSK_SOAK" in os.environ else 1
+"""The whole table is cut into so many, for the workers of pytest-xdist."""
+
 IN_SHORT = {
     # In `make test`: where each kind of cut hurts most, the customer going to the same kiosk and to another in turn.
     False: (
@@ -29,13 +32,14 @@ IN_SHORT = {
 }
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("enrols", [False, True], ids=["renewal", "enrolment"])
-async def test_cut_anywhere_finished_anywhere(tmp_path: Path, enrols: bool) -> None:
+async def test_cut_anywhere_finished_anywhere(tmp_path: Path, enrols: bool, part: int) -> None:
     table = Table(tmp_path, enrols)
     await table.prepare()
     await table.record()
     everything = "KIOSK_SOAK" in os.environ
-    for case in every_case(table) if everything else short_cases(table):
+    for case in every_case(table)[part::PARTS] if everything else short_cases(table):
         await table.try_case(case)
     print(table.summary())
     assert not table.lost, "\n".join([table.summary(), *table.lost])
