@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from kiosk.cmp.client import GeneralAnswer
+from kiosk.cmp.envelope import Protector
 from kiosk.cmp.errors import TransferError, TransferFailure
 from kiosk.cmp.peer import Resume
 from kiosk.cmp.retry import Pause
@@ -74,14 +76,14 @@ class Asking:
 
         return await self.services.retry(ask_now, may=may, pausing=pausing)
 
-    async def unless_given_up(self, ask: Callable[[], Awaitable[T]], wait: Preparing, may: Rule) -> T:
-        """As `patiently`, until the customer presses 中止.
+    async def general(self, protector: Protector, wait: Preparing, may: Rule = always) -> GeneralAnswer:
+        """What the CA answers to a `genm`, which changes nothing, unless the customer presses 中止.
 
         Raises:
             GivenUp: that is what happened.
             CmpError: as `patiently`.
         """
-        asking = asyncio.ensure_future(self.patiently(ask, wait, may))
+        asking = asyncio.ensure_future(self.patiently(lambda: self.services.ca.general(protector), wait, may))
         giving_up = asyncio.ensure_future(wait.given_up())
         try:
             await asyncio.wait((asking, giving_up), return_when=asyncio.FIRST_COMPLETED)

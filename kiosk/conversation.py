@@ -192,9 +192,7 @@ class Conversation:
             try:
                 # At a PC everybody is asked after in the first weeks, so nothing is shown of it.
                 async with nullcontext() if self._at_pc else self.desk.preprocessing():
-                    word, _ = await word_of_ca(
-                        self.services.ca.general, self.token, successor, self.services, self.services.peer
-                    )
+                    word, _ = await word_of_ca(self.services.ca.general, self.token, successor, self.services)
             except KioskError as error:
                 if not isinstance(error.__cause__, CmpError):
                     raise

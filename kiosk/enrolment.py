@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from kiosk.asking import Asking, always, as_promised, by_code
+from kiosk.asking import Asking, as_promised, by_code
 from kiosk.certificates import Certificate
 from kiosk.cmp.errors import CmpError, Distrust, Refused, TransferError
 from kiosk.cmp.issued import Issued, WrongCertificate
 from kiosk.cmp.mac import SharedSecret
 from kiosk.cmp.peer import Peer, Resume
-from kiosk.cmp.signing import Signer
 from kiosk.credentials import Credential
 from kiosk.desk import Preparing, SavingStep, Wait
 from kiosk.errors import Changed, Code, KioskError
@@ -26,7 +25,7 @@ from kiosk.one_time_code import OneTimeCode
 from kiosk.preparation import Word, compare_clocks, nothing_came_of_it, preferred_kind, reject, word_of_ca
 from kiosk.problems import as_problems
 from kiosk.removal import remove_all_of, remove_credential, remove_outdated_certificates, remove_parts
-from kiosk.request_keys import requesting
+from kiosk.request_keys import request_signer, requesting
 from kiosk.services import Services
 from kiosk.storing import NO_ROOM, NotStored, check_room, stored
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
@@ -97,7 +96,7 @@ class Enrolment:
         self._secret = secret = self._peer.secret(self.holder_id.encode(), code.secret)
         with as_problems():
             try:
-                answer = await self._asking.unless_given_up(lambda: self.services.ca.general(secret), wait, by_code)
+                answer = await self._asking.general(secret, wait, by_code)
             except Refused as refused:
                 raise _of_code(refused) from refused
         self.record.holder = self.holder_id
@@ -239,11 +238,7 @@ class Enrolment:
                 would tell (C-09).
         """
         word, apart = await word_of_ca(
-            lambda signer: self._asking.unless_given_up(lambda: self.services.ca.general(signer), wait, always),
-            self.token,
-            new,
-            self.services,
-            self._peer,
+            lambda signer: self._asking.general(signer, wait), self.token, new, self.services
         )
         if word in (Word.UNCONFIRMED, Word.REVOKED):
             return None
@@ -255,9 +250,6 @@ class Enrolment:
         with as_problems():
             inventory = await self.token.inventory()
         return await self._finish(new, inventory)
-
-    def _signer(self, key: TokenKey, certificate: Certificate) -> Signer:
-        return Signer(requesting(key, self._peer), certificate, self.services.anchors.chain_of(certificate))
 
     async def _enrol(self) -> Issued:
         """Ask for the certificate. A second time nobody knows any more whether the first request has arrived."""
@@ -289,7 +281,8 @@ class Enrolment:
     async def _has_heard(self) -> bool:
         """Whether the CA takes a message by the new certificate, as it does only of a confirmed one."""
         try:
-            return (await self.services.ca.general(self._signer(self._new_key(), self._new()))).proven
+            signer = request_signer(self._new_key(), self._new(), self.services)
+            return (await self.services.ca.general(signer)).proven
         except Refused as refused:
             if not refused.proven:
                 raise
@@ -403,7 +396,7 @@ class Enrolment:
 
     @property
     def _peer(self) -> Peer:
-        return self.services.ca.peer
+        return self.services.peer
 
     def _chosen_kind(self) -> KeyKind:
         return _needed(self._kind)

@@ -16,7 +16,7 @@ from kiosk.credentials import Credential
 from kiosk.errors import Code, KioskError
 from kiosk.journal import Event, VisitRecord
 from kiosk.problems import as_problems, ca_problem, status_problem
-from kiosk.request_keys import requesting
+from kiosk.request_keys import request_signer
 from kiosk.revocation.check import RevocationCheck, RevocationRule
 from kiosk.revocation.status import SUPERSEDED, Standing, StatusError, StatusNotTold
 from kiosk.services import Services
@@ -99,7 +99,7 @@ NO_LONGER_TAKEN = frozenset(_WORDS)
 
 
 async def word_of_ca(
-    ask: Callable[[Signer], Awaitable[GeneralAnswer]], store: Token, written: Credential, services: Services, peer: Peer
+    ask: Callable[[Signer], Awaitable[GeneralAnswer]], store: Token, written: Credential, services: Services
 ) -> tuple[Word, timedelta]:
     """Ask the CA, with the key of a certificate that an earlier visit has written, what became of it. Changes nothing.
 
@@ -108,8 +108,7 @@ async def word_of_ca(
     Raises:
         KioskError: the CA cannot be asked, or its no is not proven or is about something else.
     """
-    chain = services.anchors.chain_of(written.certificate)
-    signer = Signer(requesting(store.key_of(written), peer), written.certificate, chain)
+    signer = request_signer(store.key_of(written), written.certificate, services)
     with as_problems():
         try:
             answer = await ask(signer)
@@ -118,7 +117,7 @@ async def word_of_ca(
             if told is None or not refused.proven:
                 raise
             return told, timedelta()
-    return _word_by(peer, proven=answer.proven), abs(answer.offset)
+    return _word_by(services.peer, proven=answer.proven), abs(answer.offset)
 
 
 def _word_by(peer: Peer, *, proven: bool) -> Word:

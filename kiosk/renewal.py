@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from kiosk.asking import Asking, always, as_promised
+from kiosk.asking import Asking, as_promised
 from kiosk.certificates import Certificate, UntrustedCertificate, check_path
 from kiosk.clock import days_left
 from kiosk.cmp.errors import AnswerWaits, CmpError, Distrust, Refused, TransferError
@@ -38,7 +38,7 @@ from kiosk.preparation import (
 )
 from kiosk.problems import as_problems
 from kiosk.removal import remove_all_of, remove_credential, remove_outdated_certificates
-from kiosk.request_keys import requesting
+from kiosk.request_keys import request_signer, requesting
 from kiosk.services import Services
 from kiosk.storing import NO_ROOM, NotStored, check_room, stored
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
@@ -105,11 +105,7 @@ class Renewal:
         """
         self.standing.changed = self._unfinished
         self._word, apart = await word_of_ca(
-            lambda signer: self._asking.unless_given_up(lambda: self.services.ca.general(signer), wait, always),
-            self.token,
-            successor,
-            self.services,
-            self._peer,
+            lambda signer: self._asking.general(signer, wait), self.token, successor, self.services
         )
         if self._word is not Word.CONFIRMED:
             return False
@@ -148,9 +144,7 @@ class Renewal:
         """
         with as_problems():
             try:
-                answer = await self._asking.unless_given_up(
-                    lambda: self.services.ca.general(self._old_signer()), wait, always
-                )
+                answer = await self._asking.general(self._old_signer(), wait)
             except Refused as refused:
                 self._disowned = refused.proven and bool(NO_LONGER_TAKEN & set(refused.fail_info))
                 raise
@@ -524,8 +518,7 @@ class Renewal:
         return Changed.STORED_FROM_PC if self.token.kind is StoreKind.PC else Changed.STORED
 
     def _old_signer(self) -> Signer:
-        chain = self.services.anchors.chain_of(self.old.certificate)
-        return Signer(requesting(self.token.key_of(self.old), self._peer), self.old.certificate, chain)
+        return request_signer(self.token.key_of(self.old), self.old.certificate, self.services)
 
     def _chosen_kind(self) -> KeyKind:
         return _needed(self._kind)

@@ -136,7 +136,7 @@ class RenewalDialogue:
             begun = renewal_in(await store.inventory(), old)
         if begun.successor is None:
             return begun
-        word, _ = await word_of_ca(self.services.ca.general, store, begun.successor, self.services, self.services.peer)
+        word, _ = await word_of_ca(self.services.ca.general, store, begun.successor, self.services)
         return None if word in (Word.CONFIRMED, Word.TAKEN) else begun
 
     async def _bury(self, renewal: Renewal) -> None:

@@ -22,7 +22,7 @@ from kiosk.certificates import (
 from kiosk.clock import Clock, system_clock
 from kiosk.cmp.answers import Trust
 from kiosk.cmp.client import CmpClient
-from kiosk.cmp.peer import KIOSK, Peer
+from kiosk.cmp.peer import Peer
 from kiosk.cmp.retry import NEVER, Retry
 from kiosk.cmp.transfer import Limits, open_http_client
 from kiosk.journal import Journal
@@ -46,12 +46,15 @@ class Services:
     staff: StaffCalls
     help_page: str
     """Address of the page about tokens and their software."""
-    peer: Peer = KIOSK
-    """What the CA knows and promises."""
     retry: Retry = NEVER
     """How a fault of the way to the CA is got over."""
     pc: PcStore | None = None
     """This PC's certificate database, where policy offers it."""
+
+    @property
+    def peer(self) -> Peer:
+        """What the CA knows and promises."""
+        return self.ca.peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +98,7 @@ async def open_services(settings: Settings, clock: Clock = system_clock) -> Asyn
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(f"ca.tls_roots: {settings.ca.tls_roots} holds no certificates") from error
     async with http:
-        peer = settings.ca.peer
-        ca = CmpClient(http, settings.ca.url, trust, peer=peer, clock=clock, limits=limits)
+        ca = CmpClient(http, settings.ca.url, trust, peer=settings.ca.peer, clock=clock, limits=limits)
         with Journal(Path(settings.journal), clock) as journal:
             async with _open_staff_calls(settings.branch, journal, clock) as staff:
                 yield Services(
@@ -114,7 +116,6 @@ async def open_services(settings: Settings, clock: Clock = system_clock) -> Asyn
                     clock=clock,
                     staff=staff,
                     help_page=settings.branch.help_page,
-                    peer=peer,
                     retry=Retry(total=settings.ca.retry_seconds, longest=settings.ca.retry_longest_wait),
                     pc=_pc_store(settings),
                 )

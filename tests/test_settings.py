@@ -255,7 +255,7 @@ async def test_files_of_signers(tmp_path: Path) -> None:
             pass
     (tmp_path / "none.pem").write_bytes(root)
     async with open_services(settings) as services:
-        assert services.peer == services.ca.peer == PRESETS["kiosk"]
+        assert services.peer == PRESETS["kiosk"]
 
 
 def test_addresses_of_a_peer() -> None:

@@ -26,6 +26,7 @@ from kiosk.cmp.client import CmpClient, GeneralAnswer
 from kiosk.cmp.envelope import Protector
 from kiosk.cmp.errors import Distrust, TransferError, TransferFailure, UntrustedAnswer
 from kiosk.cmp.issued import Issued, WrongCertificate
+from kiosk.cmp.peer import Peer
 from kiosk.cmp.signing import Signer, SigningKey
 from kiosk.credentials import successor_key_id
 from kiosk.demo_bank import TOKEN_LABEL, Customer, DemoBank, make_software_token, opened, prepare
@@ -358,6 +359,10 @@ class Counterfeit(CmpClient):
 
     def __init__(self, real: CmpClient) -> None:
         self._real = real
+
+    @property
+    def peer(self) -> Peer:
+        return self._real.peer
 
     async def general(self, protector: Protector, *, about: Collection[str] = ()) -> GeneralAnswer:
         return await (self._real.general(protector, about=about) if about else self._real.general(protector))
