@@ -23,8 +23,8 @@ from kiosk.desk import (
     WebAccessQuestion,
 )
 from kiosk.destinations import choose_destination
-from kiosk.enrolment import Enrolment, Standing
-from kiosk.errors import Code, KioskError
+from kiosk.enrolment import Enrolment
+from kiosk.errors import Code, KioskError, Standing
 from kiosk.idle import IdleLimit
 from kiosk.journal import Event, VisitRecord
 from kiosk.one_time_code import OneTimeCode
@@ -38,7 +38,7 @@ WEB_ACCESS_QUESTIONS = 2
 
 
 class Visit(Standing, Protocol):
-    """What a visit has to know at every instant."""
+    """What this dialogue tells the visit."""
 
     needs_token: bool
 

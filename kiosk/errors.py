@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from typing import Protocol
 
 
 class Code(StrEnum):
@@ -104,6 +105,12 @@ class Changed(Enum):
     """電子証明書取得 is done: the new certificate is proven and confirmed; only tidying up did not succeed."""
     RENEWED = "renewed"
     """The new certificate is stored, proven and confirmed; only tidying up did not succeed."""
+
+
+class Standing(Protocol):
+    """What a visit has to know at every instant, also when it is cut."""
+
+    changed: Changed
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a renewal and an enrolment ask and judge alike, before a key is made and after a request has failed."""
+"""What a renewal and an enrolment ask and judge alike, before a key is made."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from kiosk.certificates import Certificate
-from kiosk.cmp.client import CmpClient, GeneralAnswer
-from kiosk.cmp.errors import CmpError, Refused, TransferError
-from kiosk.cmp.issued import Issued
+from kiosk.cmp.client import GeneralAnswer
+from kiosk.cmp.errors import Refused
 from kiosk.cmp.peer import Peer, Resume
 from kiosk.cmp.signing import Signer
 from kiosk.credentials import Credential
 from kiosk.errors import Code, KioskError
 from kiosk.journal import Event, VisitRecord
-from kiosk.problems import as_problems, ca_problem, status_problem
+from kiosk.problems import as_problems, status_problem
 from kiosk.request_keys import request_signer
 from kiosk.revocation.check import RevocationCheck, RevocationRule
 from kiosk.revocation.status import SUPERSEDED, Standing, StatusError, StatusNotTold
@@ -136,29 +135,3 @@ def preferred_kind(wanted: tuple[KeyKind, ...], of_token: list[KeyKind], of_ca: 
     if kind is None:
         raise KioskError(Code.NO_SUITABLE_KEY_KIND)
     return KeyKind(kind)
-
-
-def nothing_came_of_it(error: CmpError) -> bool:
-    """Whether the CA certainly has no row for the request that failed so."""
-    match error:
-        case TransferError():
-            return not error.may_have_arrived
-        case Refused():
-            return error.proven and error.decided
-        case _:
-            return False
-
-
-async def reject(ca: CmpClient, issued: Issued, reason: str, record: VisitRecord) -> bool:
-    """Have the CA revoke a certificate that is not taken; whether it has agreed.
-
-    Then the key that it was for is of no use to anybody. A CA that cannot be told is no further problem: its
-    certificate lapses when nobody confirms it, or a teller revokes it.
-    """
-    await record.note(Event.REJECTING, serial=issued.certificate.serial, detail=reason)
-    try:
-        await ca.reject(issued, reason)
-    except CmpError as error:
-        await record.note(Event.PROBLEM, code=ca_problem(error).problem.code, detail="not rejected")
-        return False
-    return True

@@ -64,7 +64,6 @@ CAUGHT: Mapping[type[BaseException], tuple[str, ...]] = {
 
 CAUGHT_ELSEWHERE = {
     ("kiosk.journal", "DatabaseError"): "kiosk.journal",
-    ("kiosk.enrolment", "_KeyOfAnotherCode"): "kiosk.enrolment",
     ("kiosk.tokens.keys", "ValueError"): "kiosk.tokens.token",
     ("kiosk.tokens.native", "OSError"): "kiosk.tokens.cryptoki",
     ("kiosk.tokens.native", "BaseException"): "kiosk.tokens.cryptoki",  # what PKCS#11 has for a CK_RV

@@ -221,6 +221,10 @@ class Inventory:
         before = [each.certificate for each in self.credentials if each.holder.id == holder_id]
         return {enrolment_key_id(holder_id, each) for each in (None, *before)}
 
+    def credential_of(self, certificate: Certificate) -> Credential | None:
+        """The credential with exactly this certificate, where its key is here."""
+        return next((each for each in self.credentials if each.certificate == certificate), None)
+
     def certificates_of(self, credential: Credential) -> list[StoredObject]:
         """The objects that hold the certificate of `credential`: one, or one for each label."""
         return [each for each in self.objects if _belongs(each, ObjectKind.CERTIFICATE, credential)]
