@@ -136,17 +136,17 @@ class NewCredential:
         """
         label = await self._label(self.old)
         await self.record.note(Event.MAKING_KEY, serial=self.serial_of_old, detail=self.kind)
-        self.standing.changed = self.stages.begun
         self.is_unheard_of = True
         try:
-            self._key = await stored(
-                self.store,
-                lambda: self.store.make_key_pair(self.kind, self.key_id, label, self._origin),
-                self.remove,
-            )
+            self._key = await stored(self.store, lambda: self._made(label), self.remove)
         except TokenError:
             await self.remove()
             raise
+
+    async def _made(self, label: str) -> TokenKey:
+        """A first try that was cleared up has changed nothing, until there is a second one."""
+        self.standing.changed = self.stages.begun
+        return await self.store.make_key_pair(self.kind, self.key_id, label, self._origin)
 
     async def write(self) -> None:
         """Write its certificate beside its key.

@@ -137,6 +137,7 @@ async def test_what_has_failed_once_is_done_in_a_fresh_process(bank: Bank) -> No
         at.token.failures = [GENERAL]
         await at.renewal.make_key()
         assert at.token._process is not used
+        assert at.standing.changed is Changed.UNFINISHED, "also after what was cleared up"
         await at.renewal.request(ScriptedDesk())
         used = at.token._process
         at.token.failures = [GENERAL]
