@@ -19,7 +19,7 @@ from kiosk.cmp.client import CmpClient, GeneralAnswer
 from kiosk.cmp.envelope import Protector
 from kiosk.cmp.errors import Refused, TransferError, TransferFailure
 from kiosk.cmp.issued import Issued
-from kiosk.cmp.peer import Peer, Resume
+from kiosk.cmp.peer import Confirming, Peer, Resume
 from kiosk.cmp.signing import SigningKey
 from kiosk.credentials import HolderKind, HolderRule, IdShape, enrolment_key_id
 from kiosk.demo_bank import Customer, make_software_token
@@ -494,6 +494,18 @@ async def test_one_that_was_cut_leaves_the_certificate_that_is_in_date_in_use(ba
     assert desk.asked == ["pin", "preprocessing", "code", "notice", "menu"]
     (notice,) = (each for each in desk.seen if isinstance(each, RenewalNotice))
     assert notice.credential == old
+
+
+async def test_a_ca_that_waits_for_no_confirmation_is_told_nothing(expired: Bank) -> None:
+    class Content(Through):
+        @property
+        def peer(self) -> Peer:
+            return replace(self._real.peer, confirming=Confirming.NONE)
+
+    outcome = await expired.visit(with_code(expired.code()), through=Content)
+    assert outcome.completion is not None
+    assert Event.CONFIRMED in expired.events()
+    assert Event.CONFIRMING not in expired.events()
 
 
 class KeyKnown(Through):

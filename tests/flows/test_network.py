@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -13,18 +13,19 @@ import pytest
 
 from kiosk.cmp.client import CmpClient, GeneralAnswer
 from kiosk.cmp.envelope import Protector
-from kiosk.cmp.errors import TransferError, TransferFailure
+from kiosk.cmp.errors import CmpError, Refused, TransferError, TransferFailure
 from kiosk.cmp.issued import Issued
 from kiosk.cmp.peer import Peer, Resume
 from kiosk.cmp.retry import Retry
 from kiosk.cmp.signing import Signer, SigningKey
 from kiosk.demo_bank import DemoBank
-from kiosk.desk import Errand, Waiting
+from kiosk.desk import Errand, SavingStep, Waiting
 from kiosk.errors import Changed, Code, Problem
 from kiosk.journal import Event
 from kiosk.problems import ca_problem
 from kiosk.texts import Texts
 from tests.bank import Bank, open_bank
+from tests.flows.test_conversation import cut_at
 from tests.scripted_desk import ScriptedDesk
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ class Way(CmpClient):
     """The real CA, behind a way on which faults wait for each kind of message."""
 
     real: CmpClient
-    faults: dict[str, list[tuple[str, TransferError]]]
+    faults: dict[str, list[tuple[str, CmpError]]]
     asked: list[str] = field(default_factory=list)
 
     @property
@@ -80,9 +81,9 @@ class Lobby:
     slept: list[float] = field(default_factory=list)
     way: Way | None = None
 
-    def behind(self, faults: dict[str, list[tuple[str, TransferError]]]) -> Callable[[CmpClient], CmpClient]:
+    def behind(self, faults: Mapping[str, Sequence[tuple[str, CmpError]]]) -> Callable[[CmpClient], CmpClient]:
         def through(real: CmpClient) -> CmpClient:
-            self.way = Way(real, faults)
+            self.way = Way(real, {kind: list(each) for kind, each in faults.items()})
             return self.way
 
         return through
@@ -211,7 +212,7 @@ async def test_until_the_request_the_customer_may_stop_waiting(lobby: Lobby, giv
             raise AssertionError
 
     def through(real: CmpClient) -> CmpClient:
-        faults = {"general": [(BEFORE, fault(F.BUSY))] * 100}
+        faults: dict[str, list[tuple[str, CmpError]]] = {"general": [(BEFORE, fault(F.BUSY))] * 100}
         return Thinks(real, {}) if gives_up_at == "answer" else Way(real, faults)
 
     def give_up(_: Waiting) -> None:
@@ -262,6 +263,21 @@ async def test_an_enrolment_whose_acknowledgement_was_lost_needs_no_code_any_mor
     assert outcome.completion is not None
     assert counter.asked == ["general", "enrol", "confirm", "general"]
     assert outcome.completion.errand is Errand.ENROLMENT
+
+
+async def test_a_key_that_is_known_already_is_given_up_once(counter: Lobby) -> None:
+    """Also where a lost answer leaves it open whether the CA has heard of the second key."""
+    code, known = counter.bank.code(), Refused(["duplicateCertReq"], proven=True, decided=True)
+    cut_off = with_code(code)
+    cut_off.at_step = cut_at(SavingStep.REQUEST)
+    with pytest.raises(ExceptionGroup):
+        await counter.bank.visit(cut_off)
+    way = counter.behind({"enrol": [(BEFORE, known), (BEFORE, fault()), (BEFORE, known)]})
+    outcome = await counter.bank.visit(with_code(code), through=way, retry=counter.retry)
+    assert counter.asked == ["general", "enrol", "enrol", "enrol"]
+    assert outcome.problem is not None
+    assert (outcome.problem.code, outcome.problem.changed) == (Code.REFUSED_BY_CA, Changed.ENROLLING)
+    assert counter.bank.events().count(Event.REMOVING_KEY) == 1
 
 
 async def test_a_code_is_not_tried_twice_because_an_answer_was_lost(counter: Lobby) -> None:
