@@ -8,7 +8,6 @@ which goes on where the bank's policy has old ones removed.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import secrets
 import sqlite3
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Self
 from zoneinfo import ZoneInfo
 
+from kiosk.alone_in import alone_in
 from kiosk.chain import BEGINNING, link
 from kiosk.clock import JAPAN, Clock, system_clock
 from kiosk.errors import Code, KioskError
@@ -346,20 +346,10 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
-    """No second process opens a journal meanwhile: it might set aside the new one in place of the damaged one."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _opened_whole(path: Path, clock: Clock) -> tuple[sqlite3.Connection, Path | None]:
     """The journal; a damaged one is set aside first, under the name that comes with the new one."""
-    with _alone_in(path.parent):
+    # A second process that opens it meanwhile might set aside the new one in place of the damaged one.
+    with alone_in(path.parent):
         try:
             return _opened(path), None
         except SQLITE_FAULTS as error:

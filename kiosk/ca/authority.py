@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from kiosk.alone_in import alone_in
 from kiosk.ca import files, key_files, profile, vault
 from kiosk.ca.key_files import KeyUnusable
 from kiosk.ca.passphrase import PASSPHRASE_FILE, Passphrase, PassphraseUnusable, ensure_passphrase, read_passphrase
@@ -152,7 +151,7 @@ def create_authority(
     directory = directory.resolve()
     directory.parent.mkdir(parents=True, exist_ok=True)
     names, now = names or Names(), clock().replace(microsecond=0)
-    with _alone_in(directory.parent), _as_damage():
+    with alone_in(directory.parent), _as_damage():
         if not directory.exists() or not any(directory.iterdir()):
             aside = directory.parent / f".{directory.name}.new"
             shutil.rmtree(aside, ignore_errors=True)
@@ -275,17 +274,6 @@ def _bring_up_to_date(directory: Path, passphrase_file: Path, names: Names, now:
 
 def _new_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
-
-
-@contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
-    """Hold the directory's own lock, so that two makers do not meet; the kernel frees it whatever happens."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _read_file(path: Path) -> bytes:
