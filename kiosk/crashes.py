@@ -21,6 +21,10 @@ class Patience:
     """...up to this."""
     grace: float = 8.0
     """What a kiosk that is told to end gets for it: a little more than it gives itself."""
+    first_sign: float = 120.0
+    """A kiosk that gives no sign of life for so long after its start hangs..."""
+    hung_after: float = 30.0
+    """...and so does one that gives none for so long later."""
 
 
 class Crashes:
@@ -34,14 +38,20 @@ class Crashes:
         self._times: list[float] = []
         self._pauses = 0
         """Since it last stood for long enough."""
+        self._hung = 0.0
+        """Seconds for which kiosks were waited for that turned no more: such a time is not one they have stood."""
 
     def begin(self) -> None:
         """The kiosk is started now."""
-        self._begun = self._stopwatch()
+        self._begun = self._now()
 
-    def pause(self) -> float:
-        """The kiosk has crashed now: how many seconds to wait before it is started again; 0 is at once."""
-        now, patience = self._stopwatch(), self.patience
+    def pause(self, hung: float = 0.0) -> float:
+        """The kiosk has crashed now: how many seconds to wait before it is started again; 0 is at once.
+
+        Before that it had not turned for `hung` seconds.
+        """
+        self._hung += hung
+        now, patience = self._now(), self.patience
         if now - self._begun >= patience.within:
             self._pauses = 0
         self._times = [each for each in self._times if now - each < patience.within] + [now]
@@ -51,3 +61,6 @@ class Crashes:
         pause = min(patience.first_pause * 2.0 ** min(self._pauses, 64), patience.longest_pause)
         self._pauses += 1
         return pause
+
+    def _now(self) -> float:
+        return self._stopwatch() - self._hung

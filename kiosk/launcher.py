@@ -1,8 +1,9 @@
 """Runs the full-screen kiosk in a child process: gives the terminal back however it ends, and starts it again.
 
 A kiosk that has ended without being told to has crashed: by an exception, or by a signal, also by one that was meant
-for it alone. It is started again at once; after too many crashes 調整中 is shown, drawn from here, and it is tried
-again after a pause. It is not started again where its settings are wrong, or where the terminal is gone.
+for it alone. One that hangs is ended, and has crashed as well. It is started again at once; after too many
+crashes 調整中 is shown, drawn from here, and it is tried again after a pause. It is not started again where its
+settings are wrong, or where the terminal is gone.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import BinaryIO
 
 from kiosk.crashes import Crashes, Patience
 from kiosk.errors import Code, KioskError
+from kiosk.heartbeat import Silence
 from kiosk.journal import Event, Journal
 from kiosk.last_words import LastWords, heard
 from kiosk.literal import literal
@@ -57,8 +61,9 @@ def launch(
     Args:
         settings_file: What `settings` was read from.
         settings: Whose journal has the crashes, and whether this is a demo, which Ctrl+C ends.
-        kiosk: What Python is to run, with the settings file, our process and a pipe for its last words as arguments.
-        patience: How many crashes are borne with, and how long is waited after too many.
+        kiosk: What Python is to run, with the settings file, our process, a pipe for its last words and one for its
+            heartbeat as arguments.
+        patience: How many crashes are borne with, and how long is waited for what; the settings' by default.
 
     Raises:
         NoTerminal: there is no terminal to run on.
@@ -66,8 +71,9 @@ def launch(
     if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
         raise NoTerminal
     command = [sys.executable, "-P", *kiosk, str(settings_file), str(os.getpid())]
+    crashes = Crashes(patience or Patience(hung_after=settings.hang_seconds))
     with _Terminal(may_be_left=settings.branch.demo) as terminal, _orders() as orders:
-        status, words = _Launcher(command, settings, terminal, orders, Crashes(patience or Patience())).run()
+        status, words = _Launcher(command, settings, terminal, orders, crashes).run()
     if status and words.detail:
         sys.stderr.write(f"kiosk: {literal(words.detail)}\n")
     return status
@@ -81,6 +87,23 @@ def scrubbed(environment: Mapping[str, str]) -> dict[str, str]:
         if name not in _SCRUBBED and not name.startswith(_SCRUBBED_PREFIXES)
     }
     return {**kept, "PYTHONUTF8": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How one kiosk has ended."""
+
+    status: int
+    """As `subprocess` has it."""
+    words: LastWords
+    silence: float
+    """Seconds for which it had not turned, where it was ended for that."""
+
+    @property
+    def how(self) -> str:
+        """In an engineer's words; its own, where it could say it."""
+        hung = f"hung for {self.silence:.0f} s, " if self.silence else ""
+        return self.words.detail or f"{hung}{_how(self.status)}{self.words.place}"
 
 
 class _Launcher:
@@ -98,58 +121,59 @@ class _Launcher:
     def run(self) -> tuple[int, LastWords]:
         """Until it is over: the launcher's own exit status, and why."""
         while True:
-            status, words = self._once()
+            end = self._once()
             if self._orders.told:
-                return 0, words
-            if status in (os.EX_OK, os.EX_CONFIG):
-                return status, words
+                return 0, end.words
+            if end.status in (os.EX_OK, os.EX_CONFIG):
+                return end.status, end.words
             if not self._terminal.is_there():
-                return 128 + signal.SIGHUP, words
+                return 128 + signal.SIGHUP, end.words
             self._terminal.clear()
-            code, pause = self._judged(status, words)
-            self._note(code, words.detail or _how(status))
+            code, pause = self._judged(end)
+            self._note(code, end.how)
             self._terminal.show(out_of_order(code) if pause else starting())
             if pause and not self._stay(pause):
-                return (0 if self._orders.told else 128 + signal.SIGHUP), words
+                return (0 if self._orders.told else 128 + signal.SIGHUP), end.words
 
-    def _judged(self, status: int, words: LastWords) -> tuple[str, float]:
+    def _judged(self, end: _End) -> tuple[str, float]:
         """The code to be told, and for how many seconds nobody is served."""
-        if status == os.EX_TEMPFAIL:  # it is not broken: something stands in its way
-            return words.code, self._crashes.patience.first_pause
-        pause = self._crashes.pause()
+        if end.status == os.EX_TEMPFAIL:  # it is not broken: something stands in its way
+            return end.words.code, self._crashes.patience.first_pause
+        pause = self._crashes.pause(end.silence)
         return (Code.KIOSK_CRASHED if pause else ""), pause
 
-    def _once(self) -> tuple[int, LastWords]:
-        """Start the kiosk and wait for its end; its status as `subprocess` has it, and its last words."""
-        said, saying = os.pipe()
-        os.set_blocking(said, False)
-        try:
+    def _once(self) -> _End:
+        """Start the kiosk and wait for its end."""
+        with _pipe() as (said, saying), _pipe() as (beaten, beating):
             self._crashes.begin()
-            command = [*self._command, str(saying)]
-            child = subprocess.Popen(command, env=scrubbed(os.environ), pass_fds=[saying])  # noqa: S603 - our own module
-            os.close(saying)
+            command = [*self._command, str(saying.fileno()), str(beating.fileno())]
+            pipes = [saying.fileno(), beating.fileno()]
+            child = subprocess.Popen(command, env=scrubbed(os.environ), pass_fds=pipes)  # noqa: S603 - our own module
+            saying.close()
+            beating.close()
+            patience = self._crashes.patience
+            silence = Silence(beaten.fileno(), child.pid, patience.first_sign, patience.hung_after)
             try:
-                self._wait(child)
+                hung = self._hangs(child, silence)
             finally:
                 if child.poll() is None:
                     child.kill()
                     child.wait()
-            return child.returncode, heard(said)
-        finally:
-            os.close(said)
+            return _End(child.returncode, heard(said.fileno()), silence.seconds if hung else 0.0)
 
-    def _wait(self, child: subprocess.Popen[bytes]) -> None:
-        """Until it has ended, or was told to and has not in time."""
-        ended = os.pidfd_open(child.pid)
-        try:
-            deadline: float | None = None
-            while child.poll() is None and (deadline is None or time.monotonic() < deadline):
-                if self._orders.told and deadline is None:
-                    child.send_signal(self._orders.told)
-                    deadline = time.monotonic() + self._crashes.patience.grace
-                self._orders.heard_or(ended, None if deadline is None else deadline - time.monotonic())
-        finally:
-            os.close(ended)
+    def _hangs(self, child: subprocess.Popen[bytes], silence: Silence) -> bool:
+        """Wait until it has ended, or was told to and has not in time; whether it was told to because it hangs."""
+        with _ending(child) as ended:
+            while child.poll() is None and not self._orders.told:
+                if silence.is_too_long():
+                    child.send_signal(signal.SIGABRT)  # which has it say where it hangs
+                    _readable(ended, self._crashes.patience.grace)
+                    return True
+                self._orders.heard_or(ended, silence.look_every)
+            if self._orders.told and child.poll() is None:
+                child.send_signal(self._orders.told)
+                _readable(ended, self._crashes.patience.grace)
+        return False
 
     def _stay(self, seconds: float) -> bool:
         """Keep the board on the terminal for so long, and every key away; false where it is over meanwhile."""
@@ -174,6 +198,32 @@ def _how(status: int) -> str:
     with suppress(ValueError):
         return f"ended by {signal.Signals(-status).name}"
     return f"ended by signal {-status}"
+
+
+@contextmanager
+def _pipe() -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """A pipe's two ends, closed by then; reading does not block."""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    with os.fdopen(read, "rb", buffering=0) as out_of_it, os.fdopen(write, "wb", buffering=0) as into_it:
+        yield out_of_it, into_it
+
+
+@contextmanager
+def _ending(child: subprocess.Popen[bytes]) -> Iterator[int]:
+    """A file that can be read once `child` has ended (pidfd_open(2))."""
+    ended = os.pidfd_open(child.pid)
+    try:
+        yield ended
+    finally:
+        os.close(ended)
+
+
+def _readable(file: int, seconds: float) -> bool:
+    """Whether there is something to read within so many seconds."""
+    watched = select.poll()
+    watched.register(file, select.POLLIN)
+    return bool(watched.poll(seconds * 1000))
 
 
 class _Terminal:

@@ -276,6 +276,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ca: CaSettings
     journal: str
     """Path of the journal."""
+    hang_seconds: Annotated[float, Meta(ge=15, le=600)] = 30.0
+    """A kiosk that would have answered no key for so long is ended and started again."""
     branch: BranchSettings = BranchSettings()
     policy: Policy = Policy()
     pc: PcSettings = PcSettings()

@@ -1,4 +1,7 @@
-"""The kiosk's own process on a terminal: `python -m kiosk.terminal SETTINGS LAUNCHER PIPE`, started by the launcher."""
+"""The kiosk's own process on a terminal, started by the launcher.
+
+python -m kiosk.terminal SETTINGS LAUNCHER WORDS HEARTBEAT
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from pathlib import Path
 from kiosk.app import Branch, KioskApp
 from kiosk.children import end_with_parent, leave_no_core
 from kiosk.errors import KioskError
-from kiosk.last_words import LastWords, fault_and_place, leave
+from kiosk.heartbeat import beat_for_ever
+from kiosk.last_words import LastWords, fault_and_place, leave, leave_place_at_fault
 from kiosk.reception import FrontDesk
 from kiosk.services import open_services
 from kiosk.settings import DEMO_PIN, Settings, SettingsError, load_settings
@@ -22,8 +26,10 @@ _GRACE_SECONDS = 5
 _LOOK_AT_TERMINAL_EVERY = 1.0
 
 
-async def run(settings: Settings) -> int:
+async def run(settings: Settings, heartbeat: int) -> int:
     """Serve customers on this terminal until told to end; the exit status, 0 only where a demo was left.
+
+    The launcher hears by the pipe `heartbeat` that keys and touches would be answered.
 
     Raises:
         SettingsError: what the settings name is not there.
@@ -36,11 +42,15 @@ async def run(settings: Settings) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             loop.add_signal_handler(number, _leave, app, number)
-        watching = asyncio.create_task(_watch_terminal(app), name="terminal")
+        beside = (
+            asyncio.create_task(_watch_terminal(app), name="terminal"),
+            asyncio.create_task(beat_for_ever(heartbeat, app.call_later), name="heartbeat"),
+        )
         try:
             await app.run_async()
         finally:
-            watching.cancel()
+            for each in beside:
+                each.cancel()
             await front_desk.close()
         if app.fault:
             raise app.fault
@@ -85,17 +95,18 @@ def branch_of(settings: Settings) -> Branch:
 
 
 def main() -> None:
-    """Run the kiosk of the settings file named first; the launcher's process and a pipe for the last words follow."""
-    settings, launcher, pipe = sys.argv[1:]
+    """Run the kiosk of the settings file named first; the launcher's process and pipes for what it is told follow."""
+    settings, launcher, words, heartbeat = sys.argv[1:]
     end_with_parent(int(launcher), signal.SIGTERM)
     leave_no_core()
-    sys.exit(_status(Path(settings), int(pipe)))
+    leave_place_at_fault(int(words))
+    sys.exit(_status(Path(settings), int(words), int(heartbeat)))
 
 
-def _status(settings: Path, pipe: int) -> int:
+def _status(settings: Path, pipe: int, heartbeat: int) -> int:
     """Serve, and tell the launcher why that has ended; the exit status as the launcher understands it."""
     try:
-        return asyncio.run(run(load_settings(settings)))
+        return asyncio.run(run(load_settings(settings), heartbeat))
     except SettingsError as error:
         leave(LastWords(detail=str(error)), pipe)
         return os.EX_CONFIG

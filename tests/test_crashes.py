@@ -45,3 +45,15 @@ def test_when_it_is_started_again(lives: list[float], expected: list[float]) -> 
 
 def test_a_kiosk_that_crashes_for_ever_is_never_tried_more_often_than_the_longest_pause_says() -> None:
     assert set(pauses([0.0] * 5000)[10:]) == {100.0}
+
+
+def test_time_in_which_it_hung_is_not_time_it_has_stood() -> None:
+    """Else kiosks that hang at once, each for half a minute, would never be too many."""
+    watch = Watch()
+    crashes = Crashes(SECONDS, watch)
+    told = []
+    for _ in range(4):
+        crashes.begin()
+        watch.now += 1.0 + 300.0
+        told.append(crashes.pause(hung=300.0))
+    assert told == [0.0, 0.0, 30.0, 60.0]

@@ -6,16 +6,20 @@ import os
 import signal
 import sys
 import termios
+import threading
 import tty
 from pathlib import Path
+from typing import NoReturn
 
-from kiosk.last_words import LastWords, leave
+from kiosk.last_words import LastWords, leave, leave_place_at_fault
 
 _DRAWN = "\x1b[?1049h\x1b[?1003h\x1b[?25l\x1b[2J\x1b[H"
+_EVERY = 0.1
+"""Seconds from one heartbeat to the next."""
 
 
 def main() -> None:
-    settings, _, pipe = sys.argv[1:]
+    settings, _, pipe, heartbeat = sys.argv[1:]
     ends = Path(settings).with_name("ends")
     how, *others = ends.read_text().splitlines() or ["stands"]
     ends.write_text("\n".join(others))
@@ -39,6 +43,22 @@ def main() -> None:
         case ["deaf"]:
             for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
+        case ["hangs", *and_is_deaf]:
+            leave_place_at_fault(int(pipe))
+            if and_is_deaf:
+                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGABRT])
+            os.write(int(heartbeat), b".")
+            _do_nothing()
+        case ["begins", "never"]:
+            _do_nothing()
+        case ["begins", "slowly"]:
+            threading.Event().wait(1.0)
+    while True:
+        os.write(int(heartbeat), b".")
+        threading.Event().wait(_EVERY)
+
+
+def _do_nothing() -> NoReturn:
     while True:
         signal.pause()
 

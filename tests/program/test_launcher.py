@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from kiosk.crashes import Patience
 from kiosk.errors import Code
 from kiosk.journal import Entry, Event, Journal
 from kiosk.settings import CaSettings, Settings, save_settings
@@ -20,6 +23,8 @@ from tests.program.test_terminal import NO_MOUSE, NORMAL_SCREEN
 PRETENDED = Path(__file__).with_name("pretended_kiosk.py")
 AT_ONCE, NEVER = 0.05, 3600.0
 """Seconds of a first pause: one that is over soon, and one that no test sees the end of."""
+SOON = 0.5
+"""Seconds of silence after which a kiosk hangs, in a test that waits for that."""
 
 Launch = Callable[..., Terminal]
 
@@ -43,9 +48,18 @@ def launched(directory: Path, descendants: Descendants) -> Iterator[Launch]:
     """Launches kiosks that end one after another as named; after that they stand."""
     started: list[Terminal] = []
 
-    def start(*ends: str, first_pause: float = NEVER, columns: int = 120) -> Terminal:
+    def start(
+        *ends: str,
+        first_pause: float = NEVER,
+        hung_after: float = NEVER,
+        first_sign: float = NEVER,
+        columns: int = 120,
+    ) -> Terminal:
         (directory / "ends").write_text("\n".join(ends))
-        arguments = (PRETENDED, directory / "kiosk.toml", str(first_pause), str(first_pause))
+        patience = Patience(
+            first_pause=first_pause, longest_pause=first_pause, grace=1.0, hung_after=hung_after, first_sign=first_sign
+        )
+        arguments = (PRETENDED, directory / "kiosk.toml", msgspec.json.encode(patience).decode())
         started.append(Terminal(*arguments, module="tests.program.launching", columns=columns))
         return started[-1]
 
@@ -164,3 +178,53 @@ def test_a_journal_that_cannot_be_written_stops_nothing(launched: Launch, direct
     (directory / "journal.sqlite").mkdir()
     terminal = launched("raises", "blocked K-02", "raises", first_pause=AT_ONCE)
     terminal.wait_for("this kiosk stands")
+
+
+def test_one_that_hangs_is_ended_and_says_where(launched: Launch, directory: Path) -> None:
+    terminal = launched("hangs", hung_after=SOON)
+    terminal.wait_for("this kiosk stands")
+    [(code, told)] = crashes(directory)
+    assert code == ""
+    assert re.fullmatch(r"hung for [01] s, ended by SIGABRT at pretended_kiosk\.py:\d+", told)
+
+
+def test_one_that_hangs_and_hears_nothing_is_ended_all_the_same(launched: Launch, directory: Path) -> None:
+    terminal = launched("hangs and is deaf", hung_after=SOON)
+    terminal.wait_for("this kiosk stands")
+    assert [told.partition(", ")[2] for _, told in crashes(directory)] == ["ended by SIGKILL"]
+
+
+def test_one_that_hangs_from_the_start_is_ended(launched: Launch, directory: Path) -> None:
+    terminal = launched("begins never", first_sign=SOON)
+    terminal.wait_for("this kiosk stands")
+    assert [told.partition(", ")[2] for _, told in crashes(directory)] == ["ended by SIGABRT"]
+
+
+def test_one_that_takes_its_time_to_begin_is_waited_for(launched: Launch, directory: Path) -> None:
+    terminal = launched("begins slowly", hung_after=SOON)
+    terminal.wait_for("this kiosk begins slowly")
+    terminal.read_for(3 * SOON)
+    assert crashes(directory) == []
+
+
+def test_three_that_hang_are_told_with_their_code(launched: Launch, directory: Path) -> None:
+    terminal = launched("hangs", "hangs", "hangs", hung_after=SOON)
+    terminal.wait_for("調整中", "Out of order", Code.KIOSK_CRASHED)
+    assert [code for code, _ in crashes(directory)] == ["", "", Code.KIOSK_CRASHED]
+
+
+@pytest.mark.parametrize("who", [["kiosk"], ["launcher"], ["kiosk", "launcher"]], ids=" and ".join)
+def test_who_is_stopped_for_a_while_does_not_hang(
+    launched: Launch, descendants: Descendants, directory: Path, who: list[str]
+) -> None:
+    """By a signal: a debugger, or a machine that sleeps, does the same."""
+    terminal = launched(hung_after=SOON)
+    terminal.wait_for("this kiosk stands")
+    kiosk = descendants.the_one(f"-P {PRETENDED}").pid
+    processes = [{"kiosk": kiosk, "launcher": terminal.pid}[each] for each in who]
+    for number in (signal.SIGSTOP, signal.SIGCONT):
+        for process in processes:
+            os.kill(process, number)
+        terminal.read_for(4 * SOON)
+    assert descendants.the_one(f"-P {PRETENDED}").pid == kiosk
+    assert crashes(directory) == []
