@@ -163,15 +163,19 @@ class Bank:
             assert await token.proves(credential)
             return credential
 
+    def reading_ledger(self) -> closing[sqlite3.Connection]:
+        """The CA's ledger, beside the CA."""
+        return closing(sqlite3.connect(f"file:{self.directory / 'ca' / 'ledger.sqlite'}?mode=ro", uri=True))
+
     def ledger(self) -> dict[str, list[tuple[object, ...]]]:
         """Certificates, promises and codes, as the CA has them."""
-        with closing(sqlite3.connect(f"file:{self.directory / 'ca' / 'ledger.sqlite'}?mode=ro", uri=True)) as database:
+        with self.reading_ledger() as database:
             tables = ("certificates", "promises", "codes")
             return {table: database.execute(f"SELECT * FROM {table} ORDER BY id").fetchall() for table in tables}  # noqa: S608
 
     def states(self) -> dict[str, str]:
         """The state of each certificate, by serial."""
-        with closing(sqlite3.connect(f"file:{self.directory / 'ca' / 'ledger.sqlite'}?mode=ro", uri=True)) as database:
+        with self.reading_ledger() as database:
             return dict(database.execute("SELECT serial, state FROM certificates"))
 
     def events(self) -> list[str]:
