@@ -83,6 +83,13 @@ ORDER BY number DESC LIMIT 1
 
 SQLITE_FAULTS = (sqlite3.Error, UnicodeDecodeError)
 """What a database raises: Python reads SQLite's own words as UTF-8, and a damaged file has it say others."""
+_FIRST_LINES = 100
+"""Among which it stands that the journal before this one was damaged, if it was."""
+_NOBODY_TOLD = """
+SELECT CASE WHEN EXISTS (SELECT 1 FROM journal WHERE number <= ? AND event = ?)
+THEN (SELECT count(*) FROM journal WHERE event = ? AND code = ?)
+  <= (SELECT count(*) FROM journal WHERE event = ? AND code = ?) END
+"""
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _COMPANIONS = ("", "-wal", "-shm")
 """The files of a database in WAL mode."""
@@ -201,6 +208,7 @@ class Journal:
         self._turn = threading.Lock()
         self._fault: Exception | None = None
         """Why the newest line could not be written."""
+        self._damage_is_told = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._database, set_aside = _opened_whole(path, clock)
@@ -210,6 +218,7 @@ class Journal:
 
     def _tell_of(self, set_aside: Path | None) -> None:
         if set_aside:
+            self._damage_is_told = False
             self.append("", Event.DAMAGED_SET_ASIDE, "", "", "", "", set_aside.name)
 
     def make_sure(self) -> None:
@@ -249,6 +258,23 @@ class Journal:
         with self._turn:
             rows = self._database.execute(f"SELECT {FIELDS} FROM journal ORDER BY number").fetchall()  # noqa: S608
         return [Entry(*row) for row in rows]
+
+    def has_damage_to_tell(self) -> bool:
+        """Whether this journal was begun in place of a damaged one, and no call for staff has reached anybody since.
+
+        Raises:
+            KioskError: K-02, it cannot be read.
+        """
+        if self._damage_is_told:
+            return False
+        code = Code.JOURNAL_DAMAGED
+        asked = (_FIRST_LINES, Event.DAMAGED_SET_ASIDE, Event.STAFF_CALLED, code, Event.STAFF_NOT_REACHED, code)
+        try:
+            with self._turn:
+                self._damage_is_told = not self._database.execute(_NOBODY_TOLD, asked).fetchone()[0]
+        except SQLITE_FAULTS as error:
+            raise KioskError(Code.JOURNAL_NOT_WRITABLE, type(error).__name__) from error
+        return not self._damage_is_told
 
     def remove_older_than(self, days: int, zone: ZoneInfo = JAPAN) -> int:
         """Remove whole days that are more than `days` before today in the bank's zone; how many lines that were.

@@ -24,8 +24,8 @@ from kiosk.waiting import first_of
 _TRY_AGAIN_AFTER = 5.0
 """Seconds before a module that could not be used is tried again."""
 _TOLD_AT_ONCE = (Code.MODULE_UNUSABLE, Code.JOURNAL_NOT_WRITABLE)
-_OLD_LINES_EVERY = 3600.0
-"""Seconds between two looks whether lines of the journal have become too old."""
+_JOURNAL_EVERY = 3600.0
+"""Seconds between two looks whether the journal has lines that are too old, or took the place of a damaged one."""
 _READY_LOOK = 5.0
 """Seconds between two looks while a token that stays in waits for a touch: another one may come beside it."""
 _FAULTS_BELIEVED = 6
@@ -63,7 +63,7 @@ class FrontDesk:
 
     async def wait_for_customer(self, board: StandbyBoard) -> None:
         """Look for tokens until one is put in, or until somebody touches the screen where one always is."""
-        beside = [asyncio.ensure_future(each) for each in (self._answer_calls(board), self._keep_journal_short())]
+        beside = [asyncio.ensure_future(each) for each in (self._answer_calls(board), self._keep_journal())]
         try:
             await self._wait_for_token(board)
             self._errand = board.errand
@@ -71,12 +71,15 @@ class FrontDesk:
             for each in beside:
                 each.cancel()
 
-    async def _keep_journal_short(self) -> None:
-        policy = self._services.policy
+    async def _keep_journal(self) -> None:
+        """Call staff where the one before this was damaged, and keep it short."""
+        journal, policy = self._services.journal, self._services.policy
         while True:
             with suppress(KioskError):  # a journal that cannot be written is told with the next visit
-                await asyncio.to_thread(self._services.journal.remove_older_than, policy.journal_days, policy.time_zone)
-            await asyncio.sleep(_OLD_LINES_EVERY)
+                if await asyncio.to_thread(journal.has_damage_to_tell):
+                    self._call_staff(Code.JOURNAL_DAMAGED)
+                await asyncio.to_thread(journal.remove_older_than, policy.journal_days, policy.time_zone)
+            await asyncio.sleep(_JOURNAL_EVERY)
 
     async def _answer_calls(self, board: StandbyBoard) -> None:
         while True:

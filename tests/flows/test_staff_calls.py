@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -165,3 +165,41 @@ def tls_server(directory: Path) -> tuple[ssl.SSLContext, Path]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(both)
     return context, root
+
+
+async def stand_by(settings: Settings, until: Callable[[], bool]) -> None:
+    """A kiosk that nobody comes to, until so much is true."""
+    async with front_desk_of(settings) as front_desk:
+        waiting = asyncio.create_task(front_desk.wait_for_customer(Board()))
+        async with asyncio.timeout(20):
+            while not until():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        waiting.cancel()
+
+
+async def test_a_damaged_journal_is_told_until_it_has_reached_somebody_and_then_no_more(bank: Bank) -> None:
+    told = (Event.STAFF_CALLED, Code.JOURNAL_DAMAGED, "")
+    Path(bank.settings.journal).write_bytes(b"no database" * 1000)
+    nobody = calling(bank, "http://127.0.0.1:1/")
+    await stand_by(nobody, lambda: len(entries(bank)) == 2)
+    assert entries(bank) == [told, (Event.STAFF_NOT_REACHED, Code.JOURNAL_DAMAGED, "ConnectError")]
+    async with listening(Receiver()) as receiver:
+        await stand_by(calling(bank, receiver.url), lambda: len(receiver.calls) == 1)
+        assert receiver.calls[0]["code"] == Code.JOURNAL_DAMAGED
+        with Journal(Path(bank.settings.journal)) as journal:
+            assert not journal.has_damage_to_tell()
+        board = Board()
+        async with front_desk_of(calling(bank, receiver.url)) as front_desk:
+            waiting = asyncio.create_task(front_desk.wait_for_customer(board))
+            board.call.set()  # a call for which standby is asked after it has looked at the journal
+            async with asyncio.timeout(20):
+                while len(receiver.calls) < 2:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            waiting.cancel()
+    assert [call["code"] for call in receiver.calls[1:]] == [""]
+
+
+def test_a_journal_that_follows_no_damaged_one_has_nothing_to_tell(bank: Bank) -> None:
+    with Journal(Path(bank.settings.journal)) as journal:
+        journal.append("", Event.CRASHED, "", "", "", "", "ended by SIGKILL")
+        assert not journal.has_damage_to_tell()
