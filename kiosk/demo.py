@@ -80,7 +80,7 @@ def run(options: Options) -> int:
                 with echo_kept():
                     return asyncio.run(_run_plain(bank, options))
     except NoTerminal as error:
-        raise click.ClickException("the kiosk needs a terminal of its own; without one: kiosk demo --plain") from error
+        raise click.ClickException(f"{error}; without one: kiosk demo --plain") from error
     except (DemoError, SettingsError, KioskError, AuthorityDamaged, LedgerDamaged, OSError) as error:
         raise click.ClickException(str(error)) from error
     except (TokenError, TokenHangs, TokenProcessDied) as error:

@@ -69,7 +69,7 @@ def launch(
         NoTerminal: there is no terminal to run on.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
-        raise NoTerminal
+        raise NoTerminal("the kiosk needs a terminal of its own as standard input, output and error")
     command = [sys.executable, "-P", *kiosk, str(settings_file), str(os.getpid())]
     crashes = Crashes(patience or Patience(hung_after=settings.hang_seconds))
     with _Terminal(may_be_left=settings.branch.demo) as terminal, _orders() as orders:
