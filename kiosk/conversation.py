@@ -98,7 +98,10 @@ class Conversation:
         return await self._pin_dialogue(token).open_token()
 
     def _pin_dialogue(self, token: Token) -> PinDialogue:
-        return PinDialogue(self.desk, token, self._policy, self.record, self.idle, self.call_staff)
+        return PinDialogue(self.desk, token, self._policy, self.record, self.idle, self.call_staff, self._may_turn_back)
+
+    def _may_turn_back(self) -> bool:
+        return self.changed is Changed.NOTHING
 
     async def hold(self) -> Completion | None:
         """From the PIN to the end: a completion, or None where the customer did without.

@@ -95,6 +95,8 @@ class PadPurpose(Enum):
     CHANGE = "change"
     PROVE = "prove"
     """The fresh process that proves a new credential needs the PIN again, and nobody has kept it."""
+    SIGN = "sign"
+    """The key wants the PIN for each of its signatures (CKA_ALWAYS_AUTHENTICATE)."""
 
 
 class PadTrouble(Enum):
@@ -120,7 +122,9 @@ class PadQuestion:
     required: bool = False
     """Whether the token wants its PIN changed before anything else."""
     seconds: int | None = None
-    """After so long it goes on by itself, and there is no way back; None where the customer decides."""
+    """After so long it goes on by itself; None where the customer decides."""
+    way_back: bool = True
+    """Whether the customer may still do without."""
 
 
 class LastTryAnswer(Enum):

@@ -29,7 +29,7 @@ from kiosk.pin_policy import PinPolicy, PinStanding
 from kiosk.problems import as_problems
 from kiosk.settings import Policy
 from kiosk.tokens.errors import TokenError
-from kiosk.tokens.token import Token
+from kiosk.tokens.token import AtPad, Token
 from kiosk.tokens.wire import FailureKind, StoreKind, TokenFacts
 
 _ASKED_AGAIN = frozenset(
@@ -79,6 +79,8 @@ class PinDialogue:
     idle: IdleLimit
     call_staff: Callable[[str], None]
     """Told a problem's code where the customer wants somebody to come."""
+    way_back: Callable[[], bool]
+    """Whether the customer may still do without what is under way."""
     _pins: PinPolicy = field(init=False)
 
     def __post_init__(self) -> None:
@@ -168,7 +170,8 @@ class PinDialogue:
         question = self._pad_question(facts, PadPurpose.LOG_IN)
         if not await self.desk.ask_pad(question):
             return False
-        failure = await self._tried_at_pad(question, lambda: self.token.log_in_at_pad(self._prove_at_pad))
+        again = AtPad(prove=self._prove_at_pad, sign=self._sign_at_pad)
+        failure = await self._tried_at_pad(question, lambda: self.token.log_in_at_pad(again))
         return True if failure is None else None
 
     async def _change_at_pad(self, facts: TokenFacts, *, required: bool) -> bool | None:
@@ -185,18 +188,39 @@ class PinDialogue:
         Raises:
             KioskError: it could not be had; what was begun can be finished another time.
         """
-        question = self._pad_question(self.token.facts, PadPurpose.PROVE)
+        await self._typed_once_more(PadPurpose.PROVE, attempt, way_back=False)
+
+    async def _sign_at_pad(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        """Have the PIN typed for one signature.
+
+        Raises:
+            KioskError: it could not be had, or the customer does without while that is possible.
+        """
+        await self._typed_once_more(PadPurpose.SIGN, attempt, way_back=self.way_back())
+
+    async def _typed_once_more(
+        self, purpose: PadPurpose, attempt: Callable[[], Awaitable[None]], *, way_back: bool
+    ) -> None:
+        """The reader is woken at once; after a failed try it is said what was wrong, and there is an end to it."""
+        question = replace(self._pad_question(self.token.facts, purpose), way_back=way_back)
         for number in range(self.policy.pin_tries):
             if number:
-                facts = await self._look()
-                if not await self._may_try(facts):
-                    raise KioskError(Code.PIN_LAST_TRY)
-                question = replace(self._pad_question(facts, PadPurpose.PROVE), seconds=self.policy.self_press_seconds)
-                await self.desk.ask_pad(question)
+                question = await self._asked_again_at_pad(purpose, way_back=way_back)
             if await self._tried_at_pad(question, attempt) is None:
                 return
         timed_out = self._pins.last is FailureKind.PAD_TIMED_OUT
         raise KioskError(Code.PAD_TIMED_OUT if timed_out else Code.PAD_CANCELLED)
+
+    async def _asked_again_at_pad(self, purpose: PadPurpose, *, way_back: bool) -> PadQuestion:
+        facts = await self._look()
+        if not await self._may_try(facts):
+            raise KioskError(Code.PIN_LAST_TRY)
+        question = replace(
+            self._pad_question(facts, purpose), seconds=self.policy.self_press_seconds, way_back=way_back
+        )
+        if not await self.desk.ask_pad(question):
+            raise KioskError(Code.PAD_CANCELLED)
+        return question
 
     async def _may_try(self, facts: TokenFacts) -> bool:
         """Whether the PIN may be asked for; false where the customer does not want to take what may be the last try.

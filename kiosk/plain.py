@@ -138,7 +138,7 @@ class PlainDesk:
         required: list[TextKey] = ["pin.required"] if question.required else []
         for key in (heading, *required, body, *pad_troubles(question)):
             self._show(self._texts(key, label=question.token_label))
-        return True if question.seconds is not None else await self._choose({"pad.begin": True, "cancel": False})
+        return await self._choose({"pad.begin": True, "cancel": False}) if question.way_back else True
 
     @asynccontextmanager
     async def at_pad(self, question: PadQuestion) -> AsyncIterator[None]:
@@ -449,7 +449,7 @@ class YesDesk(PlainDesk):
     async def ask_pad(self, question: PadQuestion) -> bool:
         """Once; whoever has cancelled or mistyped at the reader is not asked again."""
         await super().ask_pad(question)
-        return question.trouble is None or question.seconds is not None
+        return question.trouble is None or not question.way_back
 
     async def confirm_last_try(self, question: LastTryQuestion) -> LastTryAnswer:  # noqa: ARG002
         """Nobody is there who could agree."""

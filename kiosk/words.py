@@ -155,6 +155,7 @@ BEFORE_PAD: Mapping[PadPurpose, tuple[TextKey, TextKey]] = {
     PadPurpose.LOG_IN: ("pad.heading", "pad.body"),
     PadPurpose.CHANGE: ("pad.heading-change", "pad.body-change"),
     PadPurpose.PROVE: ("pad.heading-prove", "pad.body-prove"),
+    PadPurpose.SIGN: ("pad.heading-prove", "pad.body-sign"),
 }
 """Heading and body of what is said before the reader waits for the PIN."""
 
@@ -162,6 +163,7 @@ AT_PAD: Mapping[PadPurpose, tuple[TextKey, TextKey]] = {
     PadPurpose.LOG_IN: ("at-pad.heading", "at-pad.body"),
     PadPurpose.CHANGE: ("at-pad.heading-change", "at-pad.body-change"),
     PadPurpose.PROVE: ("at-pad.heading", "at-pad.body-prove"),
+    PadPurpose.SIGN: ("at-pad.heading", "at-pad.body-sign"),
 }
 """The same while it waits."""
 

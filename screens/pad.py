@@ -8,7 +8,7 @@ from datetime import timedelta
 from textual import on
 from textual.app import ComposeResult
 
-from kiosk.desk import PadPurpose, PadQuestion
+from kiosk.desk import PadQuestion
 from kiosk.words import AT_PAD, BEFORE_PAD, pad_troubles
 from screens.countdown import count_down
 from screens.frame import Frame, Question
@@ -20,7 +20,7 @@ from screens.widgets.spinner import Spinner
 
 
 class PadScreen(Question[bool]):
-    """Nothing is typed here. Where there is no way back, はじめる presses itself."""
+    """Nothing is typed here. Once a renewal is under way はじめる presses itself."""
 
     HINT = "hint.choose"
 
@@ -47,9 +47,8 @@ class PadScreen(Question[bool]):
         """はじめる, and 中止 where there is a way back."""
         texts = self.lobby.texts
         begin = Choice(texts("pad.begin"), digit="1", note=self._countdown(), id="begin")
-        return (
-            [begin] if self._question.seconds else [begin, Choice(texts("cancel"), digit="0", back=True, id="cancel")]
-        )
+        cancel = [Choice(texts("cancel"), digit="0", back=True, id="cancel")] if self._question.way_back else []
+        return [begin, *cancel]
 
     def on_mount(self) -> None:
         """Start to count."""
@@ -87,13 +86,12 @@ class AtPadScreen(Frame):
     def blocks(self) -> Sequence[Block]:
         """What to type at the reader, and how to stop where that is possible."""
         texts, question = self.lobby.texts, self._question
-        proves = question.purpose is PadPurpose.PROVE
         return [
             Heading(texts(self._heading)),
             Gap(),
             Prose(texts(self._body, label=question.token_label)),
             Gap(),
-            Notice(texts("keep-in")) if proves else Prose(texts("at-pad.cancel")),
+            Prose(texts("at-pad.cancel")) if question.way_back else Notice(texts("keep-in")),
         ]
 
     def compose_sheet(self) -> ComposeResult:

@@ -228,6 +228,7 @@ TOKEN = {
     FailureKind.SO_PIN_LENGTH: Code.TOKEN_FAILED,  # as SO_PIN_WRONG
     FailureKind.PAD_CANCELLED: Code.PAD_CANCELLED,
     FailureKind.PAD_TIMED_OUT: Code.PAD_TIMED_OUT,
+    FailureKind.PAD_WANTED: Code.PAD_NOT_ENOUGH,
     FailureKind.PAD_NOT_ENOUGH: Code.PAD_NOT_ENOUGH,
     FailureKind.FULL: Code.TOKEN_FULL,
     FailureKind.OCCUPIED: Code.NO_FREE_SLOT,

@@ -190,7 +190,7 @@ async def test_the_pad_of_a_reader_is_told_in_words() -> None:
         assert await plain.ask_pad(question) is begun
         assert "カードリーダーでの入力が取り消されました" in shown
     plain, shown = desk()
-    assert await plain.ask_pad(replace(question, seconds=30)), "where there is no way back nobody is waited for"
+    assert await plain.ask_pad(replace(question, seconds=30, way_back=False)), "nobody is waited for then"
     async with plain.at_pad(question):
         assert any("SHINKIN-USB" in line for line in shown)
     yes = YesDesk(Texts("ja"), lambda _: None, lambda: Pin(bytearray(b"1234")))

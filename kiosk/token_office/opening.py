@@ -19,10 +19,11 @@ from kiosk.literal import literal
 from kiosk.pin import Pin
 from kiosk.problems import as_problems, token_problem
 from kiosk.settings import Settings, SettingsError, load_settings
+from kiosk.text_keys import TextKey
 from kiosk.texts import Texts, languages
 from kiosk.tokens.errors import TokenError
 from kiosk.tokens.process import TokenProcess
-from kiosk.tokens.token import Token, find_tokens
+from kiosk.tokens.token import AgainAtPad, AtPad, Token, find_tokens
 from kiosk.tokens.wire import FailureKind, TokenFacts
 
 NOTHING_THERE = 3
@@ -160,19 +161,22 @@ async def log_in(token: Token, counter: Counter) -> bool:
 
 
 async def _log_in_at_pad(token: Token, counter: Counter) -> bool:
-    """Once now, and once more for the proof, since nothing keeps what is typed at the reader."""
+    """Once now, and once more for whatever wants it then, since nothing keeps what is typed at the reader."""
     texts = counter.texts
     if not at_terminal():
         return False
 
-    async def once_more(attempt: Callable[[], Awaitable[None]]) -> None:
-        click.echo(texts("token.at-pad-again"))
-        with _refusal_told(texts):
-            await attempt()
+    def once_more(why: TextKey) -> AgainAtPad:
+        async def ask(attempt: Callable[[], Awaitable[None]]) -> None:
+            click.echo(texts(why))
+            with _refusal_told(texts):
+                await attempt()
+
+        return ask
 
     click.echo(texts("token.at-pad", label=literal(token.facts.label)))
     with _refusal_told(texts):
-        await token.log_in_at_pad(once_more)
+        await token.log_in_at_pad(AtPad(once_more("token.at-pad-again"), once_more("token.at-pad-sign")))
     return True
 
 

@@ -435,11 +435,12 @@ class Cryptoki:
 
     def _check_pin_is_known(self) -> None:
         """Leave the customer logged in where nobody here could do it again: a PIN typed at the reader stays there."""
-        flags = self._slot().get_token().flags
-        if self._pin is None and TokenFlag.LOGIN_REQUIRED in flags:
-            pad = TokenFlag.PROTECTED_AUTHENTICATION_PATH in flags
-            kind = FailureKind.PAD_NOT_ENOUGH if pad else FailureKind.DEVICE
+        if self._pin is None and TokenFlag.LOGIN_REQUIRED in self._slot().get_token().flags:
+            kind = FailureKind.PAD_NOT_ENOUGH if self._is_typed_at_reader() else FailureKind.DEVICE
             raise Failure(kind, "the PIN would be wanted once more, and is not known")
+
+    def _is_typed_at_reader(self) -> bool:
+        return TokenFlag.PROTECTED_AUTHENTICATION_PATH in self._slot().get_token().flags
 
     def _so_pin(self) -> str:
         """The officer's PIN. One that was refused, here or as far as the token tells, is not sent again."""
@@ -565,27 +566,52 @@ class Cryptoki:
         return wire.MadeKeyPair(public)
 
     def sign(self, request: wire.Sign) -> bytes:
-        """Sign by a mechanism that the slot offers; one that has none for this says so."""
+        """Sign by a mechanism that the slot offers; one that has none for this says so.
+
+        No reader is woken: a key that wants the PIN typed there is `PAD_WANTED`.
+        """
+        key, way = self._key_and_way(request)
+        return _as_in_x509(way, self._signed(key, way, request.data))
+
+    def sign_at_pad(self, request: wire.Sign, time_out: float) -> bytes:
+        """As `sign`, by a key that wants the PIN for it (PKCS #11 v2.40 §5.6, CKU_CONTEXT_SPECIFIC)."""
+        key, way = self._key_and_way(request)
+        session = self._open()
+        with _giving_a_pin(), _pad(time_out):
+            if self._native is None:
+                raise Failure(FailureKind.PAD_NOT_ENOUGH, "the module has no function list")
+            signature = self._native.sign_at_pad(session.handle, _handle(key), way, request.data)  # type: ignore[attr-defined]  # the stub leaves it out
+        return _as_in_x509(way, signature)
+
+    def _key_and_way(self, request: wire.Sign) -> tuple[SignMixin, mechanisms.SigningWay]:
         key = self._private_key(request.key_id, request.public)
         kind = _signature_kind(key, pss=request.pss)
         way = mechanisms.signing_way(kind, request.digest, self._offered())
         if way is None:
             raise Failure(FailureKind.UNSUITABLE, f"no mechanism for {kind} with {request.digest}")
-        signature = self._signed(key, way, request.data)
-        return encode_ecdsa_signature(signature) if kind is SignatureKind.ECDSA else signature
+        return key, way
 
     def _signed(self, key: SignMixin, way: mechanisms.SigningWay, data: bytes) -> bytes:
         """Some keys want the PIN at every signature (CKA_ALWAYS_AUTHENTICATE), and some of them do not say so."""
-        pin = self._pin if _wants_pin(key) else None
+        wanted = _wants_pin(key)
+        if wanted:
+            self._check_pin_is_known_to_sign()
+        pin = self._pin if wanted else None
         try:
             return self._signed_once(key, way, data, pin)
         except exceptions.UserNotLoggedIn:
             if pin is not None:
                 raise
-            self._check_pin_is_known()
+            self._check_pin_is_known_to_sign()
             if self._pin is None:
                 raise
         return self._signed_once(key, way, data, self._pin)
+
+    def _check_pin_is_known_to_sign(self) -> None:
+        if self._pin is None and self._is_typed_at_reader():
+            kind = FailureKind.PAD_WANTED if self._native else FailureKind.PAD_NOT_ENOUGH
+            raise Failure(kind, "the key wants the PIN for each signature")
+        self._check_pin_is_known()
 
     def _signed_once(self, key: SignMixin, way: mechanisms.SigningWay, data: bytes, pin: str | None) -> bytes:
         try:
@@ -772,6 +798,15 @@ def _possible(
     info = slot.get_mechanism_info(making)
     smallest, largest = info.min_key_length or 0, info.max_key_length
     return [kind for kind, bits in bits_of.items() if smallest <= bits and (largest is None or bits <= largest)]
+
+
+def _handle(key: Any) -> int:  # noqa: ANN401 - the stub says that there may be none
+    handle: int = key.handle
+    return handle
+
+
+def _as_in_x509(way: mechanisms.SigningWay, signature: bytes) -> bytes:
+    return encode_ecdsa_signature(signature) if way.kind is SignatureKind.ECDSA else signature
 
 
 def _signature_kind(key: SignMixin, *, pss: bool) -> SignatureKind:

@@ -1,6 +1,6 @@
-"""What python-pkcs11 0.10.1 does not pass on: the numbers of C_GetTokenInfo, and three calls.
+"""What python-pkcs11 0.10.1 does not pass on: the numbers of C_GetTokenInfo, and four acts.
 
-These are C_InitToken, C_SetPIN at a PIN pad, and C_CloseAllSessions.
+These are C_InitToken, C_SetPIN at a PIN pad, a signature whose PIN is typed there, and C_CloseAllSessions.
 
 The module is loaded already: naming it again gives the same library, and its function list needs no initialisation of
 its own. A module that makes a new list for everybody who asks (p11-kit's client) answers "not initialised", and nothing
@@ -15,12 +15,18 @@ from dataclasses import dataclass
 
 from pkcs11 import exceptions
 
+from kiosk.tokens.mechanisms import SigningWay
 from kiosk.tokens.wire import LABEL_BYTES
 
 _C_GET_TOKEN_INFO, _C_INIT_TOKEN, _C_SET_PIN, _C_CLOSE_ALL_SESSIONS = 6, 9, 11, 14
+_C_LOGIN, _C_SIGN_INIT, _C_SIGN = 18, 42, 43
 """Their places in CK_FUNCTION_LIST, in the order of PKCS #11 v2.40 §3.6 (C_Initialize is 0)."""
 _UNAVAILABLE = ctypes.c_ulong(-1).value
 """CK_UNAVAILABLE_INFORMATION."""
+_CONTEXT_SPECIFIC = 2
+"""CKU_CONTEXT_SPECIFIC: logs in for the operation that has begun, and for nothing else."""
+_LARGEST_SIGNATURE = 1024
+"""Bytes; by an RSA key of 8192 bits."""
 _LONGEST_PIN = 255
 """A token that tells a longest PIN beyond this tells nothing."""
 
@@ -49,6 +55,18 @@ class _TokenInfo(ctypes.Structure):
     )
 
 
+class _PssParameters(ctypes.Structure):
+    """CK_RSA_PKCS_PSS_PARAMS (PKCS #11 v2.40 mechanisms §2.1.10)."""
+
+    _fields_ = (("digest", ctypes.c_ulong), ("mask", ctypes.c_ulong), ("salt_bytes", ctypes.c_ulong))
+
+
+class _Mechanism(ctypes.Structure):
+    """CK_MECHANISM (PKCS #11 v2.40 §3.5)."""
+
+    _fields_ = (("kind", ctypes.c_ulong), ("parameter", ctypes.c_void_p), ("parameter_bytes", ctypes.c_ulong))
+
+
 _RAISED = {
     0x30: exceptions.DeviceError,
     0x31: exceptions.DeviceMemory,
@@ -70,6 +88,16 @@ _INIT_TOKEN = ctypes.CFUNCTYPE(
 )
 _SET_PIN = ctypes.CFUNCTYPE(
     ctypes.c_ulong, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong
+)
+_LOGIN = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong)
+_SIGN_INIT = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_ulong, ctypes.POINTER(_Mechanism), ctypes.c_ulong)
+_SIGN = ctypes.CFUNCTYPE(
+    ctypes.c_ulong,
+    ctypes.c_ulong,
+    ctypes.c_char_p,
+    ctypes.c_ulong,
+    ctypes.c_void_p,
+    ctypes.POINTER(ctypes.c_ulong),
 )
 _CLOSE_ALL_SESSIONS = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_ulong)
 
@@ -128,6 +156,26 @@ class Native:
             PKCS11Error: as python-pkcs11 would.
         """
         _check(_SET_PIN(self._functions[_C_SET_PIN])(session, None, 0, None, 0))
+
+    def sign_at_pad(self, session: int, key: int, way: SigningWay, data: bytes) -> bytes:
+        """What the key signs once the PIN was typed at the reader for it; as the mechanism has it, two numbers for EC.
+
+        Raises:
+            PKCS11Error: as python-pkcs11 would; nothing is left begun.
+        """
+        parameters = _PssParameters(*way.parameter) if way.parameter else None
+        size = ctypes.sizeof(parameters) if parameters else 0
+        address = ctypes.cast(ctypes.pointer(parameters), ctypes.c_void_p) if parameters else None
+        mechanism = _Mechanism(int(way.mechanism), address, size)
+        _check(_SIGN_INIT(self._functions[_C_SIGN_INIT])(session, ctypes.byref(mechanism), key))
+        typed = _LOGIN(self._functions[_C_LOGIN])(session, _CONTEXT_SPECIFIC, None, 0)
+        given = way.input_of(data)
+        signature, length = ctypes.create_string_buffer(_LARGEST_SIGNATURE), ctypes.c_ulong(_LARGEST_SIGNATURE)
+        # Also where nobody has typed it: C_Sign alone ends what C_SignInit has begun (PKCS #11 v2.40 §5.11).
+        signed = _SIGN(self._functions[_C_SIGN])(session, given, len(given), signature, ctypes.byref(length))
+        _check(typed)
+        _check(signed)
+        return signature.raw[: length.value]
 
     def close_all_sessions(self, slot_id: int) -> bool:
         """Close whatever this process has open with the token in the slot; whether the module says that it has."""

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -45,6 +46,16 @@ AgainAtPad = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 """Asks the customer to type the PIN at the reader once more, and makes the attempt it is given until one succeeds."""
 
 
+@dataclass(frozen=True, slots=True)
+class AtPad:
+    """Who is asked where the PIN is typed at the reader, and is wanted more than once."""
+
+    prove: AgainAtPad
+    """For the fresh process that proves a new credential."""
+    sign: AgainAtPad
+    """For one signature, by a key that wants the PIN at every signature (CKA_ALWAYS_AUTHENTICATE)."""
+
+
 class Token:
     """The token that is in, with the process of this visit; `async with` ends every process it started."""
 
@@ -57,7 +68,7 @@ class Token:
         self._fresh: TokenProcess | None = None
         self._maker: TokenProcess | None = None
         self._opened_without_pin = False
-        self._again_at_pad: AgainAtPad | None = None
+        self._at_pad: AtPad | None = None
         self._changing_process = False
         self._signs: frozenset[SignatureKind] = frozenset(SignatureKind)
         self._logged_in = False
@@ -151,17 +162,17 @@ class Token:
         self._logged_in = True
         await self._learn()
 
-    async def log_in_at_pad(self, again: AgainAtPad) -> None:
+    async def log_in_at_pad(self, again: AtPad) -> None:
         """Begin where the PIN is typed at the reader (`facts.pin_pad`).
 
-        Nobody can lend such a PIN to the fresh process of a proof: `again` has the customer type it once more then.
+        Nobody can lend such a PIN, to a fresh process or to a signature: `again` has the customer type it then.
 
         Raises:
             TokenError: `PAD_CANCELLED`, `PAD_TIMED_OUT`, or as for `log_in`.
             TokenHangs, TokenProcessDied
         """
         await self._log_in_at_pad(self._process)
-        self._again_at_pad = again
+        self._at_pad = again
         self._logged_in = True
         await self._learn()
 
@@ -243,8 +254,8 @@ class Token:
     async def _let_in(self, process: TokenProcess) -> None:
         if self._opened_without_pin:
             await self._open_without_pin(process)
-        elif self._again_at_pad:
-            await self._again_at_pad(lambda: self._log_in_at_pad(process))
+        elif self._at_pad:
+            await self._at_pad.prove(lambda: self._log_in_at_pad(process))
         else:
             await self._process.lend_pin_to(process, self.facts.serial)
 
@@ -324,7 +335,24 @@ class Token:
             TokenError, TokenHangs, TokenProcessDied
         """
         request = wire.Sign(key_id, wire_public(public), data, pss, digest_for(public))
-        return await self._process.call(request, bytes, self._settings.limits.sign)
+        try:
+            return await self._process.call(request, bytes, self._settings.limits.sign)
+        except TokenError as error:
+            if error.kind is not FailureKind.PAD_WANTED or self._at_pad is None:
+                raise
+            asks = self._at_pad.sign
+        return await self._signed_at_pad(request, asks)
+
+    async def _signed_at_pad(self, request: wire.Sign, asks: AgainAtPad) -> bytes:
+        limits = self._settings.limits
+        signature = b""
+
+        async def attempt() -> None:
+            nonlocal signature
+            signature = await self._process.call(wire.SignAtPad(request, limits.pad_time_out), bytes, limits.pad)
+
+        await asks(attempt)
+        return signature
 
     async def proves(self, credential: Credential) -> bool:
         """Whether the token signs a fresh challenge with the key of the certificate.

@@ -114,8 +114,10 @@ class FailureKind(StrEnum):
     """Typing the PIN was broken off at the reader."""
     PAD_TIMED_OUT = "pad-timed-out"
     """The reader waited for the PIN in vain."""
+    PAD_WANTED = "pad-wanted"
+    """The key wants the PIN for this signature, and it is typed at the reader: `SignAtPad` has it typed."""
     PAD_NOT_ENOUGH = "pad-not-enough"
-    """What was asked wants the PIN once more, and it is typed at the reader only when somebody logs in."""
+    """What was asked wants the PIN once more, and it cannot be typed at the reader for that."""
     FULL = "full"
     """No room on the token."""
     OCCUPIED = "occupied"
@@ -365,6 +367,14 @@ class Sign(msgspec.Struct, frozen=True, tag=True):
     digest: Digest = Digest.SHA256
 
 
+class SignAtPad(msgspec.Struct, frozen=True, tag=True):
+    """→ bytes: as `Sign`, by a key that wants the PIN for it, which is typed at the reader meanwhile."""
+
+    wanted: Sign
+    time_out: float
+    """As for `LogInAtPad`."""
+
+
 class WriteCertificate(msgspec.Struct, frozen=True, tag=True):
     """→ None: write a certificate object; one with the same ID and bytes is left as it is, and suffices."""
 
@@ -413,6 +423,7 @@ Request = (
     | MakeKeyPair
     | ImportKeyPair
     | Sign
+    | SignAtPad
     | WriteCertificate
     | Relabel
     | Remove

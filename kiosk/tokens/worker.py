@@ -39,6 +39,7 @@ _IN_SESSION = (
     wire.Relabel,
     wire.Remove,
     wire.Sign,
+    wire.SignAtPad,
     wire.SignatureKinds,
     wire.WriteCertificate,
 )
@@ -117,6 +118,8 @@ class Worker:
                 return token.import_key_pair(kind, key_id, label)
             case wire.Sign():
                 return token.sign(request)
+            case wire.SignAtPad(wanted, time_out):
+                return token.sign_at_pad(wanted, time_out)
             case wire.WriteCertificate():
                 token.write_certificate(request)
             case wire.Relabel(key_id, label):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,24 @@ from kiosk.journal import Event
 from kiosk.settings import DEMO_PIN
 from kiosk.tokens.process import Limits
 from tests.bank import Bank
+from tests.flows.test_peculiar_tokens import bank_with_key
 from tests.scripted_desk import ScriptedDesk
 from tests.tokens.acting_module import ActingModule
 
 NEW = "65432109"
 PAD = TokenFlag.PROTECTED_AUTHENTICATION_PATH
 CANCELED, INCORRECT, INVALID, LOCKED = 0x50, 0xA0, 0xA1, 0xA4
+
+
+@pytest.fixture
+async def wary(tmp_path: Path) -> AsyncIterator[ActingModule]:
+    """As `reader`, whose keys, the new one too, want the PIN for each of their signatures."""
+    async with bank_with_key(tmp_path / "bank", "secp256r1", always_authenticates=True) as bank:
+        acting = ActingModule(bank, tmp_path / "acting")
+        acting.raise_flags(PAD)
+        acting.want_pin_at_every_signature()
+        acting.type_at_pad(*[DEMO_PIN] * 20)
+        yield acting
 
 
 @pytest.fixture
@@ -55,6 +68,75 @@ async def test_a_renewal_with_a_pin_that_only_the_reader_knows(reader: ActingMod
     assert pads(desk) == [("pad-log-in", None), ("at-pad-log-in", None), ("at-pad-prove", None)]
     assert desk.asked.index("at-pad-prove") == desk.asked.index("prove") + 1
     assert reader.calls == ["login pad", "login pad"], "the proof's fresh process needs it again"
+
+
+async def test_a_renewal_by_keys_that_want_the_pin_for_each_signature(wary: ActingModule) -> None:
+    old, desk = (await wary.real.credential()).certificate, ScriptedDesk(pins=[])
+    outcome = await wary.bank.visit(desk)
+    assert outcome.completion is not None
+    new = outcome.completion.certificate
+    assert wary.bank.states() == {old.serial: "superseded", new.serial: "valid"}
+    assert (await wary.real.credential()).certificate == new
+    typed = [name for name, _ in pads(desk) if name.startswith("at-pad")]
+    assert typed.count("at-pad-sign") == wary.calls.count("sign pad") >= 5, "nobody waits without being told to type"
+    assert typed.count("at-pad-sign") + 2 == len(wary.calls)
+    assert set(wary.calls) == {"login pad", "sign pad"}, "the kiosk never has the PIN"
+    assert typed.index("at-pad-prove") < len(typed) - 1, "the new key wants it as well"
+
+
+@pytest.mark.parametrize(
+    ("result", "limits", "trouble"),
+    [
+        (CANCELED, Limits(), PadTrouble.CANCELLED),
+        (CANCELED, Limits(pad_time_out=0.0), PadTrouble.TIMED_OUT),
+        (INCORRECT, Limits(), PadTrouble.WRONG),
+    ],
+)
+async def test_what_came_of_typing_for_a_signature_is_said_and_it_can_be_typed_again(
+    wary: ActingModule, tmp_path: Path, result: int, limits: Limits, trouble: PadTrouble
+) -> None:
+    reader = ActingModule(wary.real, tmp_path / "limited", limits)
+    reader.raise_flags(PAD)
+    reader.answer(None, result, None)
+    reader.type_at_pad(*[DEMO_PIN] * 3)
+    desk = leaving()
+    assert (await reader.bank.visit(desk)).problem is None
+    signing = [each for each in pads(desk) if each[0].endswith("sign")]
+    assert signing == [("at-pad-sign", None), ("pad-sign", trouble), ("at-pad-sign", trouble)]
+    assert reader.bank.events().count(Event.PIN_REFUSED) == (trouble is PadTrouble.WRONG)
+
+
+async def test_before_the_request_the_customer_can_do_without_a_signature(wary: ActingModule) -> None:
+    wary.answer(None, CANCELED)
+    desk = ScriptedDesk(pins=[], pads=[True, False])
+    outcome = await wary.bank.visit(desk)
+    assert outcome.problem is not None
+    assert (outcome.problem.code, outcome.problem.changed) == (Code.PAD_CANCELLED, Changed.NOTHING)
+    assert desk.asked[-2:] == ["pad-sign", "problem"]
+    assert wary.calls == ["login pad", "sign pad"]
+
+
+@pytest.mark.parametrize(
+    ("result", "code"), [(CANCELED, Code.PAD_CANCELLED), (LOCKED, Code.PIN_LOCKED), (0x32, Code.TOKEN_TAKEN_OUT)]
+)
+async def test_what_nobody_types_for_the_request_is_finished_in_the_next_visit(
+    wary: ActingModule, result: int, code: Code
+) -> None:
+    """Login, proof and two questions to the CA are typed; then comes the signature by the new key."""
+    old = (await wary.real.credential()).certificate
+    wary.answer(*[None] * 4, *[result] * 3)
+    desk = ScriptedDesk(pins=[])
+    outcome = await wary.bank.visit(desk)
+    assert outcome.problem is not None
+    assert (outcome.problem.code, outcome.problem.changed) == (code, Changed.UNFINISHED)
+    asked = [each for each in desk.seen if isinstance(each, PadQuestion) and each.purpose is PadPurpose.SIGN]
+    assert [each.way_back for each in asked] == [True] * 3 + [False] * (len(asked) - 3)
+    assert all(each.seconds for each in asked[3:] if each.trouble), "it goes on by itself"
+    assert (await wary.real.credential()).certificate == old
+    wary.answer()
+    again = await wary.bank.visit(ScriptedDesk(pins=[]))
+    assert again.completion is not None
+    assert wary.bank.states()[again.completion.certificate.serial] == "valid"
 
 
 async def test_giving_up_does_not_wake_the_reader(reader: ActingModule) -> None:

@@ -99,7 +99,7 @@ def _pad(purpose: PadPurpose = PadPurpose.LOG_IN, trouble: PadTrouble | None = N
 
 
 async def _at_pad(desk: Desk, purpose: PadPurpose = PadPurpose.LOG_IN) -> None:
-    async with desk.at_pad(_pad(purpose)):
+    async with desk.at_pad(replace(_pad(purpose), way_back=purpose is PadPurpose.LOG_IN)):
         await _for_ever()
 
 
@@ -155,10 +155,14 @@ SCENES: dict[str, Scene] = {
     "pad-timed-out": lambda desk: desk.ask_pad(_pad(trouble=PadTrouble.TIMED_OUT)),
     "pad-change": lambda desk: desk.ask_pad(replace(_pad(PadPurpose.CHANGE, PadTrouble.NOT_TAKEN), required=True)),
     "pad-prove": lambda desk: desk.ask_pad(
-        replace(_pad(PadPurpose.PROVE, PadTrouble.TIMED_OUT), tries=Tries.MAYBE_LAST, seconds=LONG_AGO)
+        replace(_pad(PadPurpose.PROVE, PadTrouble.TIMED_OUT), tries=Tries.MAYBE_LAST, seconds=LONG_AGO, way_back=False)
+    ),
+    "pad-sign": lambda desk: desk.ask_pad(
+        replace(_pad(PadPurpose.SIGN, PadTrouble.CANCELLED), seconds=LONG_AGO, way_back=True)
     ),
     "at-pad": _at_pad,
     "at-pad-prove": partial(_at_pad, purpose=PadPurpose.PROVE),
+    "at-pad-sign": partial(_at_pad, purpose=PadPurpose.SIGN),
     "password": lambda desk: desk.ask_pin(_password()),
     "password-refused": lambda desk: desk.ask_pin(_password(refused=True)),
     "choose-id": lambda desk: desk.choose_id(IdQuestion(IDS[:2])),

@@ -27,6 +27,7 @@ from kiosk.desk import (
     OffReason,
     PadPurpose,
     PadQuestion,
+    PadTrouble,
     ProblemAnswer,
     RenewalNotice,
     ResumptionQuestion,
@@ -98,7 +99,11 @@ def pad(desk: Desk) -> Awaitable[object]:
 
 
 def pad_for_proof(desk: Desk) -> Awaitable[object]:
-    return desk.ask_pad(PadQuestion("SHINKIN-USB", PadPurpose.PROVE, seconds=LONG))
+    return desk.ask_pad(PadQuestion("SHINKIN-USB", PadPurpose.PROVE, seconds=LONG, way_back=False))
+
+
+def pad_for_signature(desk: Desk) -> Awaitable[object]:
+    return desk.ask_pad(PadQuestion("SHINKIN-USB", PadPurpose.SIGN, PadTrouble.CANCELLED, seconds=LONG))
 
 
 def resumption(desk: Desk) -> Awaitable[object]:
@@ -178,6 +183,14 @@ BY_KEYS: list[tuple[Ask, list[tuple[list[str], object]]]] = [
         pad_for_proof,
         [
             (["0", "escape", "1"], True),
+        ],
+    ),
+    (
+        pad_for_signature,
+        [
+            (["1"], True),
+            (["0"], False),
+            (["escape"], False),
         ],
     ),
     (
@@ -464,7 +477,7 @@ async def test_lone_ok_presses_itself() -> None:
 
 
 async def test_the_pad_begins_by_itself_where_there_is_no_way_back() -> None:
-    question = PadQuestion("SHINKIN-USB", PadPurpose.PROVE, seconds=0)
+    question = PadQuestion("SHINKIN-USB", PadPurpose.PROVE, seconds=0, way_back=False)
     async with asking(lambda desk: desk.ask_pad(question)) as (_, reception):
         await reception.ended()
         assert reception.answers == [True]

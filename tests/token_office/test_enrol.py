@@ -111,6 +111,19 @@ async def test_a_pin_that_only_the_reader_knows_is_typed_there_and_once_more_for
     assert (cancelled.status, Code.PAD_CANCELLED in cancelled.text) == (1, True)
 
 
+async def test_a_new_key_that_wants_the_pin_for_each_signature_has_it_typed_at_the_reader(
+    bank: Bank, tmp_path: Path
+) -> None:
+    reader = ActingModule(bank, tmp_path / "acting")
+    reader.raise_flags(TokenFlag.PROTECTED_AUTHENTICATION_PATH)
+    reader.want_pin_at_every_signature()
+    reader.type_at_pad(*[DEMO_PIN] * 9)
+    save_settings(reader.bank.settings, bank.directory / "kiosk.toml")
+    told = await type_at(bank, "enrol", ID, typing=[("Code.*: ", bank.code())])
+    assert told.status == 0, told.text
+    assert told.text.count("wants the PIN for each signature") == reader.calls.count("sign pad") > 0
+
+
 @pytest.mark.tokens
 async def test_a_slip_costs_no_try_and_a_wrong_code_is_told_by_its_number(bank: Bank) -> None:
     code = bank.code()

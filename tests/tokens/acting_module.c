@@ -7,7 +7,9 @@
                module, or "ok"; where no line is left the real module is asked
      typed     one line for each PIN typed at the pad: used where a PIN comes as NULL
      labels    where there is such a file no attribute of an object can be changed
-     calls     is written: a line for each C_Login and C_SetPIN, with "pad" or "pin" */
+     every     where there is such a file new keys want the PIN at every signature (CKA_ALWAYS_AUTHENTICATE)
+     calls     is written: a line for each C_Login and C_SetPIN, with "pad" or "pin"; the first is "sign" where the user
+               is CKU_CONTEXT_SPECIFIC */
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -16,9 +18,11 @@
 
 typedef unsigned long rv_t;
 typedef struct { unsigned char version[2]; void *functions[68]; } list_t;
+typedef struct { unsigned long kind; void *value; unsigned long length; } attribute_t;
 typedef struct { unsigned char names[96]; unsigned long flags; } info_t;
 
-enum { GET_FUNCTION_LIST = 3, GET_TOKEN_INFO = 6, SET_PIN = 11, LOGIN = 18, SET_ATTRIBUTE_VALUE = 25 };
+enum { GET_FUNCTION_LIST = 3, GET_TOKEN_INFO = 6, SET_PIN = 11, LOGIN = 18, SET_ATTRIBUTE_VALUE = 25, GENERATE_KEY_PAIR = 59 };
+enum { CONTEXT_SPECIFIC = 2, ALWAYS_AUTHENTICATE = 0x202, MOST_ATTRIBUTES = 32 };
 
 static list_t ours, *real;
 
@@ -72,7 +76,7 @@ static rv_t get_token_info(unsigned long slot, info_t *info) {
 static rv_t login(unsigned long session, unsigned long user, unsigned char *pin, unsigned long length) {
     char typed[256];
     rv_t result;
-    note("login", pin);
+    note(user == CONTEXT_SPECIFIC ? "sign" : "login", pin);
     if (told(&result)) return result;
     if (!pin) {
         if (!next_line("typed", typed, sizeof typed)) return 0x50; /* CKR_FUNCTION_CANCELED */
@@ -110,6 +114,20 @@ static rv_t set_attribute_value(unsigned long session, unsigned long object, voi
         session, object, template, count);
 }
 
+static rv_t generate_key_pair(unsigned long session, void *mechanism, void *public, unsigned long publics,
+                              const attribute_t *private, unsigned long privates, void *made, void *made_private) {
+    unsigned char yes = 1;
+    attribute_t template[MOST_ATTRIBUTES + 1];
+    FILE *file = opened("every", "r");
+    if (file) fclose(file);
+    if (privates > MOST_ATTRIBUTES) return 5; /* CKR_GENERAL_ERROR */
+    memcpy(template, private, privates * sizeof *private);
+    template[privates] = (attribute_t){ALWAYS_AUTHENTICATE, &yes, sizeof yes};
+    return ((rv_t(*)(unsigned long, void *, void *, unsigned long, attribute_t *, unsigned long, void *, void *))
+                real->functions[GENERATE_KEY_PAIR])(session, mechanism, public, publics, template,
+                                                    privates + (file != NULL), made, made_private);
+}
+
 rv_t C_GetFunctionList(list_t **list) {
     if (!real) {
         void *module = dlopen(getenv("ACTING_MODULE"), RTLD_NOW | RTLD_LOCAL);
@@ -120,6 +138,7 @@ rv_t C_GetFunctionList(list_t **list) {
         ours.functions[GET_TOKEN_INFO] = get_token_info;
         ours.functions[SET_PIN] = set_pin;
         ours.functions[LOGIN] = login;
+        ours.functions[GENERATE_KEY_PAIR] = generate_key_pair;
         ours.functions[SET_ATTRIBUTE_VALUE] = set_attribute_value;
     }
     *list = &ours;

@@ -27,11 +27,12 @@ def _library() -> Path:
 
 
 class ActingModule:
-    """What stands before the token of `bank`; use `bank` of this."""
+    """What stands before the token of `bank`, which is `real` then; use `bank` of this."""
 
     def __init__(self, bank: Bank, folder: Path, limits: Limits | None = None) -> None:
         folder.mkdir()
         self._folder = folder
+        self.real = bank
         token = bank.settings.token
         acting = msgspec.structs.replace(
             token,
@@ -50,6 +51,10 @@ class ActingModule:
         """No label can be changed from now on."""
         (self._folder / "labels").touch()
 
+    def want_pin_at_every_signature(self) -> None:
+        """Keys that are made from now on do."""
+        (self._folder / "every").touch()
+
     def answer(self, *results: int | None) -> None:
         """The next C_Login and C_SetPIN end so: with a CK_RV, or with whatever the real module says."""
         lines = ("ok" if each is None else f"{each:x}" for each in results)
@@ -61,6 +66,6 @@ class ActingModule:
 
     @property
     def calls(self) -> list[str]:
-        """Every C_Login and C_SetPIN so far: `login pad`, `login pin`, `set pad`, `set pin`."""
+        """Every C_Login and C_SetPIN so far: `login`, `sign` (for one signature), `set`, each with `pad` or `pin`."""
         calls = self._folder / "calls"
         return calls.read_text().splitlines() if calls.exists() else []

@@ -20,6 +20,7 @@ from pkcs11.types import PROTECTED_AUTH, SignMixin
 from pkcs11.util.ec import encode_named_curve_parameters
 
 from kiosk.tokens.cryptoki import Cryptoki
+from kiosk.tokens.mechanisms import SigningWay
 from kiosk.tokens.modules import Known, WorkerSettings
 from kiosk.tokens.native import TokenInfo
 
@@ -50,6 +51,8 @@ class StandIn:
     most_sessions: int = 10
     asks_pin_silently: bool = False
     """A key wants the PIN at every signature, and does not say so."""
+    at_pad: exceptions.PKCS11Error | None = None
+    """What comes of typing at the pad for a signature, if not the right PIN."""
     stale: bool = False
     """It was taken out and put back: the right PIN is refused until the module is initialised anew."""
     closes: bool = True
@@ -108,8 +111,11 @@ class Held(SignMixin):
     def destroy(self) -> None:
         self.token.objects.remove(self)
 
+    @property
+    def handle(self) -> int:
+        return id(self)
+
     def sign(self, data: object, **options: Any) -> bytes:  # noqa: ANN401 - as the binding has it
-        assert self.key is not None
         assert isinstance(data, bytes)
         token, pin = self.token, options["pin"]
         if pin is not None:
@@ -118,7 +124,11 @@ class Held(SignMixin):
                 raise exceptions.PinIncorrect
         elif token.asks_pin_silently:
             raise exceptions.UserNotLoggedIn
-        assert options["mechanism"] is Mechanism.ECDSA
+        return self.signature(data, options["mechanism"])
+
+    def signature(self, data: bytes, mechanism: Mechanism) -> bytes:
+        assert self.key is not None
+        assert mechanism is Mechanism.ECDSA
         numbers = decode_dss_signature(self.key.sign(data, ec.ECDSA(Prehashed(hashes.SHA256()))))
         return b"".join(number.to_bytes(32, "big") for number in numbers)
 
@@ -130,6 +140,7 @@ class Session:
         self.held_by = token
         self.user = user
         self.token = SimpleNamespace(slot=Slot(token))
+        self.handle = id(self)
 
     def close(self) -> None:
         if not self.held_by.closes:
@@ -279,6 +290,13 @@ class FunctionList:
 
     def token_info(self, _slot_id: int) -> TokenInfo:
         return TokenInfo()
+
+    def sign_at_pad(self, session: int, key: int, way: SigningWay, data: bytes) -> bytes:
+        token = next(each for each in self._module.tokens if session in map(id, each.sessions))
+        token.pins.append(f"signature {AT_PAD}")
+        if token.at_pad:
+            raise token.at_pad
+        return next(each for each in token.objects if each.handle == key).signature(way.input_of(data), way.mechanism)
 
     def close_all_sessions(self, slot_id: int) -> bool:
         for each in self._module.tokens:

@@ -16,7 +16,7 @@ from kiosk.pin import Pin
 from kiosk.settings import DEMO_PIN
 from kiosk.tokens.errors import TokenHangs
 from kiosk.tokens.process import Limits
-from kiosk.tokens.token import Token
+from kiosk.tokens.token import AtPad, Token
 from kiosk.tokens.wire import KeyKind, KeyOrigin, ObjectKind, StoredObject
 from tests.bank import Bank, child_processes
 
@@ -35,7 +35,7 @@ ASKED: dict[str, Callable[[Token, Credential], Awaitable[object]]] = {
     "look": lambda token, _: token.look(),
     "check_presence": lambda token, _: token.check_presence(),
     "log_in": lambda token, _: token.log_in(pin()),
-    "log_in_at_pad": lambda token, _: token.log_in_at_pad(never_again),
+    "log_in_at_pad": lambda token, _: token.log_in_at_pad(AtPad(never_again, never_again)),
     "open_without_pin": lambda token, _: token.open_without_pin(),
     "change_pin": lambda token, _: token.change_pin(pin(), pin()),
     "change_pin_at_pad": lambda token, _: token.change_pin_at_pad(),

@@ -187,15 +187,52 @@ def test_nothing_is_removed_where_the_session_after_it_could_not_be_logged_in() 
     assert cryptoki.list_objects() == [stored]
 
 
-@pytest.mark.parametrize("says_so", [True, False])
-def test_a_key_that_wants_the_pin_at_every_signature_is_of_no_use_at_a_pad(says_so: bool) -> None:
-    token = StandIn(asks_pin_silently=True, flags=PAD)
-    cryptoki, _ = opened(token)
+def asking_at_pad(token: StandIn, *, says_so: bool, function_list: bool = True) -> tuple[Cryptoki, wire.Sign]:
+    cryptoki, _ = opened(token, function_list=function_list)
     cryptoki.log_in_at_pad("01", 25.0)
     made = make(cryptoki)
     for each in token.objects:
         each.template[Attribute.ALWAYS_AUTHENTICATE] = says_so
-    assert failure(lambda: cryptoki.sign(wire.Sign(OURS, made.public, b"")))[0] is FailureKind.PAD_NOT_ENOUGH
+    return cryptoki, wire.Sign(OURS, made.public, b"data")
+
+
+@pytest.mark.parametrize("says_so", [True, False])
+def test_a_key_that_wants_the_pin_at_every_signature_wakes_the_reader_only_once_that_is_meant(says_so: bool) -> None:
+    token = StandIn(asks_pin_silently=True, flags=PAD)
+    cryptoki, request = asking_at_pad(token, says_so=says_so)
+    assert failure(lambda: cryptoki.sign(request))[0] is FailureKind.PAD_WANTED
+    assert token.pins == ["customer " + AT_PAD]
+    assert isinstance(request.public, wire.EcPublic)
+    key = public_key(request.public)
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    key.verify(cryptoki.sign_at_pad(request, 25.0), b"data", ec.ECDSA(SHA256()))
+    assert token.pins == ["customer " + AT_PAD, "signature " + AT_PAD]
+
+
+@pytest.mark.parametrize(
+    ("at_pad", "time_out", "kind"),
+    [
+        (exceptions.PinIncorrect(), 25.0, FailureKind.PIN_WRONG),
+        (exceptions.PinLocked(), 25.0, FailureKind.PIN_LOCKED),
+        (exceptions.FunctionCancelled(), 25.0, FailureKind.PAD_CANCELLED),
+        (exceptions.FunctionCancelled(), 0.0, FailureKind.PAD_TIMED_OUT),
+        (exceptions.DeviceRemoved(), 25.0, FailureKind.GONE),
+        (exceptions.GeneralError(), 25.0, FailureKind.DEVICE),
+    ],
+    ids=str,
+)
+def test_what_comes_of_typing_for_a_signature_is_never_confused(
+    at_pad: exceptions.PKCS11Error, time_out: float, kind: FailureKind
+) -> None:
+    cryptoki, request = asking_at_pad(StandIn(asks_pin_silently=True, flags=PAD, at_pad=at_pad), says_so=True)
+    assert failure(lambda: cryptoki.sign_at_pad(request, time_out))[0] is kind
+
+
+def test_such_a_key_is_of_no_use_behind_a_module_that_gives_no_function_list() -> None:
+    token = StandIn(asks_pin_silently=True, flags=PAD)
+    cryptoki, request = asking_at_pad(token, says_so=True, function_list=False)
+    assert failure(lambda: cryptoki.sign(request))[0] is FailureKind.PAD_NOT_ENOUGH
+    assert failure(lambda: cryptoki.sign_at_pad(request, 25.0))[0] is FailureKind.PAD_NOT_ENOUGH
 
 
 def spoil(path: Path, how: str) -> str:
