@@ -32,9 +32,10 @@ from kiosk.clock import JAPAN, one_year_before, system_clock
 from kiosk.credentials import HolderKind, HolderRule
 from kiosk.pin import Pin
 from kiosk.settings import DEMO_PIN, BranchSettings, CaSettings, Settings, save_settings
+from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.pc import PcSettings
 from kiosk.tokens.process import ModuleSettings, TokenProcess
-from kiosk.tokens.token import Token, find_tokens
+from kiosk.tokens.token import Token, find_blank_tokens, find_tokens, initialise
 from kiosk.tokens.wire import KeyKind
 
 TOKEN_LABEL = "SHINKIN-USB"  # noqa: S105 - a label, not a secret
@@ -172,7 +173,7 @@ async def prepare(directory: Path, customers: Sequence[Customer], *, keep: bool)
     if keep and _whole_mark(directory).exists():
         return
     _whole_mark(directory).unlink(missing_ok=True)
-    make_software_token(directory, module)
+    await make_software_token(directory, module)
     shutil.rmtree(_pc_home(directory), ignore_errors=True)
     try:
         discard_outdated(directory / "ca")
@@ -226,7 +227,7 @@ def softhsm(directory: Path) -> ModuleSettings:
         DemoError: SoftHSM is not installed.
     """
     module = next((path for path in _SOFTHSM_MODULES if path.exists()), None)
-    if module is None or shutil.which("softhsm2-util") is None:
+    if module is None:
         raise DemoError("SoftHSM is not installed; on Debian: apt-get install softhsm2")
     configuration = directory / "softhsm2.conf"
     configuration.write_text(
@@ -263,7 +264,7 @@ async def _issue(ca_directory: Path, token: Token, customer: Customer, key_id: b
     await token.write_certificate(certificate, key_id, customer.common_name)
 
 
-def make_software_token(directory: Path, module: ModuleSettings) -> None:
+async def make_software_token(directory: Path, module: ModuleSettings) -> None:
     """A fresh, empty software token; whatever tokens lay in `directory` are gone.
 
     Raises:
@@ -271,24 +272,25 @@ def make_software_token(directory: Path, module: ModuleSettings) -> None:
     """
     shutil.rmtree(_token_directory(directory), ignore_errors=True)
     _token_directory(directory).mkdir(mode=0o700)
-    add_software_token(module, TOKEN_LABEL)
+    await add_software_token(module, TOKEN_LABEL)
 
 
-def add_software_token(module: ModuleSettings, label: str) -> None:
+async def add_software_token(module: ModuleSettings, label: str) -> None:
     """One more empty software token, beside those that are there.
+
+    In a token process, since softhsm2-util takes both PINs as arguments, which every user of the machine can read.
 
     Raises:
         DemoError: SoftHSM would not make one.
     """
-    command = ["softhsm2-util", "--init-token", "--free", "--label", label]
-    made = subprocess.run(  # noqa: S603 - a fixed command
-        [*command, "--pin", DEMO_PIN, "--so-pin", _SO_PIN],
-        env={**os.environ, **module.environment},
-        capture_output=True,
-        check=False,
-    )
-    if made.returncode:
-        raise DemoError(f"SoftHSM could not make a token: {made.stderr.decode(errors='replace').strip()}")
+    process = TokenProcess.start(module)
+    try:
+        blank, *_ = await find_blank_tokens(process)  # SoftHSM always has one more
+        await initialise(process, blank, label, *(Pin(bytearray(each, "ascii")) for each in (_SO_PIN, DEMO_PIN)))
+    except (TokenError, TokenHangs, TokenProcessDied) as error:
+        raise DemoError(f"SoftHSM could not make a token: {error}") from error
+    finally:
+        await process.end()
 
 
 def _whole_mark(directory: Path) -> Path:

@@ -243,7 +243,7 @@ async def _prepare() -> None:
     made.mkdir()
     await prepare(made, [_CUSTOMER], keep=False)
     module = softhsm(made)
-    add_software_token(module, _OTHER_LABEL)
+    await add_software_token(module, _OTHER_LABEL)
     await issue_onto_token(made / "ca", module, [_OTHER], Pin(bytearray(DEMO_PIN, "ascii")), _OTHER_LABEL)
     with opened(made, "ja", running_ready_ca) as demo:
         bank = Bank(demo)

@@ -253,7 +253,7 @@ async def test_expired(tmp_path: Path) -> None:
 
 async def test_an_empty_token(bank: Bank) -> None:
     """Prepared and with a PIN, but nothing on it."""
-    make_software_token(bank.directory, bank.settings.token)
+    await make_software_token(bank.directory, bank.settings.token)
     desk = ScriptedDesk()
     outcome = await bank.visit(desk)
     assert outcome.problem == Problem(Code.NO_CERTIFICATE)

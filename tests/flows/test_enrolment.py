@@ -70,7 +70,7 @@ async def expired(tmp_path: Path) -> AsyncIterator[Bank]:
 async def empty(tmp_path: Path) -> AsyncIterator[Bank]:
     """A bank whose customer has a token with nothing on it."""
     async with open_bank(tmp_path / "bank") as bank:
-        make_software_token(bank.directory, bank.settings.token)
+        await make_software_token(bank.directory, bank.settings.token)
         yield bank
 
 
@@ -270,7 +270,7 @@ async def test_a_code_is_bound_to_the_token_it_was_begun_with(expired: Bank) -> 
     code = expired.code()
     with pytest.raises(ExceptionGroup):
         await expired.visit(with_code(code, at_step=cut_at(SavingStep.WRITE)))
-    make_software_token(expired.directory, expired.settings.token)
+    await make_software_token(expired.directory, expired.settings.token)
     outcome = await expired.visit(with_code(code))
     assert outcome.problem is not None
     assert outcome.problem.code is Code.CODE_BOUND

@@ -38,7 +38,7 @@ async def two(tmp_path: Path) -> AsyncIterator[Bank]:
     """A bank with two customers' tokens plugged in."""
     await prepare(tmp_path, [Customer(20, KeyKind.EC_P256)], keep=False)
     module = softhsm(tmp_path)
-    add_software_token(module, SECOND)
+    await add_software_token(module, SECOND)
     pin = Pin(bytearray(DEMO_PIN, "ascii"))
     await issue_onto_token(tmp_path / "ca", module, [SECOND_CUSTOMER], pin, SECOND)
     with opened(tmp_path, "ja", running_ready_ca) as demo:

@@ -216,7 +216,7 @@ async def test_the_usb_that_comes_while_the_question_is_open_can_be_chosen(pc_ba
 
 
 async def test_which_usb_is_asked_where_there_are_two(pc_bank: Bank) -> None:
-    add_software_token(pc_bank.settings.token, "SECOND")
+    await add_software_token(pc_bank.settings.token, "SECOND")
     desk = ScriptedDesk(token="SECOND")
     assert (await pc_bank.visit(desk, errand=Errand.PC_LOGIN)).completion is not None
     assert desk.asked[2:5] == ["destination", "token", "pin"]

@@ -35,7 +35,7 @@ ALL_YEAR = 400
 async def bank(tmp_path: Path) -> AsyncIterator[Bank]:
     """A fresh token, a kiosk that renews at any time, and keys that are quickly made."""
     async with open_bank(tmp_path / "bank", ca_policy=f"window_days = {ALL_YEAR}\n") as bank:
-        make_software_token(bank.directory, bank.settings.token)
+        await make_software_token(bank.directory, bank.settings.token)
         policy = msgspec.structs.replace(bank.settings.policy, window_days=ALL_YEAR, key_kinds=(KeyKind.EC_P256,))
         settings = msgspec.structs.replace(bank.settings, policy=policy)
         (bank.directory / "kiosk.toml").unlink()
@@ -179,7 +179,7 @@ async def test_a_certificate_that_does_not_fit_is_not_stored(bank: Bank, tmp_pat
     assert (other.status, "another ID" in other.text) == (1, True)
     none = await type_at(bank, "enrol", ID, "--certificate", str(request), typing=[])
     assert (none.status, "No certificate can be read" in none.text) == (1, True)
-    make_software_token(bank.directory, bank.settings.token)
+    await make_software_token(bank.directory, bank.settings.token)
     no_key = await type_at(bank, "enrol", ID, "--certificate", str(issued))
     assert (no_key.status, "not on the token" in no_key.text) == (1, True)
     assert (await bank.inventory()).objects == ()

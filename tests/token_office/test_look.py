@@ -31,7 +31,7 @@ async def bank(tmp_path: Path) -> AsyncIterator[Bank]:
 
 
 async def test_every_token_that_is_in_is_listed(bank: Bank) -> None:
-    add_software_token(bank.settings.token, "SECOND")
+    await add_software_token(bank.settings.token, "SECOND")
     for language, says in (("ja", "暗証番号: 設定済み"), ("en", "PIN: set")):
         told = await run(bank, "list", "--language", language)
         assert told.status == 0
@@ -49,7 +49,7 @@ async def test_every_token_that_is_in_is_listed(bank: Bank) -> None:
 
 @pytest.mark.tokens
 async def test_of_several_tokens_one_must_be_named(bank: Bank) -> None:
-    add_software_token(bank.settings.token, "SECOND")
+    await add_software_token(bank.settings.token, "SECOND")
     several = await run(bank, "inspect", "--language", "en")
     assert several.status == 3
     assert "--serial" in several.text
@@ -116,7 +116,7 @@ async def test_a_wrong_pin_is_given_once_and_costs_one_try(bank: Bank) -> None:
 
 
 async def test_an_empty_token_is_told_as_such(bank: Bank) -> None:
-    make_software_token(bank.directory, bank.settings.token)
+    await make_software_token(bank.directory, bank.settings.token)
     assert "There is nothing on it" in (await type_at(bank, "inspect")).text
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kiosk.demo_bank import TOKEN_LABEL, add_software_token
+from kiosk.demo_bank import TOKEN_LABEL
 from kiosk.pin import Pin
 from kiosk.settings import DEMO_PIN
 from kiosk.tokens import wire
@@ -251,7 +251,9 @@ async def test_a_frame_that_is_none_is_a_process_that_has_died(bank: Bank, reply
 
 
 async def test_a_label_that_is_no_text_hides_neither_its_token_nor_another(bank: Bank) -> None:
-    add_software_token(bank.settings.token, os.fsdecode(b"\xff\xfe\x1b[2J"))
+    label = os.fsdecode(b"\xff\xfe\x1b[2J")  # no kiosk would make it
+    command = ["softhsm2-util", "--init-token", "--free", "--label", label, "--pin", DEMO_PIN, "--so-pin", DEMO_PIN]
+    subprocess.run(command, env={**os.environ, **bank.settings.token.environment}, check=True)  # noqa: ASYNC221 - short
     process = TokenProcess.start(bank.settings.token)
     labels = {each.label for each in await find_tokens(process)}
     await process.end()
