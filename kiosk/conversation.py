@@ -47,7 +47,7 @@ from kiosk.reconcile import (
     what_is_pending,
 )
 from kiosk.reminder import Reminder
-from kiosk.removal import remove_parts
+from kiosk.removal import remove_debris
 from kiosk.renewal_dialogue import NothingComes, RenewalDialogue
 from kiosk.services import Services
 from kiosk.settings import Policy
@@ -220,7 +220,7 @@ class Conversation:
         )
         with self.idle.suspended():
             try:
-                await remove_parts(self.token, parts)
+                await remove_debris(self.token, parts)
             except StoreFault as fault:
                 await self.record.note(Event.PROBLEM, code=Code.OLD_CREDENTIAL_NOT_REMOVED, detail=str(fault))
 

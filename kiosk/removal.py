@@ -51,6 +51,26 @@ async def remove_all_of(store: Token, key_id: bytes) -> bool:
     return not any(each.key_id == key_id for each in (await store.inventory()).objects)
 
 
+async def remove_debris(store: Token, parts: Sequence[StoredObject]) -> None:
+    """As `remove_parts`; a module that dies or hangs of one is replaced, and the rest goes all the same.
+
+    What a cut has torn can kill: OpenSC 0.23 crashes on an object that a card lists and whose file is gone.
+
+    Raises:
+        TokenError, TokenHangs, TokenProcessDied: one of them was not removed; after the last two the store can be asked
+            again, unless its PIN is typed at a reader.
+    """
+    left = list(parts)
+    try:
+        async with store.understudied():
+            while left:
+                await store.remove(left.pop(0))
+    except (TokenHangs, TokenProcessDied):
+        if 0 < len(left) < len(parts):
+            await remove_debris(store, left)
+        raise
+
+
 async def remove_parts(store: Token, parts: Sequence[StoredObject]) -> None:
     """Remove exactly these; what is not there any more is passed over.
 

@@ -896,8 +896,22 @@ def _stored(kind: ObjectKind, each: pkcs11.Object) -> StoredObject:
         key_id=(_attribute(each, Attribute.ID) or b"")[: wire.LARGEST_ATTRIBUTE],
         label=(_attribute(each, Attribute.LABEL) or "")[: wire.LARGEST_ATTRIBUTE],
         der=_certificate(each) if certificate else b"",
-        public=None if certificate else _public(each),
+        public=None if certificate else _told_half(kind, each),
     )
+
+
+def _told_half(kind: ObjectKind, key: pkcs11.Object) -> Public | None:
+    """The public half of a key; None too of a public key that is nothing but a name.
+
+    OpenSC calls it a general error where a card lists a public key whose file a cut has taken (docs/token-stacks.md).
+    Once may be any fault: it is taken for that where it is said again.
+    """
+    if kind is ObjectKind.PUBLIC_KEY:
+        for _ in range(2):
+            with suppress(exceptions.GeneralError):
+                return _public(key)
+        return None
+    return _public(key)
 
 
 def _certificate(each: pkcs11.Object) -> bytes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -18,7 +18,7 @@ from kiosk.certificates import Certificate, PublicKey
 from kiosk.credentials import Credential, HolderRule
 from kiosk.pin import Pin
 from kiosk.tokens import wire
-from kiosk.tokens.errors import TokenError, TokenProcessDied
+from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.inventory import Inventory, read_inventory
 from kiosk.tokens.keys import digest_for, public_key, wire_public
 from kiosk.tokens.process import ModuleSettings, TokenProcess
@@ -67,6 +67,9 @@ class Token:
         self._rule = rule
         self._fresh: TokenProcess | None = None
         self._maker: TokenProcess | None = None
+        self._understudy: TokenProcess | None = None
+        self._exchanged = asyncio.Event()
+        """Set once the process is another one."""
         self._opened_without_pin = False
         self._at_pad: AtPad | None = None
         self._changing_process = False
@@ -81,8 +84,8 @@ class Token:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        processes = [each for each in (self._process, self._fresh, self._maker) if each is not None]
-        await asyncio.shield(asyncio.gather(*(each.end() for each in processes)))
+        processes = (self._process, self._fresh, self._maker, self._understudy)
+        await asyncio.shield(asyncio.gather(*(each.end() for each in processes if each is not None)))
 
     @property
     def kind(self) -> StoreKind:
@@ -135,12 +138,13 @@ class Token:
     async def process_lost(self) -> TokenProcessDied:
         """Wait until the token's process has died while nothing was asked of it, so that no request can tell."""
         while True:
-            watched = self._process
+            watched, exchanged = self._process, self._exchanged
             unnoticed = await watched.died_unnoticed()
-            if watched is self._process:
+            if watched is not self._process:
+                continue
+            if unnoticed:
                 break
-        if not unnoticed:
-            await asyncio.Event().wait()  # whoever asked has been told
+            await exchanged.wait()  # whoever asked has been told
         lost = TokenProcessDied("between two requests")
         lost.store = self.kind
         return lost
@@ -246,10 +250,43 @@ class Token:
         self._changing_process = True
         try:
             await self._let_in(fresh)
-            used, self._process, self._fresh = self._process, fresh, None
-            await used.end()
+            self._fresh = None
+            await self._go_on_in(fresh)
         finally:
             self._changing_process = False
+
+    async def _go_on_in(self, process: TokenProcess) -> None:
+        used, self._process = self._process, process
+        self._exchanged.set()
+        self._exchanged = asyncio.Event()
+        await used.end()
+
+    @asynccontextmanager
+    async def understudied(self) -> AsyncIterator[None]:
+        """While the block runs another process is let in, which takes the place of this one where it dies or hangs.
+
+        Whatever killed it is raised all the same. Where the PIN is typed at the reader it is not asked for once more
+        for that, and there is no understudy.
+
+        Raises:
+            TokenError, TokenHangs, TokenProcessDied
+        """
+        if self._at_pad:
+            yield
+            return
+        understudy = self._understudy = TokenProcess.start(self._settings, self.kind)
+        try:
+            await self._let_in(understudy)
+            try:
+                yield
+            except (TokenHangs, TokenProcessDied):
+                self._understudy = None
+                await self._go_on_in(understudy)
+                raise
+        finally:
+            if self._understudy is not None:
+                self._understudy = None
+                await asyncio.shield(understudy.end())
 
     async def _let_in(self, process: TokenProcess) -> None:
         if self._opened_without_pin:

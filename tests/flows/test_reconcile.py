@@ -29,12 +29,15 @@ from kiosk.desk import (
 )
 from kiosk.errors import Changed, Code
 from kiosk.journal import Event
+from kiosk.settings import DEMO_PIN
 from kiosk.tokens.inventory import PENDING_LABEL
 from kiosk.tokens.wire import KeyKind, ObjectKind
-from tests.bank import Bank, open_bank
+from tests.bank import Bank, child_processes, open_bank
 from tests.flows.test_conversation import cut_at
 from tests.scripted_desk import ScriptedDesk
+from tests.tokens.acting_module import ActingModule
 
+NEW = "65432109"
 SAVE = [
     "preprocessing",
     "key",
@@ -209,6 +212,30 @@ async def test_the_rest_of_an_old_one_goes_with_a_yes(bank: Bank) -> None:
     assert desk.asked == ["pin", "cleaning", "menu"]
     await whole(bank)
     assert Event.CLEANING in bank.events()
+
+
+async def test_a_module_that_crashes_on_what_a_cut_has_torn_costs_no_visit(bank: Bank, tmp_path: Path) -> None:
+    """As OpenSC 0.23 does, where a card lists a public key whose file is gone."""
+    module = ActingModule(bank, tmp_path / "acting")
+    first = await bank.credential()
+    await cut(bank, SavingStep.RETIRE)
+    async with await bank.open_token() as token:
+        inventory = await token.inventory()
+        await token.relabel(successor_key_id(first.certificate), first.certificate.common_name)
+        assert await token.remove(inventory.parts_of(first)[0])
+    module.crash_at_public_keys()
+    before, desk = child_processes(), ScriptedDesk(pins=[*[DEMO_PIN] * 2, *[NEW] * 2], menu=[MenuChoice.CHANGE_PIN])
+    outcome = await module.bank.visit(desk)
+    assert (outcome.problem, desk.asked[:3]) == (None, ["pin", "cleaning", "menu"])
+    assert "pin-changed" in desk.asked, "the process that took over is logged in"
+    assert Event.PROBLEM in bank.events()
+    async with await bank.open_token(pin=NEW) as token:
+        left = [each for each in (await token.inventory()).objects if each.key_id == first.key_id]
+    assert [each.kind for each in left] == [ObjectKind.PUBLIC_KEY]
+    assert child_processes() == before
+    again = ScriptedDesk(pins=[NEW])
+    await module.bank.visit(again)
+    assert again.asked == ["pin", "menu"], "nobody is asked about the rest once more"
 
 
 async def test_half_a_key_pair_makes_room_for_a_whole_one(bank: Bank) -> None:

@@ -8,6 +8,7 @@
      typed     one line for each PIN typed at the pad: used where a PIN comes as NULL
      labels    where there is such a file no attribute of an object can be changed
      every     where there is such a file new keys want the PIN at every signature (CKA_ALWAYS_AUTHENTICATE)
+     hollow    where there is such a file the removal of a public key ends the process, as a crash does
      calls     is written: a line for each C_Login and C_SetPIN, with "pad" or "pin"; the first is "sign" where the user
                is CKU_CONTEXT_SPECIFIC */
 
@@ -21,8 +22,9 @@ typedef struct { unsigned char version[2]; void *functions[68]; } list_t;
 typedef struct { unsigned long kind; void *value; unsigned long length; } attribute_t;
 typedef struct { unsigned char names[96]; unsigned long flags; } info_t;
 
-enum { GET_FUNCTION_LIST = 3, GET_TOKEN_INFO = 6, SET_PIN = 11, LOGIN = 18, SET_ATTRIBUTE_VALUE = 25, GENERATE_KEY_PAIR = 59 };
-enum { CONTEXT_SPECIFIC = 2, ALWAYS_AUTHENTICATE = 0x202, MOST_ATTRIBUTES = 32 };
+enum { GET_FUNCTION_LIST = 3, GET_TOKEN_INFO = 6, SET_PIN = 11, LOGIN = 18,
+       DESTROY_OBJECT = 22, GET_ATTRIBUTE_VALUE = 24, SET_ATTRIBUTE_VALUE = 25, GENERATE_KEY_PAIR = 59 };
+enum { CONTEXT_SPECIFIC = 2, CLASS = 0, PUBLIC_KEY = 2, ALWAYS_AUTHENTICATE = 0x202, MOST_ATTRIBUTES = 32 };
 
 static list_t ours, *real;
 
@@ -104,6 +106,19 @@ static rv_t set_pin(unsigned long session, unsigned char *old, unsigned long old
                 real->functions[SET_PIN])(session, old, old_length, new, new_length);
 }
 
+static rv_t destroy_object(unsigned long session, unsigned long object) {
+    unsigned long class = 0;
+    attribute_t asked = {CLASS, &class, sizeof class};
+    FILE *file = opened("hollow", "r");
+    if (file) {
+        fclose(file);
+        ((rv_t(*)(unsigned long, unsigned long, attribute_t *, unsigned long))real->functions[GET_ATTRIBUTE_VALUE])(
+            session, object, &asked, 1);
+        if (class == PUBLIC_KEY) abort();
+    }
+    return ((rv_t(*)(unsigned long, unsigned long))real->functions[DESTROY_OBJECT])(session, object);
+}
+
 static rv_t set_attribute_value(unsigned long session, unsigned long object, void *template, unsigned long count) {
     FILE *file = opened("labels", "r");
     if (file) {
@@ -138,6 +153,7 @@ rv_t C_GetFunctionList(list_t **list) {
         ours.functions[GET_TOKEN_INFO] = get_token_info;
         ours.functions[SET_PIN] = set_pin;
         ours.functions[LOGIN] = login;
+        ours.functions[DESTROY_OBJECT] = destroy_object;
         ours.functions[GENERATE_KEY_PAIR] = generate_key_pair;
         ours.functions[SET_ATTRIBUTE_VALUE] = set_attribute_value;
     }

@@ -55,6 +55,10 @@ class ActingModule:
         """Keys that are made from now on do."""
         (self._folder / "every").touch()
 
+    def crash_at_public_keys(self) -> None:
+        """Whoever removes one is ended by it from now on."""
+        (self._folder / "hollow").touch()
+
     def answer(self, *results: int | None) -> None:
         """The next C_Login and C_SetPIN end so: with a CK_RV, or with whatever the real module says."""
         lines = ("ok" if each is None else f"{each:x}" for each in results)

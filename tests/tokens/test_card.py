@@ -4,20 +4,43 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from kiosk.desk import SavingStep, Standby
 from kiosk.errors import Changed, Code
+from kiosk.journal import Event
 from kiosk.tokens.wire import KeyKind, ObjectKind
 from tests.bank import child_processes
 from tests.flows.test_reception import Board, front_desk_of
 from tests.scripted_desk import ScriptedDesk
 from tests.tokens.virtual_card import pcscd
 from tests.tokens.virtual_card.bank import CardBank, open_card_bank
+from tests.tokens.virtual_card.reader import Cut
 
 pytestmark = pytest.mark.tokens
+
+_DELETE_FILE = 0xE4
+
+
+@dataclass
+class BesideItsList(Cut):
+    """With the first command that changes something after a file was removed: the card's list still has it."""
+
+    deleted: bool = False
+
+    @property
+    def done(self) -> bool:
+        return self.passed > 0
+
+    def comes_with(self, command: bytes) -> bool:
+        if self.deleted:
+            return super().comes_with(command)
+        self.deleted = len(command) > 1 and command[1] == _DELETE_FILE
+        return False
+
 
 _CHANGED = {
     SavingStep.KEY: Changed.NOTHING,
@@ -115,3 +138,30 @@ async def test_opensc_offers_no_elliptic_curves_with_this_card(cards: CardBank) 
     """OpenSC 0.23 signs with those of an IsoApplet over SHA-1 only, so the kiosk must not choose them."""
     async with await cards.bank.open_token() as token:
         assert await token.key_kinds() == [KeyKind.RSA_2048]
+
+
+async def test_a_public_key_whose_file_is_gone_stops_no_visit(cards: CardBank) -> None:
+    """OpenSC 0.23 crashes where it is to remove one, and cannot read one that has no certificate beside it."""
+    old = await cards.bank.credential()
+
+    def arm(begun: SavingStep) -> None:
+        if begun is SavingStep.RETIRE:
+            cards.slot.cut = BesideItsList(at=0)
+
+    cut = await cards.bank.visit(ScriptedDesk(at_step=arm))
+    assert cut.problem is not None
+    assert (cut.problem.code, cut.problem.changed) == (Code.OLD_CREDENTIAL_NOT_REMOVED, Changed.RENEWED)
+    cards.slot.put_in(cards.card)
+    new = await cards.bank.credential()
+    before = child_processes()
+    cleaning = ScriptedDesk()
+    assert (await cards.bank.visit(cleaning)).problem is None
+    assert cleaning.asked == ["pin", "cleaning", "menu"]
+    left = [each for each in (await cards.bank.inventory()).objects if each.key_id == old.key_id]
+    assert [(each.kind, each.public) for each in left] == [(ObjectKind.PUBLIC_KEY, None)], "the rest is gone"
+    again = ScriptedDesk()
+    assert (await cards.bank.visit(again)).problem is None
+    assert again.asked == ["pin", "menu"], "nobody is asked about it again"
+    assert await cards.bank.credential() == new
+    assert child_processes() == before
+    assert cards.bank.events().count(Event.CLEANING) == 1
