@@ -37,8 +37,8 @@ from kiosk.problems import as_problems, ca_problem, pc_problem, status_problem, 
 from kiosk.revocation.status import StatusError, StatusNotTold, StatusNotTrusted
 from kiosk.settings import SettingsError
 from kiosk.tokens.card_events import PcscFault
-from kiosk.tokens.cryptoki import Failure
 from kiosk.tokens.errors import StoreFault, TokenError, TokenHangs, TokenProcessDied
+from kiosk.tokens.failures import Failure
 from kiosk.tokens.pc import PcFault, PcUnusable
 from kiosk.tokens.so_pin import SoPinUnusable
 from kiosk.tokens.wire import FailureKind, StoreKind
@@ -52,7 +52,7 @@ CAUGHT: Mapping[type[BaseException], tuple[str, ...]] = {
     StatusError: ("kiosk.preparation",),
     PcUnusable: ("kiosk.reception", "kiosk.destinations"),
     Failure: ("kiosk.tokens.worker",),
-    SoPinUnusable: ("kiosk.tokens.cryptoki",),
+    SoPinUnusable: ("kiosk.tokens.sessions",),
     UnreadableCertificate: ("kiosk.cmp.answers", "kiosk.cmp.issued", "kiosk.services", "kiosk.tokens.inventory"),
     UntrustedCertificate: ("kiosk.cmp.answers", "kiosk.cmp.issued", "kiosk.services", "kiosk.renewal"),
     MistypedCode: ("kiosk.plain", "screens.widgets.code_field"),
@@ -65,8 +65,8 @@ CAUGHT: Mapping[type[BaseException], tuple[str, ...]] = {
 CAUGHT_ELSEWHERE = {
     ("kiosk.journal", "DatabaseError"): "kiosk.journal",
     ("kiosk.tokens.keys", "ValueError"): "kiosk.tokens.token",
-    ("kiosk.tokens.native", "OSError"): "kiosk.tokens.cryptoki",
-    ("kiosk.tokens.native", "BaseException"): "kiosk.tokens.cryptoki",  # what PKCS#11 has for a CK_RV
+    ("kiosk.tokens.native", "OSError"): "kiosk.tokens.native",
+    ("kiosk.tokens.native", "BaseException"): "kiosk.tokens.failures",  # what PKCS#11 has for a CK_RV
     ("kiosk.tokens.process", "EOFError"): "kiosk.tokens.process",
     ("kiosk.tokens.worker", "EOFError"): "kiosk.tokens.process",  # the token process ends, and is told as one that has
     ("kiosk.visit", "_LeftAlone"): "kiosk.visit",

@@ -21,7 +21,8 @@ from pkcs11 import exceptions
 
 from kiosk.children import end_with_parent, leave_no_core
 from kiosk.tokens import wire
-from kiosk.tokens.cryptoki import Cryptoki, Failure, failure_of
+from kiosk.tokens.cryptoki import Cryptoki
+from kiosk.tokens.failures import Failure, failure_of
 from kiosk.tokens.modules import WorkerSettings
 
 _LONGEST_PIN = 256

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from pkcs11 import Attribute, ObjectClass, TokenFlag, exceptions
 
 from kiosk.tokens import templates, wire
-from kiosk.tokens.cryptoki import Cryptoki, Failure
+from kiosk.tokens.cryptoki import Cryptoki
+from kiosk.tokens.failures import Failure
 from kiosk.tokens.keys import public_key
 from kiosk.tokens.modules import AfterChange, Known
 from kiosk.tokens.wire import FailureKind, KeyKind, ObjectKind, StoredObject

@@ -16,8 +16,8 @@ from kiosk.pin_dialogue import _ASKED_AGAIN_AT_PAD
 from kiosk.problems import token_problem
 from kiosk.settings import DEMO_PIN
 from kiosk.tokens import wire
-from kiosk.tokens.cryptoki import failure_of
 from kiosk.tokens.errors import TokenError
+from kiosk.tokens.failures import failure_of
 from kiosk.tokens.native import _RAISED
 from kiosk.tokens.process import TokenProcess
 from kiosk.tokens.token import find_tokens
