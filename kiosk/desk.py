@@ -566,6 +566,8 @@ class Standby(Enum):
     """No token is in; one that comes begins a visit."""
     READY = "ready"
     """A token is in that cannot leave its slot; a touch begins the visit."""
+    BLANK = "blank"
+    """A token is in that nobody has initialised; the problem goes with it, and one that can be used begins a visit."""
     OUT_OF_ORDER = "out-of-order"
     """調整中: nobody can be served; the problem goes with it."""
 

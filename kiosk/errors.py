@@ -21,6 +21,7 @@ class Code(StrEnum):
     TOO_MANY_TOKENS = "T-06"
     TOKEN_SWAPPED = "T-07"
     TOKEN_FORGOTTEN = "T-08"
+    TOKEN_BLANK = "T-09"
     PIN_LOCKED = "T-10"
     PIN_REFUSED_TOO_OFTEN = "T-11"
     PIN_LAST_TRY = "T-12"

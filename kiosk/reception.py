@@ -13,10 +13,11 @@ from kiosk.idle import IdleLimit
 from kiosk.journal import Event, VisitRecord
 from kiosk.problems import as_problems, pc_problem
 from kiosk.services import Services
+from kiosk.tokens.errors import StoreFault
 from kiosk.tokens.pc import PcFault, PcUnusable
 from kiosk.tokens.presence import Pace, Presence
 from kiosk.tokens.process import ModuleSettings, TokenProcess
-from kiosk.tokens.token import Token, find_tokens
+from kiosk.tokens.token import Token, find_blank_tokens, find_tokens
 from kiosk.tokens.wire import TokenFacts
 from kiosk.visit import Outcome, hold_visit
 from kiosk.waiting import first_of
@@ -109,7 +110,11 @@ class FrontDesk:
         self._faults, self._standing_code = 0, ""
         if any(facts.removable for facts in found):
             return True
-        board.show(Standby.READY if found else Standby.INSERT, pc_login=self._pc_login)
+        if found or not await self._is_blank_in():
+            board.show(Standby.READY if found else Standby.INSERT, pc_login=self._pc_login)
+        else:
+            self._standing_code = Code.TOKEN_BLANK
+            board.show(Standby.BLANK, Problem(Code.TOKEN_BLANK), pc_login=self._pc_login)
         await _touched_or_time(touching, pace, _READY_LOOK if found else None)
         return touching.done() and (bool(found) or board.errand is Errand.PC_LOGIN)
 
@@ -303,6 +308,17 @@ class FrontDesk:
                 if last_try:
                     raise
         return []
+
+    async def _is_blank_in(self) -> bool:
+        """Whether somebody has put in a token that nobody has initialised: it begins no visit, and has to be told.
+
+        Some modules always show a blank one that cannot be taken out.
+        """
+        try:
+            return any(each.removable for each in await find_blank_tokens(await self._looking()))
+        except StoreFault:
+            await self._end_lookout()
+            return False
 
     async def _looking(self) -> TokenProcess:
         if self._lookout is None:

@@ -605,6 +605,8 @@ TextKey = Literal[
     "saving.usual-time",
     "saving.write",
     "standby.begin",
+    "standby.blank",
+    "standby.blank-hint",
     "standby.demo",
     "standby.demo-code",
     "standby.demo-leave",

@@ -85,6 +85,8 @@ class StandbyScreen(Frame):
                 [Gap(), Prose(texts("standby.out-code")), Big(self._problem.code)] if self._problem else []
             )
             return [Gap(2), Banner(texts("standby.out")), Gap(2), Prose(texts("standby.out-hint")), *code]
+        if self._standby is Standby.BLANK:
+            return self._of_blank()
         ready = self._standby is Standby.READY
         hint = texts("standby.ready-hint" if ready else "standby.insert-hint")
         if self._errand is Errand.ENROLMENT and not ready:
@@ -95,6 +97,17 @@ class StandbyScreen(Frame):
             Banner(texts("standby.ready" if ready else "standby.insert")),
             Gap(),
             Centred(hint, Look.QUIET),
+        ]
+
+    def _of_blank(self) -> Sequence[Block]:
+        texts = self.lobby.texts
+        return [
+            Drawn(usb_picture(texts("standby.usb"), Way.INSIDE)),
+            Gap(),
+            Banner(texts("standby.blank")),
+            Gap(),
+            Prose(texts("standby.blank-hint")),
+            *([Big(self._problem.code)] if self._problem else []),
         ]
 
     def choices(self) -> Sequence[Choice]:

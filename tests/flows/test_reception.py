@@ -22,6 +22,7 @@ from kiosk.settings import Settings
 from kiosk.tokens.process import ModuleSettings
 from tests.bank import Bank, child_processes
 from tests.scripted_desk import ScriptedDesk
+from tests.tokens.acting_module import ActingModule
 from tests.tokens.pulled_token import PulledToken
 
 
@@ -76,6 +77,38 @@ async def test_a_token_that_stays_in_waits_for_a_touch(bank: Bank) -> None:
         board.touch.set()
         await waiting
     assert [standby for standby, _ in board.shown] == [Standby.READY]
+
+
+async def test_a_blank_token_is_told_and_one_that_can_be_used_begins(bank: Bank, tmp_path: Path) -> None:
+    module, aside = ActingModule(bank, tmp_path / "acting"), tmp_path / "aside"
+    module.can_be_taken_out()
+    tokens = bank.directory / "tokens"
+    tokens.rename(aside)
+    tokens.mkdir()
+    board = Board()
+    async with front_desk_of(module.bank.settings) as front_desk:
+        waiting = asyncio.create_task(front_desk.wait_for_customer(board))
+        await board.wait_for(Standby.BLANK)
+        assert board.shown == [(Standby.BLANK, Problem(Code.TOKEN_BLANK))]
+        board.touch.set()
+        assert not waiting.done(), "a touch does not make it usable"
+        tokens.rmdir()
+        aside.rename(tokens)
+        async with asyncio.timeout(20):
+            await waiting
+
+
+async def test_a_blank_one_that_always_is_in_is_nobodys(bank: Bank, tmp_path: Path) -> None:
+    tokens = bank.directory / "tokens"
+    tokens.rename(tmp_path / "aside")
+    tokens.mkdir()
+    board = Board()
+    async with front_desk_of(bank.settings) as front_desk:
+        waiting = asyncio.create_task(front_desk.wait_for_customer(board))
+        await board.wait_for(Standby.INSERT)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+    assert {standby for standby, _ in board.shown} == {Standby.INSERT}
 
 
 class WatchedJournal(Journal):

@@ -258,6 +258,7 @@ BOARDS: dict[str, Board] = {
     "standby-ready": (Standby.READY, None),
     "standby-pc": (Standby.INSERT, None, True),
     "standby-pc-ready": (Standby.READY, None, True),
+    "standby-blank": (Standby.BLANK, Problem(Code.TOKEN_BLANK)),
     "standby-out-of-order": (Standby.OUT_OF_ORDER, Problem(Code.MODULE_UNUSABLE)),
 }
 NAMES = (*BOARDS, *SCENES)

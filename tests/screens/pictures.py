@@ -42,6 +42,7 @@ ORDER = {
     "standby-ready": "Standby with a token that stays in: a touch begins.",
     "standby-pc": "Standby at somebody's PC, whose certificates can be used as well.",
     "standby-pc-ready": "The same with a token that stays in.",
+    "standby-blank": "A token is in that nobody has initialised: staff have to prepare it.",
     "standby-out-of-order": "Out of order, with the code for the staff.",
     "between": "Between two questions, where the token is slow.",
     "choose-token": "Two tokens are in: which one?",

@@ -3,6 +3,7 @@
    ACTING_MODULE  the real module
    ACTING_FOLDER  holds what it is told, and what it did:
      flags     hex: added to the flags of C_GetTokenInfo
+     removable where there is such a file each slot says that its token can be taken out
      results   one line for each C_Login or C_SetPIN to come: a CK_RV in hex, which is returned without asking the real
                module, or "ok"; where no line is left the real module is asked
      typed     one line for each PIN typed at the pad: used where a PIN comes as NULL
@@ -20,9 +21,9 @@
 typedef unsigned long rv_t;
 typedef struct { unsigned char version[2]; void *functions[68]; } list_t;
 typedef struct { unsigned long kind; void *value; unsigned long length; } attribute_t;
-typedef struct { unsigned char names[96]; unsigned long flags; } info_t;
+typedef struct { unsigned char names[96]; unsigned long flags; } info_t; /* of a slot, and of a token */
 
-enum { GET_FUNCTION_LIST = 3, GET_TOKEN_INFO = 6, SET_PIN = 11, LOGIN = 18,
+enum { GET_FUNCTION_LIST = 3, GET_SLOT_INFO = 5, GET_TOKEN_INFO = 6, SET_PIN = 11, LOGIN = 18,
        DESTROY_OBJECT = 22, GET_ATTRIBUTE_VALUE = 24, SET_ATTRIBUTE_VALUE = 25, GENERATE_KEY_PAIR = 59 };
 enum { CONTEXT_SPECIFIC = 2, CLASS = 0, PUBLIC_KEY = 2, ALWAYS_AUTHENTICATE = 0x202, MOST_ATTRIBUTES = 32 };
 
@@ -70,6 +71,16 @@ static rv_t get_token_info(unsigned long slot, info_t *info) {
     unsigned long flags;
     if (file) {
         if (fscanf(file, "%lx", &flags) == 1) info->flags |= flags;
+        fclose(file);
+    }
+    return result;
+}
+
+static rv_t get_slot_info(unsigned long slot, info_t *info) {
+    rv_t result = ((rv_t(*)(unsigned long, info_t *))real->functions[GET_SLOT_INFO])(slot, info);
+    FILE *file = opened("removable", "r");
+    if (file) {
+        info->flags |= 2; /* CKF_REMOVABLE_DEVICE */
         fclose(file);
     }
     return result;
@@ -150,6 +161,7 @@ rv_t C_GetFunctionList(list_t **list) {
         if (!theirs || theirs(&real)) return 5; /* CKR_GENERAL_ERROR */
         ours = *real;
         ours.functions[GET_FUNCTION_LIST] = C_GetFunctionList;
+        ours.functions[GET_SLOT_INFO] = get_slot_info;
         ours.functions[GET_TOKEN_INFO] = get_token_info;
         ours.functions[SET_PIN] = set_pin;
         ours.functions[LOGIN] = login;

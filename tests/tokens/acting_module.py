@@ -47,6 +47,10 @@ class ActingModule:
         """Whatever the real token says, it has these as well from now on."""
         (self._folder / "flags").write_text(f"{int(flags):x}\n")
 
+    def can_be_taken_out(self) -> None:
+        """Every token can, from now on."""
+        (self._folder / "removable").touch()
+
     def keep_labels(self) -> None:
         """No label can be changed from now on."""
         (self._folder / "labels").touch()
