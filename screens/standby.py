@@ -101,14 +101,8 @@ class StandbyScreen(Frame):
 
     def _of_blank(self) -> Sequence[Block]:
         texts = self.lobby.texts
-        return [
-            Drawn(usb_picture(texts("standby.usb"), Way.INSIDE)),
-            Gap(),
-            Banner(texts("standby.blank")),
-            Gap(),
-            Prose(texts("standby.blank-hint")),
-            *([Big(self._problem.code)] if self._problem else []),
-        ]
+        code: list[Block] = [Gap(), Prose(texts("standby.out-code")), Big(self._problem.code)] if self._problem else []
+        return [Gap(2), Banner(texts("standby.blank")), Gap(2), Prose(texts("standby.blank-hint")), *code]
 
     def choices(self) -> Sequence[Choice]:
         """はじめる where a touch begins the visit, the other ways in, 係員を呼ぶ, and the other theme and language."""
