@@ -1,4 +1,4 @@
-"""Asking the CA for a customer who waits: again after faults of the way, told on the screen and in the journal.
+"""Asking for a customer who waits: again after faults that may pass, told on the screen and in the journal.
 
 What may be asked again is a rule for each kind of message, not for each fault; how often and how long is
 `kiosk.cmp.retry`.
@@ -14,18 +14,19 @@ from typing import TypeVar
 
 from kiosk.cmp.client import GeneralAnswer
 from kiosk.cmp.envelope import Protector
-from kiosk.cmp.errors import TransferError, TransferFailure
+from kiosk.cmp.errors import Fault, TransferError, TransferFailure
 from kiosk.cmp.peer import Resume
 from kiosk.cmp.retry import Pause
 from kiosk.desk import Preparing, Wait, Waiting
+from kiosk.errors import Code
 from kiosk.journal import Event, VisitRecord
-from kiosk.problems import ca_problem
+from kiosk.problems import fault_problem
 from kiosk.services import Services
 from kiosk.tokens.token import Token
 
 T = TypeVar("T")
 
-Rule = Callable[[TransferError], bool]
+Rule = Callable[[Fault], bool]
 """Whether it is safe to ask again after this fault."""
 
 
@@ -33,14 +34,18 @@ class GivenUp(Exception):
     """The customer does not want to wait any longer; nothing has been asked for yet."""
 
 
-def always(_: TransferError) -> bool:
+def always(_: Fault) -> bool:
     """For questions, which change nothing."""
     return True
 
 
-def by_code(fault: TransferError) -> bool:
-    """For a question by a one-time code: a wrong one must not cost two tries because an answer was lost."""
-    return not fault.may_have_arrived or fault.kind is TransferFailure.BUSY
+def by_code(fault: Fault) -> bool:
+    """For a question by a one-time code: a wrong one must not cost two tries because an answer was lost.
+
+    A CA that is not available to a code pauses, and says so to whoever has tried too often.
+    """
+    busy = isinstance(fault, TransferError) and fault.kind is TransferFailure.BUSY
+    return busy or not fault.may_have_arrived
 
 
 def as_promised(resume: Resume) -> Rule:
@@ -61,7 +66,7 @@ class Asking:
         """What comes of `ask`; the customer is told of each pause.
 
         Raises:
-            CmpError: as `kiosk.cmp.retry.Retry`.
+            Fault: as `kiosk.cmp.retry.Retry`.
         """
 
         async def ask_now() -> T:
@@ -69,10 +74,9 @@ class Asking:
             return await ask()
 
         async def pausing(pause: Pause) -> None:
-            code = ca_problem(pause.fault).problem.code
+            code = fault_problem(pause.fault).problem.code
             await self.record.note(Event.ASKING_AGAIN, code=code, detail=f"{pause.fault}; in {pause.seconds:.1f} s")
-            busy = pause.fault.kind is TransferFailure.BUSY
-            wait.pauses(Waiting(math.ceil(pause.seconds), is_busy=busy))
+            wait.pauses(Waiting(math.ceil(pause.seconds), is_busy=code is Code.CA_BUSY))
 
         return await self.services.retry(ask_now, may=may, pausing=pausing)
 
@@ -81,7 +85,7 @@ class Asking:
 
         Raises:
             GivenUp: that is what happened.
-            CmpError: as `patiently`.
+            Fault: as `patiently`.
         """
         asking = asyncio.ensure_future(self.patiently(lambda: self.services.ca.general(protector), wait, may))
         giving_up = asyncio.ensure_future(wait.given_up())

@@ -113,8 +113,9 @@ class Certification:
         """Ask for the certificate. A second time nobody knows any more whether the first request has arrived."""
         try:
             return await self.request(requesting(self.new.key, self._peer))
-        except TransferError as fault:
-            self.new.is_unheard_of = self.new.is_unheard_of and not fault.may_have_arrived
+        except (Refused, TransferError) as fault:
+            if fault.is_passing and fault.may_have_arrived:
+                self.new.is_unheard_of = False
             raise
 
     async def _confirm(self) -> None:
@@ -128,7 +129,7 @@ class Certification:
         stages = self.new.stages
         try:
             await self.asking.services.ca.confirm(needed(self._issued), self._may_be_heard)
-        except TransferError as fault:
+        except (Refused, TransferError) as fault:
             self._heard_perhaps = self._heard_perhaps or fault.may_have_arrived
             self.new.standing.changed = stages.stored if self._heard_perhaps else stages.begun
             raise

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kiosk.cmp.errors import (
+    OUT_OF_ORDER,
+    UNAVAILABLE,
     AnswerWaits,
     CmpError,
     Distrust,
+    Fault,
     MalformedMessage,
     Refused,
     TransferError,
@@ -67,7 +70,9 @@ _REFUSAL_CODES = {
     "notAuthorized": Code.CERTIFICATE_NOT_ACCEPTED,
     "badTime": Code.CLOCK_WRONG,
 }
-"""By failInfo (RFC 9810 §5.2.3); any other is C-01."""
+"""By failInfo (RFC 9810 §5.2.3); what else is proven is C-01."""
+_ABOUT_ITSELF = frozenset({UNAVAILABLE, OUT_OF_ORDER})
+"""With which a CA speaks of itself, and not of the customer."""
 
 _NEW_CERTIFICATE_WRONG = {reason for reason in Distrust if reason.name.startswith("CERTIFICATE_")}
 
@@ -101,7 +106,7 @@ def pc_problem(fault: PcFault, detail: str = "") -> KioskError:
     return KioskError(_PC_CODES.get(fault, Code.PC_UNUSABLE), detail)
 
 
-def ca_problem(error: CmpError) -> KioskError:
+def ca_problem(error: Fault) -> KioskError:
     """The problem behind a failed exchange with the CA."""
     match error:
         case TransferError():
@@ -112,15 +117,30 @@ def ca_problem(error: CmpError) -> KioskError:
             return KioskError(Code.ANSWER_NOT_TRUSTED, error.reason.value)
         case AnswerWaits():
             return KioskError(Code.WAITS_FOR_APPROVAL)
-        case Refused(proven=False):
-            return KioskError(Code.REFUSAL_NOT_PROVEN, f"unproven: {error}")
         case Refused():
-            codes = (_REFUSAL_CODES[name] for name in sorted(error.fail_info) if name in _REFUSAL_CODES)
-            return KioskError(next(codes, Code.REFUSED_BY_CA), str(error))
+            return KioskError(_code_of(error), str(error) if error.proven else f"unproven: {error}")
         case MalformedMessage():
             return KioskError(Code.ANSWER_NOT_UNDERSTOOD, str(error))
         case _:
             return KioskError(Code.REFUSED_BY_CA, type(error).__name__)
+
+
+def _code_of(refused: Refused) -> Code:
+    """A CA that says that it cannot answer now is believed without proof, as HTTP is: that changes nothing.
+
+    One that cannot although it has looked at the request itself will not be able to in a moment either.
+    """
+    if refused.fail_info and refused.fail_info <= _ABOUT_ITSELF:
+        return Code.CA_BUSY if refused.is_passing else Code.CA_OUT_OF_ORDER
+    if not refused.proven:
+        return Code.REFUSAL_NOT_PROVEN
+    codes = (_REFUSAL_CODES[name] for name in sorted(refused.fail_info) if name in _REFUSAL_CODES)
+    return next(codes, Code.REFUSED_BY_CA)
+
+
+def fault_problem(fault: Fault) -> KioskError:
+    """The problem behind whatever came of asking the CA, or of asking who tells of revocation."""
+    return status_problem(fault) if isinstance(fault, StatusError) else ca_problem(fault)
 
 
 def status_problem(error: StatusError) -> KioskError:

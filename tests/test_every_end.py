@@ -314,6 +314,8 @@ REFUSED = {
     FailInfo.SIGNER_NOT_TRUSTED: Code.CERTIFICATE_NOT_ACCEPTED,
     FailInfo.NOT_AUTHORIZED: Code.CERTIFICATE_NOT_ACCEPTED,
     FailInfo.BAD_TIME: Code.CLOCK_WRONG,
+    FailInfo.SYSTEM_UNAVAIL: Code.CA_BUSY,
+    FailInfo.SYSTEM_FAILURE: Code.CA_OUT_OF_ORDER,
 }
 """All bits of RFC 9810 §5.2.3; with a one-time code some mean something else (`tests/flows/test_enrolment.py`)."""
 
@@ -373,8 +375,24 @@ def test_why_an_answer_does_not_count(reason: Distrust) -> None:
 @pytest.mark.parametrize("bit", FailInfo)
 @pytest.mark.parametrize("proven", [True, False])
 def test_what_the_ca_refuses(bit: FailInfo, proven: bool) -> None:
-    expected = REFUSED[bit] if proven else Code.REFUSAL_NOT_PROVEN
+    of_itself = bit in (FailInfo.SYSTEM_UNAVAIL, FailInfo.SYSTEM_FAILURE)
+    expected = REFUSED[bit] if proven or of_itself else Code.REFUSAL_NOT_PROVEN
     assert ca_problem(Refused({bit.field_name}, proven=proven)).problem.code is expected
+
+
+@pytest.mark.parametrize(
+    ("bits", "decided", "code"),
+    [
+        ({"systemUnavail"}, True, Code.CA_OUT_OF_ORDER),
+        ({"systemUnavail", "systemFailure"}, False, Code.CA_OUT_OF_ORDER),
+        ({"systemUnavail", "certRevoked"}, False, Code.CERTIFICATE_NOT_ACCEPTED),
+        ({"systemFailure", "badPOP"}, False, Code.REFUSED_BY_CA),
+        (set(), False, Code.REFUSED_BY_CA),
+    ],
+    ids=str,
+)
+def test_a_ca_that_cannot_says_so_by_that_alone(bits: set[str], decided: bool, code: Code) -> None:
+    assert ca_problem(Refused(bits, proven=True, decided=decided)).problem.code is code
 
 
 def test_every_failure_of_an_exchange_has_a_code() -> None:

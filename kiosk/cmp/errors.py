@@ -13,7 +13,18 @@ LONGEST_TEXT = 200
 """Characters kept of what a server says."""
 
 
-class CmpError(Exception):
+class Fault(Exception):
+    """Nothing came of asking; whether to ask again it tells itself."""
+
+    is_passing: bool = False
+    """Whether it may be gone a moment later."""
+    may_have_arrived: bool = True
+    """False only where the request certainly never left."""
+    retry_after: float | None = None
+    """Seconds after which the server wants to be asked again, if it says so; any number from 0 on."""
+
+
+class CmpError(Fault):
     """Any failure of a CMP exchange."""
 
 
@@ -36,6 +47,18 @@ class TransferFailure(Enum):
     TOO_LARGE = "too-large"
 
 
+_PASSING = frozenset(
+    {
+        TransferFailure.UNREACHABLE,
+        TransferFailure.HANDSHAKE,
+        TransferFailure.TIME_OUT,
+        TransferFailure.BROKEN_OFF,
+        TransferFailure.BUSY,
+    }
+)
+"""What may be otherwise a moment later; a wrong server or a wrong answer will be the same again."""
+
+
 class TransferError(CmpError):
     """No CMP message came back over HTTP (RFC 9811)."""
 
@@ -49,10 +72,9 @@ class TransferError(CmpError):
     ) -> None:
         super().__init__(f"{kind.value}: {detail}" if detail else kind.value)
         self.kind = kind
+        self.is_passing = kind in _PASSING
         self.may_have_arrived = may_have_arrived
-        """False only where the request certainly never left."""
         self.retry_after = retry_after
-        """Seconds after which the server wants to be asked again, if it says so; any number from 0 on."""
 
 
 class MalformedMessage(CmpError):
@@ -105,6 +127,12 @@ class UntrustedAnswer(CmpError):
         self.reason = reason
 
 
+UNAVAILABLE = "systemUnavail"
+"""With which a CA says that it cannot look at anything now (failInfo, RFC 9810 §5.2.3): the 503 of CMP."""
+OUT_OF_ORDER = "systemFailure"
+"""With which it says that it has failed: the 500 of CMP."""
+
+
 class Refused(CmpError):
     """The CA said no.
 
@@ -136,6 +164,7 @@ class Refused(CmpError):
         """Protected by the secret that protected the request: whoever says no knows it, so it was the right one."""
         self.message_time = message_time
         """The CA's time where it said one; to be believed only when `proven`."""
+        self.is_passing = self.fail_info == {UNAVAILABLE} and not decided
         super().__init__(", ".join(sorted(self.fail_info)) or "no reason given")
 
 

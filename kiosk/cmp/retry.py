@@ -1,4 +1,4 @@
-"""Asking a CA again after a fault of the way: how often, after how long, and no longer than so.
+"""Asking again after a fault that may pass, of the way or of the CA: how often, after how long, and no longer than so.
 
 Exponential back-off with full jitter, so that the kiosks of a whole bank do not come back in the same second.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TypeVar
 
-from kiosk.cmp.errors import CmpError, TransferError, TransferFailure
+from kiosk.cmp.errors import Fault
 from kiosk.cmp.transaction import Monotonic, Sleep
 
 T = TypeVar("T")
@@ -21,32 +21,22 @@ T = TypeVar("T")
 Uniform = Callable[[float, float], float]
 """Answers a random number between these two."""
 
-_PASSING = frozenset(
-    {
-        TransferFailure.UNREACHABLE,
-        TransferFailure.HANDSHAKE,
-        TransferFailure.TIME_OUT,
-        TransferFailure.BROKEN_OFF,
-        TransferFailure.BUSY,
-    }
-)
-"""Faults that may be gone a moment later; a wrong server or a wrong answer will be the same again."""
 _MOST_DOUBLINGS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """The CA could not be asked: it will be asked again."""
+    """Nobody could be asked: they will be asked again."""
 
     seconds: float
-    fault: TransferError
+    fault: Fault
     tried: int
-    """How often it was asked up to now."""
+    """How often they were asked up to now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """How a fault of the way is got over. All times in seconds."""
+    """How a fault that may pass is got over. All times in seconds."""
 
     total: float = 60.0
     """From the first try on: no try begins later; 0 never tries again."""
@@ -61,10 +51,10 @@ class Retry:
         self,
         ask: Callable[[], Awaitable[T]],
         *,
-        may: Callable[[TransferError], bool],
+        may: Callable[[Fault], bool],
         pausing: Callable[[Pause], Awaitable[None]],
     ) -> T:
-        """What comes of `ask`, tried again after faults of the way.
+        """What comes of `ask`, tried again after faults that may pass.
 
         Args:
             ask: Asks anew, with a transaction of its own; no bytes are sent twice.
@@ -72,17 +62,17 @@ class Retry:
             pausing: Told before each pause.
 
         Raises:
-            CmpError: the last try's. A `TransferError` says that the request may have arrived if any try's may have.
+            Fault: the last try's. It says that the request may have arrived if any try's may have.
         """
         ends = self.monotonic() + self.total
         may_have_arrived = False
         for tried in count(1):
             try:
                 return await ask()
-            except TransferError as fault:
+            except Fault as fault:
                 may_have_arrived = fault.may_have_arrived = fault.may_have_arrived or may_have_arrived
                 seconds = self._pause(tried, fault.retry_after)
-                if not (is_passing(fault) and may(fault)) or self.monotonic() + seconds >= ends:
+                if not (fault.is_passing and may(fault)) or self.monotonic() + seconds >= ends:
                     raise
                 await pausing(Pause(seconds, fault, tried))
                 await self.sleep(seconds)
@@ -96,8 +86,3 @@ class Retry:
 
 NEVER = Retry(total=0.0)
 """One try."""
-
-
-def is_passing(error: CmpError) -> bool:
-    """Whether it may be gone a moment later."""
-    return isinstance(error, TransferError) and error.kind in _PASSING

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from kiosk.cmp.errors import Fault
+
 SUPERSEDED = "superseded"
 """The reason of a certificate whose successor has taken its place (RFC 5280 §5.3.1)."""
 
@@ -63,12 +65,17 @@ class StatusFault(Enum):
     """A CRL that does not list all that is revoked."""
 
 
-class StatusError(Exception):
+class StatusError(Fault):
     """Nothing is known of the certificate."""
 
 
 class StatusNotTold(StatusError):
     """Nobody who could be reached told anything; `detail` is how each way failed, in an engineer's words."""
+
+    def __init__(self, detail: str, *, is_passing: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.is_passing = is_passing
+        self.retry_after = retry_after
 
 
 class StatusNotTrusted(StatusError):

@@ -107,10 +107,31 @@ async def test_what_will_be_the_same_again_is_not_asked_again(kind: TransferFail
     assert len(way.asked_at) == 1
 
 
+@pytest.mark.parametrize("proven", [True, False])
+async def test_a_ca_that_is_not_available_is_asked_again_as_one_that_answers_503(proven: bool) -> None:
+    way = Way([Refused({"systemUnavail"}, proven=proven), "yes"])
+    assert await way() == "yes"
+
+
+async def test_what_was_refused_once_without_a_decision_may_have_arrived() -> None:
+    way = Way([Refused({"systemUnavail"}, proven=True), fault()])
+    with pytest.raises(TransferError) as caught:
+        await way(total=3.0)
+    assert caught.value.may_have_arrived
+
+
 @pytest.mark.parametrize(
     "answer",
-    [Refused(proven=True), UntrustedAnswer(Distrust.PROTECTION), MalformedMessage("x"), AnswerWaits(5)],
-    ids=lambda answer: type(answer).__name__,
+    [
+        Refused(proven=True),
+        Refused({"systemUnavail"}, proven=True, decided=True),
+        Refused({"systemFailure"}, proven=True),
+        Refused({"systemUnavail", "certRevoked"}, proven=True),
+        UntrustedAnswer(Distrust.PROTECTION),
+        MalformedMessage("x"),
+        AnswerWaits(5),
+    ],
+    ids=lambda answer: f"{type(answer).__name__} {answer}",
 )
 async def test_an_answer_is_an_answer(answer: CmpError) -> None:
     way = Way([answer])

@@ -39,7 +39,7 @@ class Way(CmpClient):
     """The real CA, behind a way on which faults wait for each kind of message."""
 
     real: CmpClient
-    faults: dict[str, list[tuple[str, CmpError]]]
+    faults: Mapping[str, list[tuple[str, CmpError]]]
     asked: list[str] = field(default_factory=list)
 
     @property
@@ -59,8 +59,9 @@ class Way(CmpClient):
         await self._meet("confirm", lambda: self.real.confirm(issued, sending))
 
     async def _meet(self, kind: str, ask: Callable[[], Awaitable[T]]) -> T:
+        met = self.asked.count(kind)
         self.asked.append(kind)
-        when, fault = self.faults[kind].pop(0) if self.faults.get(kind) else ("", None)
+        when, fault = dict(enumerate(self.faults.get(kind, ()))).get(met, ("", None))
         if fault and when == BEFORE:
             raise fault
         answer = await ask()
@@ -227,6 +228,71 @@ async def test_until_the_request_the_customer_may_stop_waiting(lobby: Lobby, giv
     assert desk.asked[-2:] == ["preprocessing", "menu"]
     assert Event.TURNED_BACK in lobby.bank.events()
     assert (await lobby.bank.inventory(), lobby.bank.ledger()) == (before, ledger)
+
+
+def unavailable(*, proven: bool = True, decided: bool = False) -> Refused:
+    return Refused({"systemUnavail"}, proven=proven, decided=decided)
+
+
+async def test_a_ca_that_is_not_available_is_asked_again_whatever_it_was_asked(lobby: Lobby) -> None:
+    """Also where it has done what it was asked before it said so: an `error` decides nothing."""
+    faults = {
+        "general": [(BEFORE, unavailable()), (BEFORE, unavailable(proven=False))],
+        "update": [(BEFORE, unavailable()), (AFTER, unavailable())],
+        "confirm": [(AFTER, unavailable())],
+    }
+    desk = ScriptedDesk()
+    outcome = await lobby.bank.visit(desk, through=lobby.behind(faults), retry=lobby.retry)
+    assert (outcome.problem, outcome.completion is None) == (None, False)
+    assert lobby.asked == [*["general"] * 3, *["update"] * 3, "confirm", "update", "confirm"]
+    assert [each.is_busy for each in desk.pauses_seen] == [True] * 5
+    assert sorted(lobby.bank.states().values()) == ["superseded", "valid"]
+
+
+@pytest.mark.parametrize(
+    ("refused", "code"),
+    [
+        (unavailable(), Code.CA_BUSY),
+        (unavailable(decided=True), Code.CA_OUT_OF_ORDER),
+        (Refused({"systemFailure"}, proven=True), Code.CA_OUT_OF_ORDER),
+    ],
+    ids=["unavailable", "unavailable for this request", "failed"],
+)
+async def test_a_ca_that_stays_so_is_told_as_that_and_not_as_a_refusal(
+    lobby: Lobby, refused: Refused, code: Code
+) -> None:
+    faults = {"update": [(BEFORE, refused)] * 100}
+    outcome = await lobby.bank.visit(ScriptedDesk(), through=lobby.behind(faults), retry=lobby.retry)
+    assert outcome.problem is not None
+    assert outcome.problem.code is code
+    asked_again = lobby.asked.count("update") > 1
+    assert asked_again == (code is Code.CA_BUSY)
+    assert outcome.problem.changed is (Changed.NOTHING if refused.decided else Changed.UNFINISHED)
+    assert (await lobby.bank.visit(ScriptedDesk(), retry=lobby.retry)).completion is not None
+    assert sorted(lobby.bank.states().values()) == ["superseded", "valid"]
+
+
+async def test_a_ca_without_promises_is_not_asked_again_though_it_says_that_it_was_not_available(lobby: Lobby) -> None:
+    lobby = lobby.without_promises()
+    way = lobby.behind({"update": [(BEFORE, unavailable())]})
+    outcome = await lobby.bank.visit(ScriptedDesk(), through=way, retry=lobby.retry)
+    assert outcome.problem is not None
+    assert (outcome.problem.code, lobby.asked.count("update")) == (Code.CA_BUSY, 1)
+
+
+async def test_a_code_that_pauses_is_not_tried_again(counter: Lobby) -> None:
+    """`systemUnavail` to whoever shows only a code: too many wrong ones have been tried."""
+    way = counter.behind({"general": [(BEFORE, unavailable(proven=False))]})
+    outcome = await counter.bank.visit(with_code(counter.bank.code()), through=way, retry=counter.retry)
+    assert outcome.problem is not None
+    assert (outcome.problem.code, counter.asked) == (Code.CODE_PAUSED, ["general"])
+
+
+async def test_a_ca_that_is_not_available_to_a_taken_code_is_asked_again(counter: Lobby) -> None:
+    way = counter.behind({"enrol": [(AFTER, unavailable())], "confirm": [(BEFORE, unavailable())]})
+    outcome = await counter.bank.visit(with_code(counter.bank.code()), through=way, retry=counter.retry)
+    assert outcome.completion is not None
+    assert counter.asked == ["general", "enrol", "enrol", "confirm", "general", "enrol", "confirm"]
 
 
 def with_code(code: str) -> ScriptedDesk:
