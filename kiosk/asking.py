@@ -21,6 +21,7 @@ from kiosk.desk import Preparing, Wait, Waiting
 from kiosk.errors import Code
 from kiosk.journal import Event, VisitRecord
 from kiosk.problems import fault_problem
+from kiosk.revocation.check import RevocationRule
 from kiosk.services import Services
 from kiosk.tokens.token import Token
 
@@ -46,6 +47,11 @@ def by_code(fault: Fault) -> bool:
     """
     busy = isinstance(fault, TransferError) and fault.kind is TransferFailure.BUSY
     return busy or not fault.may_have_arrived
+
+
+def for_status(rule: RevocationRule) -> Rule:
+    """For the question whether a certificate is revoked: what policy can do without nobody is kept waiting for."""
+    return lambda _: rule is RevocationRule.REQUIRED
 
 
 def as_promised(resume: Resume) -> Rule:
@@ -87,7 +93,16 @@ class Asking:
             GivenUp: that is what happened.
             Fault: as `patiently`.
         """
-        asking = asyncio.ensure_future(self.patiently(lambda: self.services.ca.general(protector), wait, may))
+        return await self.unless_given_up(lambda: self.services.ca.general(protector), wait, may)
+
+    async def unless_given_up(self, ask: Callable[[], Awaitable[T]], wait: Preparing, may: Rule) -> T:
+        """As `patiently`, until the customer presses 中止.
+
+        Raises:
+            GivenUp: that is what happened.
+            Fault: as `patiently`.
+        """
+        asking = asyncio.ensure_future(self.patiently(ask, wait, may))
         giving_up = asyncio.ensure_future(wait.given_up())
         try:
             await asyncio.wait((asking, giving_up), return_when=asyncio.FIRST_COMPLETED)

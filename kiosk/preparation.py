@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import Enum
 
 from kiosk.certificates import Certificate
@@ -16,8 +16,8 @@ from kiosk.errors import Code, KioskError
 from kiosk.journal import Event, VisitRecord
 from kiosk.problems import as_problems, status_problem
 from kiosk.request_keys import request_signer
-from kiosk.revocation.check import RevocationCheck, RevocationRule
-from kiosk.revocation.status import SUPERSEDED, Standing, StatusError, StatusNotTold
+from kiosk.revocation.check import RevocationRule
+from kiosk.revocation.status import SUPERSEDED, Standing, Status, StatusError, StatusNotTold
 from kiosk.services import Services
 from kiosk.tokens.token import Token
 from kiosk.tokens.wire import KeyKind
@@ -41,7 +41,12 @@ async def compare_clocks(offset: timedelta, record: VisitRecord) -> None:
 
 
 async def check_revocation(
-    check: RevocationCheck, certificate: Certificate, now: datetime, record: VisitRecord, *, accepted: bool
+    ask: Callable[[], Awaitable[Status | None]],
+    rule: RevocationRule,
+    certificate: Certificate,
+    record: VisitRecord,
+    *,
+    accepted: bool,
 ) -> None:
     """Stop for a certificate that the CA has revoked, or does not know.
 
@@ -49,9 +54,9 @@ async def check_revocation(
     finish what it has begun (design decision 7).
 
     Args:
-        check: Whom to ask.
+        ask: Asks whoever tells of revocation.
+        rule: What is done where nobody tells anything.
         certificate: The customer's.
-        now: The CA's time.
         record: Told what came of it.
         accepted: Whether the CA has proven in this visit that it takes the certificate.
 
@@ -61,9 +66,9 @@ async def check_revocation(
     """
     serial = certificate.serial
     try:
-        status = await check.ask(certificate, now)
+        status = await ask()
     except StatusNotTold as error:
-        if check.rule is RevocationRule.REQUIRED:
+        if rule is RevocationRule.REQUIRED:
             raise status_problem(error) from error
         await record.note(Event.STATUS_NOT_TOLD, serial=serial, detail=str(error))
         return

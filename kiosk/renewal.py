@@ -14,10 +14,11 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from kiosk.asking import Asking
+from kiosk.asking import Asking, for_status
 from kiosk.certificates import Certificate, UntrustedCertificate, check_path
 from kiosk.certification import Certification
 from kiosk.clock import days_left
+from kiosk.cmp.client import GeneralAnswer
 from kiosk.cmp.errors import AnswerWaits, Distrust, Refused
 from kiosk.cmp.issued import Issued, Wanted, WrongCertificate, fault_of
 from kiosk.cmp.peer import Peer, Resume
@@ -32,6 +33,7 @@ from kiosk.preparation import NO_LONGER_TAKEN, Word, check_revocation, compare_c
 from kiosk.problems import as_problems
 from kiosk.removal import remove_credential, remove_outdated_certificates
 from kiosk.request_keys import request_signer
+from kiosk.revocation.status import Status
 from kiosk.services import Services
 from kiosk.tokens.errors import StoreFault, TokenError
 from kiosk.tokens.inventory import Inventory
@@ -145,19 +147,24 @@ class Renewal:
                 raise
         self._accepted = answer.proven
         await compare_clocks(abs(answer.offset), self.record)
-        await check_revocation(
-            self.services.revocation,
-            self.old.certificate,
-            self.services.clock() + answer.offset,
-            self.record,
-            accepted=answer.proven,
-        )
+        await self._check_revocation(answer, wait)
         if not resumes:
             self._check_window(answer.message_time)
         self._taken_by_ca = answer.template.key_kinds if answer.template else self._peer.key_kinds
         await self.save_into(self.token)
         detail = "" if answer.proven else "the CA was only knocked at"
         await self.record.note(Event.PREPROCESSED, serial=self.old.certificate.serial, detail=detail)
+
+    async def _check_revocation(self, answer: GeneralAnswer, wait: Preparing) -> None:
+        check, old = self.services.revocation, self.old.certificate
+        may = for_status(check.rule)
+
+        async def ask() -> Status | None:
+            return await check.ask(old, self.services.clock() + answer.offset)
+
+        await check_revocation(
+            lambda: self._asking.unless_given_up(ask, wait, may), check.rule, old, self.record, accepted=answer.proven
+        )
 
     async def save_into(self, store: Token) -> None:
         """The successor is to live in `store`: choose the kind of key. Changes nothing.

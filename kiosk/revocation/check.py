@@ -55,8 +55,8 @@ class RevocationCheck:
     async def ask(self, certificate: Certificate, now: datetime) -> Status | None:
         """What the CA says of `certificate`; None where no address is known, or the rule is that nobody is asked.
 
-        One way after the other is tried until somebody tells. An answer that does not count ends the search: whoever
-        forges one answer may as well withhold another.
+        One way after the other is tried, once, until somebody tells. An answer that does not count ends the search:
+        whoever forges one answer may as well withhold another.
 
         Args:
             certificate: A customer's, whose path to the trusted roots has been checked.
@@ -69,14 +69,14 @@ class RevocationCheck:
         issuer = next((each for each in self.authorities if _issued(each, certificate)), None)
         if self.rule is RevocationRule.OFF or issuer is None:
             return None
-        silent: list[str] = []
+        silent: list[StatusNotTold] = []
         for ask, url in self._ways(certificate):
             try:
                 return await ask(url, certificate, issuer, now)
             except StatusNotTold as error:
-                silent.append(str(error))
+                silent.append(error)
         if silent:
-            raise StatusNotTold("; ".join(silent))
+            raise _told_by_none(silent)
         return None
 
     def _ways(self, certificate: Certificate) -> Iterator[tuple[_Way, str]]:
@@ -97,7 +97,7 @@ class RevocationCheck:
                 self.http, url, _OCSP_LIMITS, kind=OCSP_RESPONSE, request=question.der, request_kind=OCSP_REQUEST
             )
         except TransferError as error:
-            raise StatusNotTold(f"{ocsp.SOURCE}: {error}") from error
+            raise _not_told(ocsp.SOURCE, error) from error
         return question.read(answer, now)
 
     async def by_crl(self, url: str, certificate: Certificate, issuer: Certificate, now: datetime) -> Status:
@@ -109,8 +109,18 @@ class RevocationCheck:
         try:
             der = await fetch(self.http, url, _CRL_LIMITS, kind=CRL)
         except TransferError as error:
-            raise StatusNotTold(f"{lists.SOURCE}: {error}") from error
+            raise _not_told(lists.SOURCE, error) from error
         return lists.look_up(der, url, certificate, issuer, now)
+
+
+def _told_by_none(ways: Sequence[StatusNotTold]) -> StatusNotTold:
+    """What it comes to that they told nothing: it is worth asking again as soon as one of them may."""
+    passing = [each.retry_after or 0.0 for each in ways if each.is_passing]
+    return StatusNotTold("; ".join(map(str, ways)), is_passing=bool(passing), retry_after=min(passing, default=None))
+
+
+def _not_told(source: str, error: TransferError) -> StatusNotTold:
+    return StatusNotTold(f"{source}: {error}", is_passing=error.is_passing, retry_after=error.retry_after)
 
 
 def _first(setting: str, of_certificate: Sequence[str]) -> Sequence[str]:

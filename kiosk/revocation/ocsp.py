@@ -28,6 +28,8 @@ SOURCE = "ocsp"
 NONCE_LENGTH = 32
 """Octets (RFC 9654 §2.1)."""
 _OCSP_SIGNING = "1.3.6.1.5.5.7.3.9"
+_PASSING = frozenset({OCSPResponseStatus.TRY_LATER, OCSPResponseStatus.INTERNAL_ERROR})
+"""After which a responder is to be asked again (RFC 6960 §2.3)."""
 _MOST_CERTIFICATES = 8
 _MOST_ANSWERS = 32
 
@@ -58,8 +60,9 @@ class Question:
         """
         with _readable():
             response = load_der_ocsp_response(answer)
-            if response.response_status is not OCSPResponseStatus.SUCCESSFUL:
-                raise StatusNotTold(f"{SOURCE}: {response.response_status.name.lower()}")
+            said = response.response_status
+            if said is not OCSPResponseStatus.SUCCESSFUL:
+                raise StatusNotTold(f"{SOURCE}: {said.name.lower()}", is_passing=said in _PASSING)
             _check_extensions(response.extensions, self._nonce)
             signer = self._signer(response)
             self._check_signer(signer, now)

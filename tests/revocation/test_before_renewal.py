@@ -56,7 +56,8 @@ class Kiosk:
         )
         record = self.journal.begin_visit("token")
         try:
-            await check_revocation(check, pki().customer.certificate, NOW, record, accepted=accepted)
+            customer = pki().customer.certificate
+            await check_revocation(lambda: check.ask(customer, NOW), rule, customer, record, accepted=accepted)
         except KioskError as error:
             return error.problem
         return None

@@ -70,6 +70,11 @@ async def test_each_question_has_its_own_nonce() -> None:
     assert len({each.content for each in line.asked}) == 2
 
 
+def unsuccessful(status: OCSPResponseStatus) -> httpx.Response:
+    content = OCSPResponseBuilder.build_unsuccessful(status).public_bytes(Encoding.DER)
+    return httpx.Response(200, content=content, headers=of_kind("ocsp-response"))
+
+
 SILENT: dict[str, httpx.Response | Exception | None] = {
     "not there": None,
     "unreachable": httpx.ConnectError("no"),
@@ -77,11 +82,7 @@ SILENT: dict[str, httpx.Response | Exception | None] = {
     "out of order": httpx.Response(500),
     "a web page": httpx.Response(200, content=b"<html>", headers={"Content-Type": "text/html"}),
     "too large": httpx.Response(200, content=b"x" * (64 * 1024 + 1), headers=of_kind("ocsp-response")),
-    "try later": httpx.Response(
-        200,
-        content=OCSPResponseBuilder.build_unsuccessful(OCSPResponseStatus.TRY_LATER).public_bytes(Encoding.DER),
-        headers=of_kind("ocsp-response"),
-    ),
+    "try later": unsuccessful(OCSPResponseStatus.TRY_LATER),
 }
 
 
@@ -99,6 +100,33 @@ async def test_nobody_tells_anything() -> None:
         await ask(Line(serve(None, httpx.Response(503))))
     with pytest.raises(StatusNotTold, match=r"^ocsp: status: 404$"):
         await ask(Line(serve()), crl_url="")
+
+
+def busy(seconds: str) -> httpx.Response:
+    return httpx.Response(503, headers={"Retry-After": seconds})
+
+
+@pytest.mark.parametrize(
+    ("ocsp", "crl", "passing", "after"),
+    [
+        (httpx.ReadTimeout("no"), None, True, 0.0),
+        (httpx.ConnectError("no"), httpx.Response(404), True, 0.0),
+        (httpx.Response(500), httpx.Response(404), False, None),
+        (unsuccessful(OCSPResponseStatus.TRY_LATER), None, True, 0.0),
+        (unsuccessful(OCSPResponseStatus.INTERNAL_ERROR), None, True, 0.0),
+        (unsuccessful(OCSPResponseStatus.UNAUTHORIZED), None, False, None),
+        (unsuccessful(OCSPResponseStatus.MALFORMED_REQUEST), None, False, None),
+        (httpx.Response(404), busy("7"), True, 7.0),
+        (busy("17"), busy("7"), True, 7.0),
+        (busy("17"), httpx.ReadTimeout("no"), True, 0.0),
+    ],
+)
+async def test_whether_and_when_it_is_worth_asking_again(
+    ocsp: httpx.Response | Exception, crl: httpx.Response | Exception | None, passing: bool, after: float | None
+) -> None:
+    with pytest.raises(StatusNotTold) as caught:
+        await ask(Line(serve(ocsp, crl)))
+    assert (caught.value.is_passing, caught.value.retry_after) == (passing, after)
 
 
 async def test_whoever_forges_an_answer_is_not_given_another_chance() -> None:
