@@ -22,6 +22,8 @@ from kiosk.cmp.vocabulary import CONTENT_TYPE
 _HIGHEST_PORT = 65535
 _BUSY = frozenset({429, 502, 503, 504})
 """With which a server, or what stands before it, says that another time would do (RFC 9110 §15.6, RFC 6585 §4)."""
+_SAYS_NOTHING = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""The connection was ended, or was waiting for the other side when the time was up."""
 _OUT_OF_DATE = frozenset({9, 10})
 """OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED."""
 
@@ -199,11 +201,11 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 def _why_not_connected(error: BaseException | None) -> TransferFailure:
-    """A handshake that was cut says nothing of the server; one that failed does."""
+    """A handshake that was cut, or never came to its end, says nothing of the server; one that failed does."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return TransferFailure.OUT_OF_DATE if error.verify_code in _OUT_OF_DATE else TransferFailure.TLS
-        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        if isinstance(error, ssl.SSLError) and not isinstance(error, _SAYS_NOTHING):
             return TransferFailure.HANDSHAKE
         error = error.__cause__ or error.__context__
     return TransferFailure.UNREACHABLE
