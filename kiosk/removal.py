@@ -41,6 +41,17 @@ async def remove_outdated_certificates(store: Token, new: Credential) -> None:
             await remove_parts(store, [p for p in inventory.parts_of(each) if p.kind is ObjectKind.CERTIFICATE])
 
 
+async def remove_begun(store: Token, old: Credential) -> None:
+    """Remove what a renewal of `old` has begun in `store`, once another store has the successor that counts.
+
+    Raises:
+        TokenError, TokenHangs, TokenProcessDied
+    """
+    key_id = (await store.inventory()).successor_id(old)
+    if key_id is not None:
+        await remove_all_of(store, key_id)
+
+
 async def remove_all_of(store: Token, key_id: bytes) -> bool:
     """Remove everything that has this ID; answers whether nothing is left.
 

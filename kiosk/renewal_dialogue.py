@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from kiosk.asking import GivenUp
 from kiosk.certificates import Certificate
+from kiosk.cmp.peer import Resume
 from kiosk.credentials import Credential
 from kiosk.desk import (
     CleaningQuestion,
@@ -23,14 +24,16 @@ from kiosk.desk import (
 )
 from kiosk.destinations import Destinations, UsbPort, open_destinations
 from kiosk.enrolment_dialogue import WEB_ACCESS_QUESTIONS, Visit
-from kiosk.errors import KioskError
+from kiosk.errors import Code, KioskError
 from kiosk.idle import IdleLimit
 from kiosk.journal import Event, VisitRecord
 from kiosk.preparation import Word, word_of_ca
 from kiosk.problems import as_problems
 from kiosk.reconcile import UnfinishedRenewal, renewal_in
+from kiosk.removal import remove_begun
 from kiosk.renewal import Renewal
 from kiosk.services import Services
+from kiosk.tokens.errors import StoreFault
 from kiosk.tokens.token import Token
 from kiosk.tokens.wire import StoreKind
 
@@ -90,7 +93,9 @@ class RenewalDialogue:
                 return None
             with self.idle.suspended():
                 await renewal.save_into(destinations.stores[destination])
-                return await self._save(renewal, destination)
+                completion = await self._save(renewal, destination)
+            await self._clean_other_stores(renewal, destinations)
+            return completion
 
     async def agrees_to_go_on(self, pending: UnfinishedRenewal, into: Destination) -> bool:
         """Whether the customer wants the rest of what an earlier visit has begun, which lies in `into`."""
@@ -251,6 +256,25 @@ class RenewalDialogue:
         if renewal.store is not renewal.token:
             await self._retire_if_wanted(renewal)
         return Completion(destination, new, renewal.old.certificate)
+
+    async def _clean_other_stores(self, renewal: Renewal, destinations: Destinations) -> None:
+        """With the customer's yes, what had begun in another store as well goes; nothing hangs on it.
+
+        A CA with our promises has one successor, which it has just confirmed; of the other one's key nothing can come
+        any more. A browser would go on offering its certificate, and the token would be told for unfinished.
+        """
+        if self.services.peer.resume is not Resume.SAME_KEY:
+            return
+        for where in destinations.begun:
+            store = destinations.stores[where]
+            if store is renewal.store or not await self.desk.confirm_cleaning(CleaningQuestion(store.kind)):
+                continue
+            await self.record.note(Event.CLEANING, detail=f"begun there as well: {where.value}")
+            with self.idle.suspended():
+                try:
+                    await remove_begun(store, renewal.old)
+                except StoreFault as fault:
+                    await self.record.note(Event.PROBLEM, code=Code.OLD_CREDENTIAL_NOT_REMOVED, detail=str(fault))
 
     async def _retire_if_wanted(self, renewal: Renewal) -> None:
         """The old credential lies in another store than the new one, and does not go unasked (design decision 2)."""
