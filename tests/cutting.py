@@ -123,7 +123,8 @@ class CutWay:
             self._pass_on(connection, Toward.CA, reader, ca_writer),
             self._pass_on(connection, Toward.KIOSK, ca_reader, writer),
         )
-        await asyncio.gather(*ways, return_exceptions=True)
+        with suppress(asyncio.CancelledError):  # by `end`; asyncio's servers complain of a task that ends as cancelled
+            await asyncio.gather(*ways, return_exceptions=True)
         connection.end(hard=False)
 
     async def _pass_on(

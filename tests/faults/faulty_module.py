@@ -27,7 +27,7 @@ _NUMBERS = struct.Struct("=10I")
 _SERIAL_SIZE = 16
 _LOG_AT = _NUMBERS.size + 2 * _SERIAL_SIZE
 _ENTRY = struct.Struct("=HHI")
-_CALLS, _AT, _FAULT, _STRUCK, _PLACE = range(5)
+_CALLS, _AT, _FAULT, _STRUCK, _PLACE, _ABSENT, _OTHER, _REMOVALS, _FULL, _LOCKED = range(10)
 
 
 class Fault(IntEnum):
@@ -99,6 +99,21 @@ class FaultyModule:
         """Have the call of this number go wrong; the first is 1."""
         self._set(_AT, number)
         self._set(_FAULT, fault)
+
+    def strike_later(self, calls: int, fault: Fault) -> None:
+        """Have one of the calls to come go wrong, the next for 1; what went wrong before is whole again."""
+        self.make_whole()
+        self.strike(self._get(_CALLS) + calls, fault)
+
+    def make_whole(self) -> None:
+        """The token of the first serial number is in, and does as it is told; nothing is to go wrong any more."""
+        for each in (_AT, _FAULT, _STRUCK, _ABSENT, _OTHER, _FULL, _LOCKED):
+            self._set(each, 0)
+
+    @property
+    def has_struck(self) -> bool:
+        """Whether something went wrong."""
+        return bool(self._get(_STRUCK))
 
     def at_step(self, step: str) -> None:
         """Keep with the calls that follow how far the visit has come."""
