@@ -14,6 +14,7 @@ from tests.bank import Bank, open_bank
 from tests.cutting import CASES
 from tests.mutations import TRIED
 from tests.postgres import Postgres, running_postgres
+from tests.ready_tokens import ReadyTokens, ready_tokens
 
 # A machine that is busy with other tests is slow, which is no fault of what is tested.
 settings.register_profile("kiosk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -57,6 +58,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, number in sorted(TRIED.items()):
             terminalreporter.write_line(f"{number:>11,} {name}")
         terminalreporter.write_line(f"{TRIED.total():>11,} spoiled inputs in all")
+
+
+@pytest.fixture(scope="session")
+def _ready_tokens() -> Iterator[ReadyTokens]:
+    with ready_tokens() as ready:
+        yield ready
+
+
+@pytest.fixture(autouse=True)
+def _token_processes(request: pytest.FixtureRequest, _ready_tokens: ReadyTokens) -> Iterator[None]:
+    """Ready ones, but where it is tested how they come to be."""
+    if request.node.get_closest_marker("token_processes_as_they_are"):
+        yield
+    else:
+        with _ready_tokens.in_use():
+            yield
 
 
 @pytest.fixture

@@ -85,16 +85,8 @@ class TokenProcess:
         """Start a process; its module is loaded with the first request. What fails in it is told as of `store`."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        command = [sys.executable, "-I", "-m", "kiosk.tokens.worker"]
-        arguments = [_told(settings), str(os.getpid())]
         with theirs:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [*command, *arguments],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=environment_of(settings),
-            )
+            process = _begun(settings, theirs)
         return cls(settings, store, process, ours)
 
     @property
@@ -253,6 +245,22 @@ def _is_cancelled() -> bool:
 
 def _send_head(channel: socket.socket, size: int, descriptors: Sequence[int]) -> None:
     socket.send_fds(channel, [size.to_bytes(wire.LENGTH_BYTES, "big")], list(descriptors))
+
+
+def _begun(settings: ModuleSettings, channel: socket.socket) -> subprocess.Popen[bytes]:
+    """A process of its own interpreter that takes requests from `channel`."""
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-I", "-m", "kiosk.tokens.worker", *arguments_of(settings)],
+        stdin=channel.fileno(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment_of(settings),
+    )
+
+
+def arguments_of(settings: ModuleSettings) -> tuple[str, str]:
+    """What a process is told that works with this module: its settings, and whom it must not outlive."""
+    return _told(settings), str(os.getpid())
 
 
 def _told(settings: ModuleSettings) -> str:

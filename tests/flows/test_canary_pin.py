@@ -28,6 +28,8 @@ from tests.screens.samples import fixed_clock
 from tests.screens.stage import BRANCH, SIZE, OneQuestion, until
 from tests.scripted_desk import ScriptedDesk
 
+pytestmark = pytest.mark.token_processes_as_they_are
+
 OLD, NEW = "48151623", "42108159"
 PINS = (OLD, NEW)
 

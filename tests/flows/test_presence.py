@@ -33,6 +33,8 @@ from tests.tokens.pulled_token import PulledToken
 from tests.tokens.swapped_token import SAME_SERIAL, SwappedToken
 from tests.tokens.test_presence import LIMIT, NEVER, Tap
 
+pytestmark = pytest.mark.token_processes_as_they_are
+
 
 @asynccontextmanager
 async def front_desk_of(settings: Settings, presence: Presence | None = None) -> AsyncIterator[FrontDesk]:

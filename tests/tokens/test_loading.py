@@ -22,6 +22,8 @@ from kiosk.tokens.wire import TokenFacts
 from tests.bank import Bank, child_processes
 from tests.tokens.pulled_token import PulledToken
 
+pytestmark = pytest.mark.token_processes_as_they_are
+
 
 @pytest.fixture
 def pulled(bank: Bank, tmp_path: Path) -> Iterator[PulledToken]:

@@ -23,6 +23,8 @@ from kiosk.tokens.token import find_tokens
 from kiosk.tokens.wire import FailureKind
 from tests.bank import Bank, child_processes
 
+pytestmark = pytest.mark.token_processes_as_they_are
+
 
 async def test_a_hanging_module_is_ended_within_its_limit(bank: Bank) -> None:
     settings = msgspec.structs.replace(bank.settings.token, limits=Limits(look=0.3))
