@@ -20,6 +20,7 @@ from kiosk.clock import Clock, system_clock
 from kiosk.desk import Reception
 from kiosk.last_words import fault_and_place
 from screens.between import BetweenScreen
+from screens.compiled import CompiledStylesheet
 from screens.desk import ScreenDesk
 from screens.forgetting import forget_texts, forget_timers
 from screens.frame import Question
@@ -68,6 +69,7 @@ class KioskApp(App[None], inherit_bindings=False):
             stopwatch: Tells whether it has stood so long; in seconds.
         """
         super().__init__()
+        self.stylesheet = CompiledStylesheet(variables=self.get_css_variables())
         self.last_touched = time.monotonic()
         self._reception = reception
         self._lobby = Lobby(branch, clock, settle_seconds, stopwatch)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 from textual.app import App
 from textual.pilot import Pilot
+from textual.screen import Screen
 
 from kiosk.app import Branch, KioskApp
 from kiosk.desk import Desk, StandbyBoard
@@ -77,10 +79,34 @@ async def asking(
     """A running kiosk whose customers are asked `ask`."""
     reception = OneQuestion(ask, rounds, [] if answers is None else answers)
     app = KioskApp(reception, BRANCH, fixed_clock, settle_seconds, stopwatch)
-    async with app.run_test(size=size) as pilot:
+    async with running(app, size) as pilot:
         await until(lambda: app.current_mode == "visit" or reception.over.is_set())
         await pilot.pause()
         yield pilot, reception
+
+
+@asynccontextmanager
+async def running(app: App[None], size: tuple[int, int] = SIZE) -> AsyncIterator[Pilot[None]]:
+    """A kiosk in so many cells, drawn only where a test looks."""
+    with undrawn():
+        async with app.run_test(size=size) as pilot:
+            yield pilot
+
+
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """No screen draws itself for the terminal: none is there, and that is a third of the work.
+
+    What `screen_text` and pictures show is drawn for them.
+    """
+    with patch.object(Screen, "_compositor_refresh", _take_as_drawn):
+        yield
+
+
+def _take_as_drawn(screen: Screen[object]) -> None:
+    screen._dirty_widgets.clear()
+    screen._compositor._dirty_regions.clear()
+    screen.app._update_mouse_over(screen)
 
 
 async def until(holds: Callable[[], object]) -> None:

@@ -50,7 +50,7 @@ from screens.widgets.pin_pad import PadKey
 from tests.bank import Bank
 from tests.screens.gallery import last_notice
 from tests.screens.samples import NOW, certificate, credential, fixed_clock, new_certificate
-from tests.screens.stage import for_ever, until
+from tests.screens.stage import for_ever, running, until
 from tests.scripted_desk import ScriptedDesk
 
 SIZE = (80, 24)
@@ -482,7 +482,7 @@ async def test_by_hand(path: str, hand_kind: type[Hand]) -> None:
     make, way, outcome = PATHS[path]
     reception = make()
     app = KioskApp(reception, Branch("みほん信用金庫", "本店営業部"), fixed_clock, settle_seconds=0.0)
-    async with app.run_test(size=SIZE) as pilot:
+    async with running(app, SIZE) as pilot:
         hand = hand_kind(pilot)
         await until(lambda: isinstance(app.screen, StandbyScreen) and app.screen.query("#begin"))
         await pilot.pause()
@@ -519,7 +519,7 @@ async def asked(pilot: Pilot[None], name: str) -> Question[object]:
 async def test_pages_are_turned_by_hand(hand_kind: type[Hand]) -> None:
     """The long texts at the large-text size: every page, and round to the first."""
     app = KioskApp(ScriptedReception(), Branch("みほん信用金庫", "本店営業部"), fixed_clock, settle_seconds=0.0)
-    async with app.run_test(size=(60, 18)) as pilot:
+    async with running(app, (60, 18)) as pilot:
         hand = hand_kind(pilot)
         await until(lambda: isinstance(app.screen, StandbyScreen) and app.screen.query("#begin"))
         await pilot.pause()
@@ -542,7 +542,7 @@ async def test_from_standby_to_a_certificate_by_hand(hand_kind: type[Hand]) -> N
     """電子証明書取得 from the standby screen's own button."""
     reception = ScriptedReception()
     app = KioskApp(reception, Branch("みほん信用金庫", "本店営業部"), fixed_clock, settle_seconds=0.0)
-    async with app.run_test(size=SIZE) as pilot:
+    async with running(app, SIZE) as pilot:
         hand = hand_kind(pilot)
         await until(lambda: isinstance(app.screen, StandbyScreen) and app.screen.query("#begin"))
         await pilot.pause()

@@ -9,7 +9,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.screens.gallery import NAMES, gallery_app
-from tests.screens.stage import SIZE
+from tests.screens.stage import SIZE, undrawn
 
 
 async def _settle(pilot: Pilot[None]) -> None:
@@ -18,7 +18,8 @@ async def _settle(pilot: Pilot[None]) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_screen(name: str, snap_compare: Callable[..., bool]) -> None:
-    assert snap_compare(gallery_app(name), terminal_size=SIZE, run_before=_settle)
+    with undrawn():
+        assert snap_compare(gallery_app(name), terminal_size=SIZE, run_before=_settle)
 
 
 def test_no_picture_is_left_over(request: pytest.FixtureRequest) -> None:

@@ -6,11 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from unittest.mock import patch
 
 from textual.geometry import Region
 from textual.pilot import Pilot
-from textual.screen import Screen
 from textual.widget import Widget
 
 from kiosk.app import Branch, KioskApp
@@ -20,7 +18,7 @@ from screens.between import BetweenScreen
 from screens.standby import StandbyScreen
 from tests.screens.gallery import BOARDS, SCENES, Board, Scene
 from tests.screens.samples import fixed_clock
-from tests.screens.stage import screen_text, until
+from tests.screens.stage import running, screen_text, until
 
 LANGUAGES = ("ja", "en")
 BRANCHES = {"ja": ("みほん信用金庫", "本店営業部"), "en": ("Mihon Shinkin Bank", "Head Office")}
@@ -136,18 +134,10 @@ class Tour:
 async def touring(
     language: str, size: tuple[int, int], theme: str = "kiosk", branch: Branch | None = None
 ) -> AsyncIterator[Tour]:
-    """A running kiosk of `size` cells that a test can take anywhere; it is drawn only where a test looks."""
+    """A running kiosk of `size` cells that a test can take anywhere."""
     guide = Guide()
     app = tour_app(guide, language, branch=branch)
-    with patch.object(Screen, "_compositor_refresh", _undrawn):
-        async with app.run_test(size=size) as pilot:
-            app.theme = theme
-            await pilot.pause()
-            yield Tour(app, pilot, guide)
-
-
-def _undrawn(screen: Screen[object]) -> None:
-    """In the place of `Screen._compositor_refresh`: no terminal is there, and to draw for it is a third of the work."""
-    screen._dirty_widgets.clear()
-    screen._compositor._dirty_regions.clear()
-    screen.app._update_mouse_over(screen)
+    async with running(app, size) as pilot:
+        app.theme = theme
+        await pilot.pause()
+        yield Tour(app, pilot, guide)
