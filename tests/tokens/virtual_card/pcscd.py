@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -64,7 +64,25 @@ class CardService:
     """A pcscd that runs."""
 
     directory: Path
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def start(self, *, with_reader: bool = True) -> None:
+        """Start it, and return once it listens. Its slots are empty."""
+        (self.directory / "reader.conf").write_text(_READER if with_reader else "")
+        socket = self.directory / "pcscd.comm"
+        socket.unlink(missing_ok=True)  # of one that was killed
+        with (self.directory / "pcscd.log").open("ab") as log:
+            command = [*_IN_ITS_OWN, "sh", "-c", _SCRIPT, str(self.directory)]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        self.__dict__.pop("slots", None)  # they are in the network of the process
+        _wait_for(socket, self.process)
+
+    def kill(self) -> None:
+        """As a crash would."""
+        self.process.kill()
+        self.process.wait()
+        for slot in self.slots:
+            slot.pull()
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
@@ -113,22 +131,19 @@ def why_not() -> str:
 def running_pcscd(*, roomy: bool = True) -> Iterator[CardService]:
     """Run one; its slots are empty. `roomy` says whether cards made there have room for a second key."""
     directory = Path(tempfile.mkdtemp(prefix="pcscd-"))  # a socket's path may not be as long as pytest's are
-    (directory / "reader.conf").write_text(_READER)
     (directory / "opensc.conf").write_text(_OPENSC_SETTINGS % directory)
     for profile in ("pkcs15", "isoApplet"):
         text = (_PROFILES / f"{profile}.profile").read_text()
         (directory / f"{profile}.profile").write_text(text.replace(_SMALL, _ROOMY) if roomy else text)
-    with (directory / "pcscd.log").open("wb") as log:
-        process = subprocess.Popen([*_IN_ITS_OWN, "sh", "-c", _SCRIPT, str(directory)], stdout=log, stderr=log)
+    service = CardService(directory)
     try:
-        _wait_for(directory / "pcscd.comm", process)
-        service = CardService(directory, process)
+        service.start()
         yield service
         for slot in service.slots:
             slot.pull()
     finally:
-        process.terminate()
-        process.wait()
+        service.process.terminate()
+        service.process.wait()
         shutil.rmtree(directory)
 
 
