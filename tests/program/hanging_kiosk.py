@@ -1,10 +1,16 @@
-"""The real kiosk, but its event loop stops for good once the journal has the event that the file `hangs-at` names."""
+"""The real kiosk, but it hangs once the journal has the event that the file `hangs-at` names.
+
+What hangs is its event loop or, where that is the file's second word, only the queue that keys and touches go through.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 from pathlib import Path
+
+from textual._context import active_app
 
 from kiosk import terminal
 from kiosk.journal import Event, VisitRecord
@@ -16,10 +22,15 @@ def main() -> None:
 
     async def noted(record: VisitRecord, event: Event, *, serial: str = "", code: str = "", detail: str = "") -> None:
         await note(record, event, serial=serial, code=code, detail=detail)
-        if where.exists() and where.read_text() == event:
-            where.unlink()
-            while True:
-                signal.pause()
+        wanted, *queue = where.read_text().split() if where.exists() else [""]
+        if wanted != event:
+            return
+        where.unlink()
+        if queue:
+            active_app.get().call_later(asyncio.Event().wait)
+            return
+        while True:
+            signal.pause()
 
     VisitRecord.note = noted  # type: ignore[method-assign, assignment]
     terminal.main()

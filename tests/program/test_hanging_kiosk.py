@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -35,10 +37,7 @@ def without_its_pin(bank: Bank) -> Path:
 async def test_a_renewal_that_hangs_is_finished_by_the_next_kiosk(
     bank: Bank, event: Event, left_to_do: list[str]
 ) -> None:
-    settings = without_its_pin(bank)
-    settings.with_name("hangs-at").write_text(event)
-    with watching_descendants() as descendants:
-        terminal = Terminal(KIOSK, settings, msgspec.json.encode(PATIENCE).decode(), module="tests.program.launching")
+    with hanging(bank, event) as terminal:
         log_in(terminal)
         answer(terminal, "今すぐ更新する")
         answer(terminal, "専用USBに保存する", "3")
@@ -48,14 +47,37 @@ async def test_a_renewal_that_hangs_is_finished_by_the_next_kiosk(
         for question in ("続けますか", *left_to_do):
             answer(terminal, question)
         terminal.wait_for("電子証明書の更新と専用USBへの保存が完了いたしました。")
-        terminal.process.close(force=True)
-        assert descendants.are_gone()
-    with Journal(Path(bank.settings.journal)) as journal:
-        told = [each.detail for each in journal.entries() if each.event == Event.CRASHED]
-    assert len(told) == 1
-    assert re.fullmatch(r"hung for \d+ s, ended by SIGABRT at hanging_kiosk\.py:\d+", told[0])
+    [told] = crashes(bank)
+    assert re.fullmatch(r"hung for \d+ s, ended by SIGABRT at hanging_kiosk\.py:\d+", told)
     await bank.credential()
     assert DEMO_PIN.encode() not in terminal.raw + bank.journal_bytes()
+
+
+async def test_one_that_turns_but_answers_no_key_hangs_as_well(bank: Bank) -> None:
+    with hanging(bank, f"{Event.LOGGED_IN} queue") as terminal:
+        log_in(terminal)
+        log_in(terminal)
+        terminal.wait_for("今すぐ更新する")
+    [told] = crashes(bank)
+    assert told.startswith("hung for ")
+
+
+@contextmanager
+def hanging(bank: Bank, at: str) -> Iterator[Terminal]:
+    """The kiosk on a terminal; it hangs once, and then nothing of it is left."""
+    settings = without_its_pin(bank)
+    settings.with_name("hangs-at").write_text(at)
+    with watching_descendants() as descendants:
+        terminal = Terminal(KIOSK, settings, msgspec.json.encode(PATIENCE).decode(), module="tests.program.launching")
+        yield terminal
+        terminal.process.close(force=True)
+        assert descendants.are_gone()
+
+
+def crashes(bank: Bank) -> list[str]:
+    """The details of each."""
+    with Journal(Path(bank.settings.journal)) as journal:
+        return [each.detail for each in journal.entries() if each.event == Event.CRASHED]
 
 
 def answer(terminal: Terminal, question: str, key: str = "1") -> None:
