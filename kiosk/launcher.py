@@ -45,6 +45,8 @@ _SCRUBBED = {"NO_COLOR", "FORCE_COLOR", "ESCDELAY", "COLUMNS", "LINES", "UNICODE
 """What would change how the kiosk looks or open doors in it: TEXTUAL_LOG writes keystrokes, for one."""
 
 _READ_AT_ONCE = 4096
+_TERMINAL_TAKES = 1.0
+"""Seconds within which a terminal has read something of what was written to it."""
 KIOSK = ("-m", "kiosk.terminal")
 """What Python is to run."""
 
@@ -167,12 +169,12 @@ class _Launcher:
             while child.poll() is None and not self._orders.told:
                 if silence.is_too_long():
                     child.send_signal(signal.SIGABRT)  # which has it say where it hangs
-                    _readable(ended, self._crashes.patience.grace)
+                    _ready(ended, select.POLLIN, self._crashes.patience.grace)
                     return True
                 self._orders.heard_or(ended, silence.look_every)
             if self._orders.told and child.poll() is None:
                 child.send_signal(self._orders.told)
-                _readable(ended, self._crashes.patience.grace)
+                _ready(ended, select.POLLIN, self._crashes.patience.grace)
         return False
 
     def _stay(self, seconds: float) -> bool:
@@ -219,11 +221,22 @@ def _ending(child: subprocess.Popen[bytes]) -> Iterator[int]:
         os.close(ended)
 
 
-def _readable(file: int, seconds: float) -> bool:
-    """Whether there is something to read within so many seconds."""
+def _ready(file: int, events: int, seconds: float) -> bool:
+    """Whether one of `events` (poll(2)) comes within so many seconds."""
     watched = select.poll()
-    watched.register(file, select.POLLIN)
+    watched.register(file, events)
     return bool(watched.poll(seconds * 1000))
+
+
+def _unblocking(file: int) -> int:
+    """The same file, opened anew so that writing to it does not block; whoever else has it is not concerned.
+
+    After su(1) the terminal may be somebody else's, and can only be shared.
+    """
+    try:
+        return os.open(f"/proc/self/fd/{file}", os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return os.dup(file)
 
 
 class _Terminal:
@@ -238,13 +251,20 @@ class _Terminal:
 
     def __enter__(self) -> _Terminal:
         self._before = termios.tcgetattr(self.keys)
+        self._picture = _unblocking(sys.stderr.fileno())
         self._deafen()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._write(_MODES_OFF + _NORMAL_SCREEN)
+        self._as_before()
+        os.close(self._picture)
+
+    def _as_before(self) -> None:
+        """Its settings as they were, and no key left; nothing waits until it has drawn what was written."""
         with suppress(OSError, termios.error):
-            termios.tcsetattr(self.keys, termios.TCSAFLUSH, self._before)
+            termios.tcflush(self.keys, termios.TCIFLUSH)
+            termios.tcsetattr(self.keys, termios.TCSANOW, self._before)
 
     def _deafen(self) -> None:
         """Between two kiosks nobody reads keys; Ctrl+C and the like would end us, and leave a shell in the lobby."""
@@ -259,9 +279,8 @@ class _Terminal:
     def clear(self) -> None:
         """After a kiosk that may have left anything behind, with nothing on the screen that it had shown."""
         self._write(_MODES_OFF + _BOARD_SCREEN + "\x1b[2J")
-        with suppress(OSError, termios.error):
-            termios.tcsetattr(self.keys, termios.TCSAFLUSH, self._before)
-            self._deafen()
+        self._as_before()
+        self._deafen()
 
     def show(self, lines: list[str]) -> None:
         """Show these, until the kiosk draws over them."""
@@ -291,8 +310,11 @@ class _Terminal:
         return not watched.poll(0)
 
     def _write(self, text: str) -> None:
+        """What the terminal takes of it; one that reads nothing is not waited for."""
+        rest = text.encode()
         with suppress(OSError):  # the terminal itself may have been closed
-            os.write(sys.stderr.fileno(), text.encode())
+            while rest and _ready(self._picture, select.POLLOUT, _TERMINAL_TAKES):
+                rest = rest[os.write(self._picture, rest) :]
 
 
 class _Orders:

@@ -1,9 +1,36 @@
 from __future__ import annotations
 
-from kiosk.launcher import scrubbed
+import os
+import pty
+import socket
+
+import pytest
+
+from kiosk.launcher import _unblocking, scrubbed
 
 
 def test_what_opens_doors_in_a_kiosk_is_scrubbed() -> None:
     doors = ("TEXTUAL_LOG", "TEXTUAL_ALLOW_SIGNALS", "NO_COLOR", "ESCDELAY", "COLUMNS", "UNICODE_VERSION", "PYTHONPATH")
     kept = scrubbed(dict.fromkeys(doors, "1") | {"TERM": "foot", "HOME": "here"})
     assert kept == {"TERM": "foot", "HOME": "here", "PYTHONUTF8": "1"}
+
+
+def test_a_terminal_is_written_to_without_waiting_for_it_and_others_are_not_concerned() -> None:
+    ours, theirs = pty.openpty()
+    picture = _unblocking(theirs)
+    assert os.write(picture, b"#" * (1 << 20)) < 1 << 20, "no more than it takes"
+    with pytest.raises(BlockingIOError):
+        os.write(picture, b"#")
+    assert os.get_blocking(theirs)
+    for each in (picture, theirs, ours):
+        os.close(each)
+
+
+def test_what_cannot_be_opened_anew_is_shared() -> None:
+    ours, theirs = socket.socketpair()
+    picture = _unblocking(theirs.fileno())
+    os.write(picture, b"a picture")
+    assert ours.recv(100) == b"a picture"
+    os.close(picture)
+    ours.close()
+    theirs.close()

@@ -49,6 +49,9 @@ def main() -> None:
                 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGABRT])
             os.write(int(heartbeat), b".")
             _do_nothing()
+        case ["floods"]:
+            while True:
+                os.write(2, b"#" * 65536)
         case ["begins", "never"]:
             _do_nothing()
         case ["begins", "slowly"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -228,3 +229,14 @@ def test_who_is_stopped_for_a_while_does_not_hang(
         terminal.read_for(4 * SOON)
     assert descendants.the_one(f"-P {PRETENDED}").pid == kiosk
     assert crashes(directory) == []
+
+
+@pytest.mark.parametrize("hung_after", [SOON, NEVER], ids=["after the kiosk was ended", "while the kiosk waits for it"])
+def test_a_terminal_that_reads_nothing_keeps_nobody_from_ending(
+    launched: Launch, descendants: Descendants, hung_after: float
+) -> None:
+    """A terminal program that hangs itself: what is written for it waits, and nobody with it."""
+    terminal = launched("floods", "floods", first_sign=hung_after)
+    time.sleep(6 * SOON)
+    terminal.process.kill(signal.SIGTERM)
+    assert descendants.are_gone()
