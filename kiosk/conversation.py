@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from kiosk.certificates import Certificate
 from kiosk.clock import days_left, renewable_from
 from kiosk.cmp.errors import CmpError
-from kiosk.cmp.peer import Resume
 from kiosk.credentials import Credential
 from kiosk.desk import (
     CertificateDetails,

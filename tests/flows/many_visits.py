@@ -236,7 +236,7 @@ async def open_lobby(directory: Path, seed: int) -> AsyncIterator[Lobby]:
 
 async def _make_other_token(ca_directory: Path) -> None:
     module = softhsm(ca_directory.parent)
-    add_software_token(module, _OTHER_LABEL)
+    await add_software_token(module, _OTHER_LABEL)
     await issue_onto_token(ca_directory, module, [_OTHER], Pin(bytearray(DEMO_PIN, "ascii")), _OTHER_LABEL)
 
 
