@@ -314,6 +314,7 @@ async def test_damage_that_is_found_meanwhile_is_set_aside_without_a_new_start(t
     with Journal(path, lambda: NOW) as journal:
         for _ in range(200):
             await journal.begin_visit("t").note(Event.VISIT_BEGUN)
+        assert not journal.has_damage_to_tell()
         with closing(sqlite3.connect(path)) as other:
             other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         whole = bytearray(path.read_bytes())
@@ -323,6 +324,7 @@ async def test_damage_that_is_found_meanwhile_is_set_aside_without_a_new_start(t
             await journal.begin_visit("t").note(Event.VISIT_BEGUN)
         journal.make_sure()
         assert [each.event for each in journal.entries()] == ["damaged-set-aside"]
+        assert journal.has_damage_to_tell()
         await journal.begin_visit("t").note(Event.VISIT_BEGUN)
     aside = tmp_path / "journal.sqlite.damaged-20261123T030000.000000Z"
     assert aside.read_bytes().startswith(b"SQLite format 3")

@@ -55,7 +55,7 @@ def main() -> None:
         case ["begins", "never"]:
             _do_nothing()
         case ["begins", "slowly"]:
-            threading.Event().wait(1.0)
+            threading.Event().wait(4.0)
     while True:
         os.write(int(heartbeat), b".")
         threading.Event().wait(_EVERY)
