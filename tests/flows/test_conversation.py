@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from kiosk.ca import office, promises, succession
 from kiosk.ca.authority import load_authority
 from kiosk.ca.key_files import encrypted
 from kiosk.certificates import read_certificate
@@ -531,6 +532,36 @@ async def test_a_successors_key_that_nothing_tells_makes_room_while_none_is_conf
     states = bank.states()
     assert (states.pop(new.certificate.serial), states.pop(old.certificate.serial)) == ("valid", "superseded")
     assert set(states.values()) == {"revoked"}
+
+
+WITH_A_TELLER = 'approval = ["update"]\n'
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["", "cut after the trial"])
+async def test_a_trial_does_not_stay_in_the_tellers_list(tmp_path: Path, cut: bool) -> None:
+    """A teller who has to approve sees one request, that of the key which the customer has; and approves once."""
+    async with open_bank(tmp_path / "bank", ca_policy=WITH_A_TELLER) as bank:
+        bank = with_little_patience(bank)
+        await cut_and_mute(bank, SavingStep.REQUEST)
+        if cut:
+            with pytest.raises(ExceptionGroup):
+                await bank.visit(ScriptedDesk(at_step=cut_at(SavingStep.REQUEST)))
+        outcome = await bank.visit(ScriptedDesk())
+        assert outcome.problem is not None
+        assert (outcome.problem.code, outcome.problem.changed) == (Code.WAITS_FOR_APPROVAL, Changed.UNFINISHED)
+        with office.opened(bank.directory / "ca") as counter, counter.book.begin() as connection:
+            (waiting,) = promises.waiting(connection, counter.now)
+            assert succession.decide(connection, waiting.id, approve=True, now=counter.now)
+        completion = (await bank.visit(ScriptedDesk())).completion
+        assert completion is not None
+        assert (await bank.credential()).certificate == completion.certificate
+        assert sorted(bank.states().values()) == ["superseded", "valid"], "nothing was issued for the trial"
+
+
+def with_little_patience(bank: Bank) -> Bank:
+    """At a kiosk that does not wait for the teller."""
+    ca = msgspec.structs.replace(bank.settings.ca, poll_seconds=0.1)
+    return Bank(DemoBank(bank.directory, msgspec.structs.replace(bank.settings, ca=ca)))
 
 
 async def cut_and_mute(bank: Bank, step: SavingStep) -> None:
