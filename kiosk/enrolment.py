@@ -107,19 +107,23 @@ class Enrolment:
     async def make_key(self) -> None:
         """Make the key pair inside the token, or take the one that an earlier, cut enrolment made.
 
+        One that tells nothing of itself makes room for another: no certificate can be asked for it any more, none lies
+        beside it, and the CA has just taken the code, so it has confirmed none by that. Where a code had begun with it
+        already the CA says so (C-12), and the way on is another code. On a card with places it may be somebody else's.
+
         Raises:
-            KioskError: the token could not, or does not tell the key that is there already.
+            KioskError: the token could not, or does not tell the key that is there already and may be somebody else's.
         """
         new = self._new
         with as_problems():
             inventory = await new.look()
             if inventory.has_key(new.key_id):
                 self.standing.changed = new.stages.begun
-                if self._peer.resume is Resume.SAME_KEY:
-                    if not new.take(inventory):
-                        raise KioskError(Code.SUCCESSOR_NOT_READABLE)
+                if self._peer.resume is Resume.SAME_KEY and new.take(inventory):
                     return
-                await new.make_room()
+                if self._peer.resume is Resume.SAME_KEY and inventory.slots:
+                    raise KioskError(Code.SUCCESSOR_NOT_READABLE)
+                await new.make_room("another key takes its place")
             await new.make()
 
     async def request(self, wait: Wait) -> Certificate:

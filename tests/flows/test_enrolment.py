@@ -22,7 +22,7 @@ from kiosk.cmp.issued import Issued
 from kiosk.cmp.peer import Confirming, Peer, Resume
 from kiosk.cmp.signing import SigningKey
 from kiosk.credentials import HolderKind, HolderRule, IdShape, enrolment_key_id
-from kiosk.demo_bank import Customer, make_software_token
+from kiosk.demo_bank import TOKEN_LABEL, Customer, make_software_token
 from kiosk.desk import (
     CodeQuestion,
     Destination,
@@ -50,6 +50,7 @@ from tests.bank import Bank, labels_shown, open_bank
 from tests.flows.test_conversation import Cut, cut_at
 from tests.scripted_desk import ScriptedDesk
 from tests.tokens.acting_module import ActingModule
+from tests.tokens.mute_key import leave_mute_key
 
 ID = Customer().holder_id
 OTHER_CODE = make(bytes).secret.decode()
@@ -600,6 +601,55 @@ async def test_a_new_code_for_what_was_cut_takes_a_new_key(expired: Bank) -> Non
     assert outcome.completion is not None
     assert (await expired.credential()).certificate == outcome.completion.certificate
     assert expired.states()[outcome.completion.certificate.serial] == "valid"
+
+
+async def cut_and_mute(bank: Bank, code: str, step: SavingStep) -> None:
+    """電子証明書取得 is cut before `step`; only a private key stays, whose public half nothing tells."""
+    with pytest.raises(ExceptionGroup):
+        await bank.visit(with_code(code, at_step=cut_at(step)))
+    leave_mute_key(bank.settings.token, TOKEN_LABEL, enrolment_key_id(ID, None))
+
+
+async def whole(bank: Bank) -> str:
+    """The serial number of the one certificate, whose key signs and beside which nothing lies."""
+    assert sorted(each.kind for each in (await bank.inventory()).objects) == sorted(ObjectKind)
+    return (await bank.credential()).certificate.serial
+
+
+async def test_a_key_that_tells_nothing_makes_room_where_the_code_knows_none(empty: Bank) -> None:
+    code = empty.code()
+    await cut_and_mute(empty, code, SavingStep.REQUEST)
+    outcome = await empty.visit(with_code(code))
+    assert (outcome.problem, outcome.completion is None) == (None, False)
+    assert empty.states()[await whole(empty)] == "valid"
+
+
+async def test_where_the_code_had_begun_with_it_another_code_is_the_way_out(empty: Bank) -> None:
+    code = empty.code()
+    await cut_and_mute(empty, code, SavingStep.WRITE)
+    outcome = await empty.visit(with_code(code))
+    assert outcome.problem is not None
+    assert (outcome.problem.code, outcome.problem.changed) == (Code.CODE_BOUND, Changed.NOTHING)
+    assert (await empty.inventory()).objects == ()
+    assert (await empty.visit(with_code(empty.code()))).completion is not None
+    states = empty.states()
+    assert states.pop(await whole(empty)) == "valid"
+    assert "unconfirmed" not in states.values(), "a new code ends what the old one had begun"
+
+
+async def test_one_whose_certificate_was_confirmed_and_lost_stays_until_a_teller_hands_out_a_code(empty: Bank) -> None:
+    code = empty.code()
+    assert (await empty.visit(with_code(code))).completion is not None
+    leave_mute_key(empty.settings.token, TOKEN_LABEL, enrolment_key_id(ID, None))
+    before = await empty.inventory()
+    desk = with_code(code)
+    desk.codes.append(None)
+    desk.enrolment_ids.append(None)
+    outcome = await empty.visit(desk)
+    assert outcome.completion is None
+    assert await empty.inventory() == before, "a code that is used up removes nothing"
+    assert (await empty.visit(with_code(empty.code()))).completion is not None
+    assert empty.states()[await whole(empty)] == "valid"
 
 
 async def test_a_certificate_that_was_never_confirmed_asks_for_the_code(empty: Bank) -> None:
