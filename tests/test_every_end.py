@@ -383,16 +383,15 @@ def test_what_the_ca_refuses(bit: FailInfo, proven: bool) -> None:
 @pytest.mark.parametrize(
     ("bits", "decided", "code"),
     [
-        ({"systemUnavail"}, True, Code.CA_OUT_OF_ORDER),
-        ({"systemUnavail", "systemFailure"}, False, Code.CA_OUT_OF_ORDER),
-        ({"systemUnavail", "certRevoked"}, False, Code.CERTIFICATE_NOT_ACCEPTED),
-        ({"systemFailure", "badPOP"}, False, Code.REFUSED_BY_CA),
-        (set(), False, Code.REFUSED_BY_CA),
+        ("systemUnavail", True, Code.CA_OUT_OF_ORDER),
+        ("systemUnavail systemFailure", False, Code.CA_OUT_OF_ORDER),
+        ("systemUnavail certRevoked", False, Code.CERTIFICATE_NOT_ACCEPTED),
+        ("systemFailure badPOP", False, Code.REFUSED_BY_CA),
+        ("", False, Code.REFUSED_BY_CA),
     ],
-    ids=str,
 )
-def test_a_ca_that_cannot_says_so_by_that_alone(bits: set[str], decided: bool, code: Code) -> None:
-    assert ca_problem(Refused(bits, proven=True, decided=decided)).problem.code is code
+def test_a_ca_that_cannot_says_so_by_that_alone(bits: str, decided: bool, code: Code) -> None:
+    assert ca_problem(Refused(bits.split(), proven=True, decided=decided)).problem.code is code
 
 
 def test_every_failure_of_an_exchange_has_a_code() -> None:
