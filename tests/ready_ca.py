@@ -8,7 +8,6 @@ it is.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,10 +17,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from tests.forks import FORKS
 from tests.processes.dying import die_at
-
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["kiosk.ca.commands"])
 
 
 @dataclass(frozen=True)
@@ -50,9 +47,9 @@ def ready_ca(directory: Path, log: Path, *options: str, dies: tuple[str, int] | 
 
     Where `dies` says so it kills itself earlier, as in `tests.processes.dying`.
     """
-    told, tells = _FORKS.Pipe(duplex=False)
-    held, holds = _FORKS.Pipe(duplex=False)
-    process = _FORKS.Process(target=_serve, args=(directory, log, options, dies, held, tells))
+    told, tells = FORKS.Pipe(duplex=False)
+    held, holds = FORKS.Pipe(duplex=False)
+    process = FORKS.Process(target=_serve, args=(directory, log, options, dies, held, tells))
     process.start()
     tells.close()
     held.close()

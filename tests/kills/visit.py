@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import select
 import signal
@@ -16,11 +15,9 @@ from kiosk.children import end_with_parent
 from kiosk.demo_bank import DemoBank
 from kiosk.settings import Settings
 from tests.bank import Bank, child_processes
+from tests.forks import FORKS
 from tests.kills.points import watch
 from tests.scripted_desk import ScriptedDesk
-
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["kiosk.ca.commands", "tests.bank", "tests.kills.points"])
 
 
 class Victim(Enum):
@@ -81,7 +78,7 @@ def hold(directory: Path, settings: Settings, script: Script, cut: Cut) -> Told:
     """One visit at a kiosk with these settings."""
     notes = directory / "notes"
     notes.touch()
-    process = _FORKS.Process(target=_hold, args=(directory, settings, script, cut, notes))
+    process = FORKS.Process(target=_hold, args=(directory, settings, script, cut, notes))
     process.start()
     process.join()
     assert process.exitcode in (0, -signal.SIGKILL), notes.read_text()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from datetime import datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["kiosk.ca.commands", "kiosk.notices.commands"])
+from tests.forks import FORKS
 
 
 def start(directory: Path, now: datetime, *, when: str = "", number: int = 0, log: Path | None = None) -> BaseProcess:
     """Begin a run at the moment `now`; with `when` and `number` it kills itself before or after that commit."""
-    process = _FORKS.Process(target=_run, args=(directory, now, when, number, log or directory / "log"))
+    process = FORKS.Process(target=_run, args=(directory, now, when, number, log or directory / "log"))
     process.start()
     return process
 

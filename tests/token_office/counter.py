@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import multiprocessing
 import os
 import pty
 import sys
@@ -20,14 +19,12 @@ from pexpect.fdpexpect import fdspawn
 from kiosk.cli import main
 from kiosk.settings import DEMO_PIN
 from tests.bank import Bank
+from tests.forks import FORKS
 
 CTRL_C = "\x03"
 """As an answer: nothing else is typed, no Enter either."""
 LIMIT = 60.0
 """Seconds."""
-
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["kiosk.token_office.command"])
 
 
 @dataclass(frozen=True)
@@ -55,8 +52,8 @@ def _command(bank: Bank, arguments: Sequence[str]) -> list[str]:
 
 def _typed(command: Sequence[str], typing: Sequence[tuple[str, str]]) -> Done:
     ours, theirs = pty.openpty()
-    begun = _FORKS.Event()
-    process = _FORKS.Process(target=_on_terminal, args=(os.ttyname(theirs), command, begun))
+    begun = FORKS.Event()
+    process = FORKS.Process(target=_on_terminal, args=(os.ttyname(theirs), command, begun))
     process.start()
     assert begun.wait(LIMIT)
     os.close(theirs)
