@@ -67,6 +67,7 @@ class Enrolment:
         self._new = NewCredential(
             store=self.token,
             place=lambda inventory: inventory.enrolment_key_id(self.holder_id),
+            name=self.holder_id,
             stages=Stages(Changed.ENROLLING, Changed.STORED, Changed.ENROLLED),
             policy=self.services.policy,
             record=self.record,

@@ -43,6 +43,8 @@ class NewCredential:
     """Where it is to live."""
     place: Callable[[Inventory], bytes | None]
     """Tells the CKA_ID that its key has or is to have; None where no place is free for it."""
+    name: str
+    """The label of its private key in a token; the rest of it is named so once the CA has acknowledged it."""
     stages: Stages
     policy: Policy
     record: VisitRecord
@@ -143,10 +145,11 @@ class NewCredential:
             await self.remove()
             raise
 
-    async def _made(self, label: str) -> TokenKey:
+    async def _made(self, pending: str) -> TokenKey:
         """A first try that was cleared up has changed nothing, until there is a second one."""
         self.standing.changed = self.stages.begun
-        return await self.store.make_key_pair(self.kind, self.key_id, label, self._origin)
+        label = pending if self.is_for_pc else self.name
+        return await self.store.make_key_pair(self.kind, self.key_id, label, self._origin, public_label=pending)
 
     async def write(self) -> None:
         """Write its certificate beside its key.

@@ -73,6 +73,7 @@ class Renewal:
         self._successor = NewCredential(
             store=store,
             place=lambda inventory: inventory.successor_id(self.old),
+            name=self.old.certificate.common_name,
             stages=_stages(self.token.kind, store.kind),
             policy=self.services.policy,
             record=self.record,

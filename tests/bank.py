@@ -250,5 +250,5 @@ def child_processes() -> set[int]:
 
 
 def labels_shown(inventory: Inventory) -> set[str]:
-    """The labels of certificates and public keys; a private key keeps the one it was made with."""
+    """The labels of certificates and public keys; a private key keeps the one it was made with: the ID, or its name."""
     return {each.label for each in inventory.objects if each.kind is not ObjectKind.PRIVATE_KEY}

@@ -93,7 +93,7 @@ async def _key_for(token: Token, holder_id: str, counter: Counter) -> TokenKey:
             if each.key_id == key_id:
                 await token.remove(each)
 
-    return await stored(token, lambda: token.make_key_pair(kind, key_id, PENDING_LABEL), clear)
+    return await stored(token, lambda: token.make_key_pair(kind, key_id, holder_id, public_label=PENDING_LABEL), clear)
 
 
 def _read(path: Path, holder_id: str, counter: Counter) -> Certificate:

@@ -33,8 +33,8 @@ def write_certificate(sessions: Sessions, request: wire.WriteCertificate) -> Non
 def relabel(sessions: Sessions, key_id: bytes, label: str) -> bool:
     """Change the label of certificates and public keys with `key_id`; some tokens do not let labels change.
 
-    Not of the private key: nothing reads its label once there is a certificate, and a card that is pulled while its
-    list of private keys is written over loses keys (docs/token-stacks.md).
+    Not of the private key, which has its own from the start: a card that is pulled while its list of private keys is
+    written over loses keys (docs/token-stacks.md).
     """
     try:
         with sessions.writing() as session:

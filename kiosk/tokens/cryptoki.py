@@ -118,13 +118,17 @@ class Cryptoki:
         """How the token says it can sign."""
         return mechanisms.signature_kinds(self._sessions.offered())
 
-    def make_key_pair(self, kind: KeyKind, key_id: bytes, label: str) -> wire.MadeKeyPair:
+    def make_key_pair(
+        self, kind: KeyKind, key_id: bytes, label: str, public_label: str | None = None
+    ) -> wire.MadeKeyPair:
         """Make a key pair that never leaves the token; one that could leave it is removed again."""
-        return making.make_key_pair(self._sessions, kind, key_id, label)
+        return making.make_key_pair(self._sessions, kind, key_id, label, public_label)
 
-    def import_key_pair(self, kind: KeyKind, key_id: bytes, label: str) -> wire.MadeKeyPair:
+    def import_key_pair(
+        self, kind: KeyKind, key_id: bytes, label: str, public_label: str | None = None
+    ) -> wire.MadeKeyPair:
         """Make a key pair here and put it into the token, whence it cannot be taken; the process must end then."""
-        return making.import_key_pair(self._sessions, kind, key_id, label)
+        return making.import_key_pair(self._sessions, kind, key_id, label, public_label)
 
     def sign(self, request: wire.Sign) -> bytes:
         """Sign by a mechanism that the slot offers; one that has none for this says so."""

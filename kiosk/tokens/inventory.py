@@ -164,12 +164,8 @@ class Inventory:
 
     def _pending_slot(self) -> bytes | None:
         certified = {each.key_id for each in self.objects if each.kind is ObjectKind.CERTIFICATE}
-        pending = (
-            each.key_id
-            for each in self.objects
-            if each.kind is ObjectKind.PRIVATE_KEY and each.label == PENDING_LABEL and each.key_id in self.slots
-        )
-        return next((each for each in pending if each not in certified), None)
+        pending = {each.key_id for each in self.objects if each.label == PENDING_LABEL} - certified
+        return next((each for each in self.slots if each in pending and self.has_key(each)), None)
 
     def of_holder(self, holder_id: str) -> tuple[Credential, ...]:
         """The credentials of one ID, the newest last; not one that 電子証明書取得 has left unfinished."""

@@ -19,7 +19,8 @@ from kiosk.tokens.wire import StoredObject
 T = TypeVar("T")
 
 PENDING_LABEL = "renewal pending"
-"""The label of a new key pair and certificate until the CA has acknowledged it (design decision 7).
+"""The label of a new public key and certificate until the CA has acknowledged it (design decision 7); up to 2026-11 of
+the private key too, which keeps what it has.
 
 For a renewal it is for people who look at a token; for 電子証明書取得 it tells whether that has come to its end."""
 
@@ -138,7 +139,7 @@ class _Classifier:
     ) -> Iterator[Item]:
         """The certificate with its keys; a placeholder beside a key that we have begun with is a thing apart."""
         placeholder = self._kind_of(family, *main) is ItemKind.PLACEHOLDER
-        if placeholder and family.private_keys and self._is_marked(keys[0]):
+        if placeholder and family.private_keys and self._is_begun(keys):
             yield self._begun_key(keys)
             keys = ()
         yield self._certified(family, main, keys)
@@ -196,11 +197,11 @@ class _Classifier:
     def _keys_alone(self, family: Family) -> Iterator[Item]:
         key = family.private_keys[0] if family.private_keys else family.public_keys[0]
         keys = self._keys_of(family, key)
-        if family.private_keys and self._is_marked(key):
+        marked = self._is_begun(keys)
+        if family.private_keys and marked:
             yield self._begun_key(keys)
         else:
             kind = ItemKind.PRIVATE_KEY_ALONE if family.private_keys else ItemKind.PUBLIC_KEY_ALONE
-            marked = not family.private_keys and any(self._is_marked(each) for each in keys)
             yield Item(kind, keys, self._checked and marked)
         yield from self._more_keys(family, keys)
 
@@ -211,6 +212,10 @@ class _Classifier:
     def _begun_key(self, keys: tuple[StoredObject, ...]) -> Item:
         kind = ItemKind.SUCCESSOR_KEY if keys[0].key_id in self._successor_ids else ItemKind.PENDING_KEY
         return Item(kind, keys, self._checked)
+
+    def _is_begun(self, keys: tuple[StoredObject, ...]) -> bool:
+        """Whether our kiosks have begun with this key, by its own mark or by that of its public half."""
+        return any(self._is_marked(each) for each in keys if each.key_id == keys[0].key_id)
 
     def _is_marked(self, stored: StoredObject) -> bool:
         """Whether its ID or its label is one that only our kiosks give.

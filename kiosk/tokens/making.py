@@ -19,18 +19,25 @@ _OUR_KEY_ID_BYTES = 16
 """What only the kiosk makes (design decision 7): nobody else's key has a hash for its CKA_ID."""
 
 
-def make_key_pair(sessions: Sessions, kind: KeyKind, key_id: bytes, label: str) -> wire.MadeKeyPair:
+def make_key_pair(
+    sessions: Sessions, kind: KeyKind, key_id: bytes, label: str, public_label: str | None
+) -> wire.MadeKeyPair:
     """Make a key pair that never leaves the token; one that could leave it is removed again."""
     _make_sure_it_is_free(sessions, key_id)
     with sessions.writing() as session:
         _clear_public_halves(session, key_id)
         public = until_taken(
-            lambda left_out: _generated(session, kind, key_id, label, left_out), templates.LESS_OF_A_KEY
+            lambda left_out: _generated(
+                session, kind, templates.key_pair_options(key_id, label, public_label, left_out)
+            ),
+            templates.LESS_OF_A_KEY,
         )
     return _made(sessions, key_id, public)
 
 
-def import_key_pair(sessions: Sessions, kind: KeyKind, key_id: bytes, label: str) -> wire.MadeKeyPair:
+def import_key_pair(
+    sessions: Sessions, kind: KeyKind, key_id: bytes, label: str, public_label: str | None
+) -> wire.MadeKeyPair:
     """Make a key pair here and put it into the token, whence it cannot be taken; the process must end then.
 
     The public half first: a private key alone, of which nobody can tell the public half, would be of no use.
@@ -39,7 +46,7 @@ def import_key_pair(sessions: Sessions, kind: KeyKind, key_id: bytes, label: str
 
     _make_sure_it_is_free(sessions, key_id)
     key = software_keys.make(kind)
-    public = templates.public_key(key.key_type, key_id, label, key.public)
+    public = templates.public_key(key.key_type, key_id, label if public_label is None else public_label, key.public)
     private = templates.private_key(key.key_type, key_id, label, key.private)
     with sessions.writing() as session:
         _clear_public_halves(session, key_id)
@@ -53,14 +60,7 @@ def import_key_pair(sessions: Sessions, kind: KeyKind, key_id: bytes, label: str
     return _made(sessions, key_id, public_from(key.public))
 
 
-def _generated(
-    session: pkcs11.Session,
-    kind: KeyKind,
-    key_id: bytes,
-    label: str,
-    left_out: frozenset[Attribute],
-) -> Public | None:
-    options = templates.key_pair_options(key_id, label, left_out)
+def _generated(session: pkcs11.Session, kind: KeyKind, options: templates.KeyPairOptions) -> Public | None:
     if kind in EC_BITS:
         curve = {Attribute.EC_PARAMS: templates.curve_parameters(kind)}
         parameters = session.create_domain_parameters(KeyType.EC, curve, local=True)

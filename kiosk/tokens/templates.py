@@ -80,7 +80,9 @@ def without(template: Template, left_out: frozenset[Attribute]) -> dict[Attribut
     return {attribute: value for attribute, value in template.items() if attribute not in left_out}
 
 
-def key_pair_options(key_id: bytes, label: str, left_out: frozenset[Attribute]) -> KeyPairOptions:
+def key_pair_options(
+    key_id: bytes, label: str, public_label: str | None, left_out: frozenset[Attribute]
+) -> KeyPairOptions:
     """For a key pair that signs and stays inside; capabilities that we do not want are not mentioned."""
     private = {
         Attribute.PRIVATE: True,
@@ -90,7 +92,9 @@ def key_pair_options(key_id: bytes, label: str, left_out: frozenset[Attribute]) 
         Attribute.UNWRAP: DEFAULT,
         Attribute.DERIVE: DEFAULT,
     }
-    public = {Attribute.ENCRYPT: DEFAULT, Attribute.WRAP: DEFAULT}
+    public: dict[Attribute, Any] = {Attribute.ENCRYPT: DEFAULT, Attribute.WRAP: DEFAULT}
+    if public_label is not None:
+        public[Attribute.LABEL] = public_label
     not_sent = dict.fromkeys(left_out, DEFAULT)
     return {
         "id": key_id,

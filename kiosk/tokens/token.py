@@ -328,17 +328,25 @@ class Token:
         return await self._process.call(wire.AskRoom(self.facts.slot_id), Room, self._settings.limits.look)
 
     async def make_key_pair(
-        self, kind: KeyKind, key_id: bytes, label: str, origin: KeyOrigin = KeyOrigin.INSIDE
+        self,
+        kind: KeyKind,
+        key_id: bytes,
+        label: str,
+        origin: KeyOrigin = KeyOrigin.INSIDE,
+        *,
+        public_label: str | None = None,
     ) -> TokenKey:
         """Make a key pair inside the token, or in a process that puts it in there and ends.
+
+        Its public half has the same label, or `public_label`.
 
         Raises:
             TokenError, TokenHangs, TokenProcessDied
         """
         if origin is KeyOrigin.EXPORT:
-            made = await self._import_key_pair(wire.ImportKeyPair(kind, key_id, label))
+            made = await self._import_key_pair(wire.ImportKeyPair(kind, key_id, label, public_label))
         else:
-            request = wire.MakeKeyPair(kind, key_id, label)
+            request = wire.MakeKeyPair(kind, key_id, label, public_label)
             made = await self._process.call(request, wire.MadeKeyPair, self._settings.limits.make_key_pair)
         try:
             return TokenKey(self, key_id, public_key(made.public))

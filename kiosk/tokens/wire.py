@@ -340,6 +340,8 @@ class MakeKeyPair(msgspec.Struct, frozen=True, tag=True):
     kind: KeyKind
     key_id: bytes
     label: str
+    public_label: str | None = None
+    """Of the public half, where that has another one."""
 
 
 class ImportKeyPair(msgspec.Struct, frozen=True, tag=True):
@@ -351,6 +353,7 @@ class ImportKeyPair(msgspec.Struct, frozen=True, tag=True):
     kind: KeyKind
     key_id: bytes
     label: str
+    public_label: str | None = None
 
 
 class Sign(msgspec.Struct, frozen=True, tag=True):

@@ -113,10 +113,10 @@ class Worker:
                 return token.room(slot_id)
             case wire.SignatureKinds():
                 return token.signature_kinds()
-            case wire.MakeKeyPair(kind, key_id, label):
-                return token.make_key_pair(kind, key_id, label)
-            case wire.ImportKeyPair(kind, key_id, label):
-                return token.import_key_pair(kind, key_id, label)
+            case wire.MakeKeyPair(kind, key_id, label, public_label):
+                return token.make_key_pair(kind, key_id, label, public_label)
+            case wire.ImportKeyPair(kind, key_id, label, public_label):
+                return token.import_key_pair(kind, key_id, label, public_label)
             case wire.Sign():
                 return token.sign(request)
             case wire.SignAtPad(wanted, time_out):

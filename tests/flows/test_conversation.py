@@ -55,7 +55,7 @@ from kiosk.tokens.pc import PcFault, PcSettings
 from kiosk.tokens.presence import LOOK_EVERY
 from kiosk.tokens.wire import KeyKind, ObjectKind
 from kiosk.words import WHY_OFF
-from tests.bank import Bank, child_processes, labels_shown, open_bank
+from tests.bank import Bank, child_processes, open_bank
 from tests.ready_ca import running_ready_ca
 from tests.scripted_desk import ScriptedDesk
 from tests.tokens.mute_key import leave_mute_key
@@ -675,4 +675,4 @@ async def test_objects_on_the_token_after_a_renewal(bank: Bank) -> None:
     inventory = await bank.inventory()
     assert sorted(each.kind for each in inventory.objects) == sorted(ObjectKind)
     assert len({each.key_id for each in inventory.objects}) == 1
-    assert labels_shown(inventory) == {"TKYM1408054 1403"}
+    assert {each.label for each in inventory.objects} == {"TKYM1408054 1403"}

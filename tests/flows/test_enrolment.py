@@ -357,9 +357,12 @@ async def test_where_labels_do_not_change_another_certificate_object_names_the_n
     outcome = await acting.bank.visit(with_code(expired.code()))
     assert outcome.completion is not None
     objects = (await expired.inventory()).objects
-    assert sorted((each.kind, each.label) for each in objects) == sorted(
-        (kind, Customer().common_name if kind is ObjectKind.CERTIFICATE else PENDING_LABEL) for kind in ObjectKind
-    )
+    assert {each.kind: each.label for each in objects} == {
+        ObjectKind.CERTIFICATE: Customer().common_name,
+        ObjectKind.PRIVATE_KEY: ID,
+        ObjectKind.PUBLIC_KEY: PENDING_LABEL,
+    }
+    assert len(objects) == 3
 
     desk = ScriptedDesk(menu=[MenuChoice.LEAVE])
     assert (await acting.bank.visit(desk)).problem is None

@@ -228,6 +228,16 @@ CASES = (
         (OLD_WHOLE[2], *OTHER.both(), written(OTHER_CERTIFICATE, b"\x02")),
         ((K.CERTIFICATE_ALONE, 1, True), (K.CREDENTIAL, 3, True)),
     ),
+    Case(
+        "a key pair begun elsewhere, whose public half alone is labelled so",
+        (ELSEWHERE.private(label=HOLDER), ELSEWHERE.public()),
+        ((K.PENDING_KEY, 2, True),),
+    ),
+    Case(
+        "a private key beside somebody else's public half with our label",
+        (STRANGER.private(), Pair(b"\x77", PENDING_LABEL).public()),
+        ((K.PRIVATE_KEY_ALONE, 1, False), (K.PUBLIC_KEY_ALONE, 1, False)),
+    ),
     Case("a private key alone", (STRANGER.private(),), ((K.PRIVATE_KEY_ALONE, 1, False),)),
     Case("a key pair alone", STRANGER.both(), ((K.PRIVATE_KEY_ALONE, 2, False),)),
     Case("a short ID with our label", (Pair(b"\x01", PENDING_LABEL).private(),), ((K.PRIVATE_KEY_ALONE, 1, False),)),

@@ -63,6 +63,9 @@ def test_a_key_without_certificate_is_the_begun_one_only_by_its_label() -> None:
     begun = Pair(SECOND, PENDING_LABEL)
     with_begun = look(*OLD_WHOLE, *begun.both())
     assert (with_begun.has_successor_key(old), with_begun.successor_id(old)) == (True, SECOND)
+    named = look(*OLD_WHOLE, begun.private(label="TKYM1408054 1403"), begun.public())
+    assert (named.has_successor_key(old), named.successor_id(old)) == (True, SECOND), "its public half tells"
+    assert look(*OLD_WHOLE, begun.public()).successor_id(old) == THIRD, "without its private key it is nothing begun"
     assert look(*OLD_WHOLE, *STRANGER.both()).successor_id(old) == THIRD
 
 

@@ -45,10 +45,16 @@ class Unwilling(Token):
         return self.free
 
     async def make_key_pair(
-        self, kind: KeyKind, key_id: bytes, label: str, origin: KeyOrigin = KeyOrigin.INSIDE
+        self,
+        kind: KeyKind,
+        key_id: bytes,
+        label: str,
+        origin: KeyOrigin = KeyOrigin.INSIDE,
+        *,
+        public_label: str | None = None,
     ) -> TokenKey:
         """Also a token that fails has made its key."""
-        made = await super().make_key_pair(kind, key_id, label, origin)
+        made = await super().make_key_pair(kind, key_id, label, origin, public_label=public_label)
         if self.failures:
             raise self.failures.pop(0)
         return made
