@@ -95,6 +95,9 @@ _COMPANIONS = ("", "-wal", "-shm")
 """The files of a database in WAL mode."""
 
 _BUSY_SECONDS = 5.0
+_CACHE_KIB = 64
+"""Kept of the file in memory: lines are appended, and hardly ever read again. SQLite's own 2 MB would be filled by the
+lines of 800 visits (`tests/flows/test_many_visits.py`)."""
 ROOM = 8 << 20
 """Bytes of free room without which no visit begins; it writes about 4 kB, and the file beside the database grows to
 4 MB before SQLite goes on at its beginning."""
@@ -393,6 +396,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA secure_delete = ON")  # what policy has removed is not to be read from free pages
+        database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         with closing(database.execute("PRAGMA quick_check(1)")) as check:
             if check.fetchone() != ("ok",):
                 raise _damaged()
