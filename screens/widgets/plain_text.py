@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from itertools import chain
 
 from rich.cells import cell_len
 
@@ -11,8 +12,14 @@ LONGEST = 400
 
 
 _ZERO_WIDTH_OR_ODD = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Mn", "Me", "Mc"}
-_VARIATION_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
-_UNCLEAR_WIDTH = (
+
+
+def _all_of(*ranges: range) -> frozenset[str]:
+    return frozenset(map(chr, chain(*ranges)))
+
+
+_VARIATION_SELECTORS = _all_of(range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+_UNCLEAR_WIDTH = _all_of(
     range(0x115F, 0x1161),  # Hangul fillers
     range(0x2800, 0x2801),  # blank Braille
     range(0x3164, 0x3165),
@@ -37,7 +44,7 @@ def _composed(text: str) -> list[str]:
     """One by one, and only with what follows: to normalise whole texts would change the shapes of names (神, 﨑)."""
     found: list[str] = []
     for character in text:
-        if _is_in(character, _VARIATION_SELECTORS):
+        if character in _VARIATION_SELECTORS:
             continue
         both = unicodedata.normalize("NFC", found[-1] + character) if found and unicodedata.combining(character) else ""
         if len(both) == 1:
@@ -52,11 +59,7 @@ def _visible(character: str) -> str:
     if category == "Zs":
         return "　" if character == "　" else " "
     hidden = category in _ZERO_WIDTH_OR_ODD or unicodedata.bidirectional(character) in _RIGHT_TO_LEFT
-    return "·" if hidden or _is_in(character, _UNCLEAR_WIDTH) else character
-
-
-def _is_in(character: str, ranges: tuple[range, ...]) -> bool:
-    return any(ord(character) in each for each in ranges)
+    return "·" if hidden or character in _UNCLEAR_WIDTH else character
 
 
 def brief(text: str, cells: int) -> str:
