@@ -48,7 +48,7 @@ from kiosk.reconcile import (
 )
 from kiosk.reminder import Reminder
 from kiosk.removal import remove_debris
-from kiosk.renewal_dialogue import NothingComes, RenewalDialogue
+from kiosk.renewal_dialogue import RenewalDialogue
 from kiosk.services import Services
 from kiosk.settings import Policy
 from kiosk.tokens.errors import StoreFault
@@ -232,9 +232,9 @@ class Conversation:
         """
         try:
             return self._rounded_off(await self._renewals.hold(old, pending))
-        except NothingComes as end:
-            if not self._has_ended(old):
-                raise end.why from end
+        except KioskError:
+            if not (self._renewals.came_to_nothing and self._has_ended(old)):
+                raise
         return await self._tell_of_the_end(old)
 
     def _has_ended(self, credential: Credential) -> bool:

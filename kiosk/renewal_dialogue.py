@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kiosk.asking import GivenUp
 from kiosk.certificates import Certificate
@@ -40,14 +40,6 @@ from kiosk.tokens.wire import StoreKind
 _NO_RETIREMENT = tuple(step for step in SavingStep if step is not SavingStep.RETIRE)
 
 
-class NothingComes(Exception):
-    """The CA has proven that nothing can come any more of what an earlier visit has begun; `why` is its word."""
-
-    def __init__(self, why: KioskError) -> None:
-        super().__init__(str(why))
-        self.why = why
-
-
 @dataclass(slots=True)
 class RenewalDialogue:
     """Asks the desk, and drives a renewal of a credential in a store that is open."""
@@ -63,13 +55,15 @@ class RenewalDialogue:
     """Where a token may be put in, for a holder whose certificate is in this PC."""
     open_token: Callable[[Token], Awaitable[bool]]
     """Asks for the PIN of such a token; whether it is open then."""
+    came_to_nothing: bool = field(default=False, init=False)
+    """Whether the CA has proven that nothing can come any more of what an earlier visit has begun."""
 
     async def hold(self, old: Credential, pending: UnfinishedRenewal | None = None) -> Completion | None:
         """A renewal, or the rest of the one that is `pending`; None where the customer turned back.
 
         Raises:
-            NothingComes: the CA lets nothing come of what was begun.
-            KioskError: something else went wrong; the visit's `changed` says how far things had come.
+            KioskError: something went wrong, or the CA lets nothing come of what was begun; the visit's `changed` says
+                how far things had come.
         """
         renewal = Renewal(token=self.token, old=old, services=self.services, record=self.record, standing=self.visit)
         async with AsyncExitStack() as opened:
@@ -78,12 +72,11 @@ class RenewalDialogue:
             except GivenUp:
                 await self._turned_back(old)
                 return None
-            except KioskError as error:
-                if not (pending and renewal.is_dead):
-                    raise
-                if pending.is_certain:
+            except KioskError:
+                self.came_to_nothing = pending is not None and renewal.is_dead
+                if self.came_to_nothing and pending and pending.is_certain:
                     await self._bury(renewal)
-                raise NothingComes(error) from error
+                raise
             if prepared is None:
                 return await self._finish(renewal)
             destinations, begun = prepared

@@ -140,9 +140,14 @@ class Bank:
         return outcome
 
     async def inventory(self, label: str = "") -> Inventory:
-        """What lies on the token, seen by a process of its own."""
+        """What lies on the token, seen by a process of its own; in one order, which no module promises."""
         async with await self.open_token(label) as token:
-            return await token.inventory()
+            found = await token.inventory()
+        return replace(
+            found,
+            objects=tuple(sorted(found.objects, key=repr)),
+            credentials=tuple(sorted(found.credentials, key=lambda each: (each.holder.id, each.certificate.not_after))),
+        )
 
     async def open_token(self, label: str = "", pin: str = DEMO_PIN) -> Token:
         process = TokenProcess.start(self.settings.token)

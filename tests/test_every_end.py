@@ -56,7 +56,7 @@ CAUGHT: Mapping[type[BaseException], tuple[str, ...]] = {
     UnreadableCertificate: ("kiosk.cmp.answers", "kiosk.cmp.issued", "kiosk.services", "kiosk.tokens.inventory"),
     UntrustedCertificate: ("kiosk.cmp.answers", "kiosk.cmp.issued", "kiosk.services", "kiosk.renewal"),
     MistypedCode: ("kiosk.plain", "screens.widgets.code_field"),
-    GivenUp: ("kiosk.conversation", "kiosk.enrolment_dialogue"),
+    GivenUp: ("kiosk.renewal_dialogue", "kiosk.enrolment_dialogue"),
     SettingsError: ("kiosk.cli", "kiosk.terminal"),
     PcscFault: ("kiosk.tokens.card_events",),
 }

@@ -12,6 +12,8 @@ from kiosk.settings import DEMO_PIN
 from kiosk.tokens.process import TokenProcess
 from kiosk.tokens.token import find_tokens
 
+pytestmark = pytest.mark.token_processes_as_they_are
+
 _started: list[str] = []
 """What every program that this process starts is called with: whoever lists processes can read it."""
 
