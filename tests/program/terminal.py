@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -44,9 +45,15 @@ class Terminal:
 
     def wait_for(self, *wanted: str) -> None:
         """Read on until every `wanted` stands on the screen (spaces do not count)."""
+        self.wait_until(
+            lambda: all("".join(each.split()) in self.text().replace("\n", "") for each in wanted), str(wanted)
+        )
+
+    def wait_until(self, is_so: Callable[[], bool], what: str) -> None:
+        """Read on until it is so; `what` tells people what did not come."""
         end = time.monotonic() + LIMIT
-        while not all("".join(each.split()) in self.text().replace("\n", "") for each in wanted):
-            assert time.monotonic() < end, f"{wanted} did not come; the screen is:\n{self.text()}"
+        while not is_so():
+            assert time.monotonic() < end, f"{what} did not come; the screen is:\n{self.text()}"
             self._read()
 
     def read_for(self, seconds: float) -> int:

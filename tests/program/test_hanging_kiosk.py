@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +63,13 @@ async def test_one_that_turns_but_answers_no_key_hangs_as_well(bank: Bank) -> No
     assert told.startswith("hung for ")
 
 
+async def test_one_that_hangs_goes_with_its_launcher(bank: Bank) -> None:
+    with hanging(bank, Event.LOGGED_IN) as terminal:
+        log_in(terminal)
+        terminal.wait_until(lambda: not (bank.directory / "hangs-at").exists(), "the hang")
+        terminal.process.kill(signal.SIGKILL)
+
+
 @contextmanager
 def hanging(bank: Bank, at: str) -> Iterator[Terminal]:
     """The kiosk on a terminal; it hangs once, and then nothing of it is left."""
@@ -71,7 +79,7 @@ def hanging(bank: Bank, at: str) -> Iterator[Terminal]:
         terminal = Terminal(KIOSK, settings, msgspec.json.encode(PATIENCE).decode(), module="tests.program.launching")
         yield terminal
         terminal.process.close(force=True)
-        assert descendants.are_gone()
+        assert descendants.are_gone(), descendants.running()
 
 
 def crashes(bank: Bank) -> list[str]:
