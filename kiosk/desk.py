@@ -371,7 +371,7 @@ class Preparing(Wait, Protocol):
     """The wait before anything has been asked for: the customer may end it."""
 
     async def given_up(self) -> None:
-        """Wait until the customer presses 中止."""
+        """Wait until the customer presses 中止; who stops waiting may wait again."""
 
 
 class SavingProgress(Wait, Protocol):

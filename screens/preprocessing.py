@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from textual import on
@@ -47,8 +48,8 @@ class PreprocessingScreen(Question[None]):
         self._update()
 
     async def given_up(self) -> None:
-        """Wait until 中止 is pressed."""
-        await self.answered()
+        """Wait until 中止 is pressed; who stops waiting may wait again, for the next thing that is asked."""
+        await asyncio.shield(self._answer)
 
     def blocks(self) -> Sequence[Block]:
         """The manual's words, or why it takes so long; and ours below."""

@@ -38,6 +38,27 @@ async def test_a_pause_says_why_and_how_long_and_offers_to_cancel() -> None:
         assert reception.answers == ["given up"]
 
 
+async def stop_waiting_and_wait_again(desk: Desk) -> str:
+    """As for two things that are asked one after the other: the CA, and whether the certificate is revoked."""
+    async with desk.preprocessing() as wait:
+        first = asyncio.ensure_future(wait.given_up())
+        await asyncio.wait((first,), timeout=0)
+        first.cancel()
+        wait.pauses(Waiting(12, is_busy=True))
+        await wait.given_up()
+    return "given up"
+
+
+async def test_whoever_has_not_cancelled_the_first_question_can_cancel_the_next() -> None:
+    async with asking(stop_waiting_and_wait_again) as (pilot, reception):
+        await until(lambda: pilot.app.screen.query_one(Choices).display)
+        await at_rest(pilot)
+        assert reception.answers == [], "nobody has pressed anything"
+        await pilot.press("0")
+        await reception.ended()
+        assert reception.answers == ["given up"]
+
+
 async def test_a_touch_cancels_as_well() -> None:
     async with asking(give_up) as (pilot, reception):
         await until(lambda: pilot.app.screen.query_one(Choices).display)
