@@ -84,7 +84,7 @@ class SavingScreen(Frame):
 
     def _paused(self) -> Sequence[Block]:
         why = self._pause.blocks()
-        return [Gap(), *why] if why else []
+        return [Gap(), *why] if why and not self.has_class("-low") else why
 
     def _update(self) -> None:
         if self.is_mounted:
