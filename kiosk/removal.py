@@ -36,8 +36,9 @@ async def remove_outdated_certificates(store: Token, new: Credential) -> None:
     """
     inventory = await store.inventory()
     for each in inventory.credentials:
-        same_key = each.certificate.public_key_der == new.certificate.public_key_der
-        if same_key and each.key_id == new.key_id and each.certificate.not_before < new.certificate.not_before:
+        same_key = each.certificate.public_key_der == new.certificate.public_key_der and each.key_id == new.key_id
+        outdated = each.certificate.not_before <= new.certificate.not_before  # which is told in whole seconds
+        if same_key and outdated and each.certificate != new.certificate:
             await remove_parts(store, [p for p in inventory.parts_of(each) if p.kind is ObjectKind.CERTIFICATE])
 
 
