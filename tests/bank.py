@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -9,6 +10,7 @@ import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +18,7 @@ import msgspec
 
 from kiosk.ca import office
 from kiosk.ca.policy import POLICY_FILE
-from kiosk.clock import JAPAN, system_clock
+from kiosk.clock import JAPAN, one_year_after, system_clock
 from kiosk.cmp.client import CmpClient
 from kiosk.cmp.retry import NEVER, Retry
 from kiosk.credentials import Credential, HolderRule
@@ -81,6 +83,13 @@ class Bank:
         """The database, in a process of its own."""
         async with await self.pc_store(os.geteuid()).open(HolderRule()) as pc:
             yield pc
+
+    async def until_another_second(self) -> None:
+        """Until a certificate that is issued now is newer than those that are there; in a bank days lie between."""
+        there = await (self.pc_inventory() if self.settings.pc.offered else self.inventory())
+        newest = max(each.certificate.not_after for each in there.credentials)
+        while one_year_after(system_clock()) <= newest + timedelta(seconds=1):  # noqa: ASYNC110 - nothing tells of time
+            await asyncio.sleep(0.05)
 
     async def pc_inventory(self) -> Inventory:
         """What lies in the database, seen by a process of its own."""

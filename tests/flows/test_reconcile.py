@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +15,6 @@ from kiosk.ca.promises import Asker
 from kiosk.ca.revoking import put_on_crl
 from kiosk.ca.schema import CertificateState, PromiseKind, PromiseState
 from kiosk.certificates import Certificate
-from kiosk.clock import one_year_after, system_clock
 from kiosk.credentials import successor_key_id
 from kiosk.demo_bank import Customer, DemoBank
 from kiosk.desk import (
@@ -66,13 +64,6 @@ async def cut(bank: Bank, step: SavingStep, desk: ScriptedDesk | None = None) ->
     desk.at_step = cut_at(step)
     with pytest.raises(ExceptionGroup):
         await bank.visit(desk)
-
-
-async def until_another_second(bank: Bank) -> None:
-    """Until a certificate that is issued now is newer than those on the token; in the bank days lie between."""
-    newest = max(each.certificate.not_after for each in (await bank.inventory()).credentials)
-    while one_year_after(system_clock()) <= newest + timedelta(seconds=1):  # noqa: ASYNC110 - nothing tells of time
-        await asyncio.sleep(0.05)
 
 
 def elsewhere(bank: Bank) -> Bank:
@@ -139,7 +130,7 @@ async def test_whose_confirmation_ran_out_gets_a_fresh_certificate_in_its_place(
 async def test_one_that_ran_out_and_was_cut_again_leaves_one_certificate(bank: Bank) -> None:
     await cut(bank, SavingStep.CONFIRM)
     run_out(bank)
-    await until_another_second(bank)
+    await bank.until_another_second()
     await cut(bank, SavingStep.RETIRE)
     assert len((await bank.inventory()).credentials) == 3
     desk = ScriptedDesk()

@@ -43,6 +43,7 @@ async def open_pc_bank(directory: Path) -> AsyncIterator[Bank]:
         async with open_bank(aside, pc=True, ca_policy=_POLICY) as bank:
             assert (await bank.visit(pc_desk(retires=True))).completion is not None
             assert (await bank.inventory()).objects == ()
+            await bank.until_another_second()
         aside.rename(made)
     shutil.copytree(made, directory)
     async with open_bank(directory, pc=True, keep=True, ca_policy=_POLICY) as bank:
