@@ -5,7 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import select
 import signal
+import threading
+import time
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -23,6 +26,22 @@ def end_with_parent(parent: int, how: signal.Signals) -> None:
     _prctl(_PR_SET_PDEATHSIG, how)
     if os.getppid() != parent:
         raise SystemExit("the parent process is gone")
+
+
+def outlive_parent_by(seconds: float, parent: int) -> None:
+    """Have a thread end this process so long after the process `parent`: no handler is heard by one that hangs in C.
+
+    Raises:
+        OSError: the parent is gone already.
+    """
+    gone = os.pidfd_open(parent)
+
+    def wait() -> None:
+        select.select([gone], [], [])
+        time.sleep(seconds)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 def leave_no_core() -> None:

@@ -11,11 +11,12 @@ import select
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
 from kiosk.app import Branch, KioskApp
-from kiosk.children import end_with_parent, leave_no_core
+from kiosk.children import end_with_parent, leave_no_core, outlive_parent_by
 from kiosk.errors import KioskError
 from kiosk.heartbeat import beat_for_ever
 from kiosk.last_words import LastWords, fault_and_place, leave, leave_place_at_fault
@@ -80,7 +81,8 @@ def _orders(app: KioskApp, loop: asyncio.AbstractEventLoop) -> Callable[[int, Fr
 
     def leave(number: int, _: FrameType | None) -> None:
         signal.alarm(_GRACE_SECONDS)
-        loop.call_soon_threadsafe(_leave, app, number)
+        with suppress(RuntimeError):  # the loop has ended by itself meanwhile
+            loop.call_soon_threadsafe(_leave, app, number)
 
     return leave
 
@@ -110,6 +112,7 @@ def main() -> None:
     """Run the kiosk of the settings file named first; the launcher's process and pipes for what it is told follow."""
     settings, launcher, words, heartbeat = sys.argv[1:]
     end_with_parent(int(launcher), signal.SIGTERM)
+    outlive_parent_by(_GRACE_SECONDS, int(launcher))
     leave_no_core()
     leave_place_at_fault(int(words))
     sys.exit(_status(Path(settings), int(words), int(heartbeat)))

@@ -6,14 +6,17 @@ What hangs is its event loop or, where that is the file's second word, only the 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import sys
-import time
 from pathlib import Path
 
 from textual._context import active_app
 
 from kiosk import terminal
 from kiosk.journal import Event, VisitRecord
+
+_ROOM_FOR_A_LOCK = 64
+"""Bytes, more than a pthread_mutex_t takes; all zero it is unlocked."""
 
 
 def main() -> None:
@@ -29,8 +32,9 @@ def main() -> None:
         if queue:
             active_app.get().call_later(asyncio.Event().wait)
             return
-        while True:
-            time.sleep(0.1)  # noqa: ASYNC251 - it hangs; not for ever at once: a signal just before that would be seen by nobody
+        lock = ctypes.create_string_buffer(_ROOM_FOR_A_LOCK)
+        for _ in range(2):  # in C, where no handler of Python's is heard
+            ctypes.CDLL(None).pthread_mutex_lock(lock)
 
     VisitRecord.note = noted  # type: ignore[method-assign, assignment]
     terminal.main()
