@@ -82,6 +82,13 @@ def test_it_has_the_time_to_end_in_order() -> None:
     assert float(seconds) > Patience().grace
 
 
+def test_its_compositor_has_a_place_for_its_socket() -> None:
+    """ProtectHome= takes /run/user away, and ReadWritePaths= does not give it back (systemd.exec(5))."""
+    assert values("ReadWritePaths") == ["-/run/user"]
+    assert values("ProtectHome") in ([], ["no"])
+    assert not any("/run" in each for each in values("InaccessiblePaths"))
+
+
 def test_it_may_speak_to_pcscd_and_to_usb_tokens_and_write_its_journal() -> None:
     [families] = values("RestrictAddressFamilies")
     assert "AF_UNIX" in families.split()
