@@ -201,10 +201,10 @@ class PinDialogue:
     async def _typed_once_more(
         self, purpose: PadPurpose, attempt: Callable[[], Awaitable[None]], *, way_back: bool
     ) -> None:
-        """The reader is woken at once; after a failed try it is said what was wrong, and there is an end to it."""
+        """The reader is woken at once, unless a PIN was refused before; then it is asked first, and there is an end."""
         question = replace(self._pad_question(self.token.facts, purpose), way_back=way_back)
         for number in range(self.policy.pin_tries):
-            if number:
+            if number or self._pins.refused:
                 question = await self._asked_again_at_pad(purpose, way_back=way_back)
             if await self._tried_at_pad(question, attempt) is None:
                 return
