@@ -148,6 +148,8 @@ class Enrolment:
         except Refused as refused:
             if self._new.is_unheard_of or not _is_of_another_code(refused):
                 raise
+            if (await self._new.look()).slots:  # where it may be another ID's, which its own code still confirms
+                raise
             # The code it was certified by can no longer confirm it, and the CA has decided: it is of no use to anybody.
             await self._new.make_room()
             await self.make_key()
@@ -235,7 +237,7 @@ class Enrolment:
             signer = request_signer(self._new.key, needed(self._new.certificate), self.services)
             return (await self.services.ca.general(signer)).proven
         except Refused as refused:
-            if not refused.proven:
+            if not refused.proven or refused.is_passing:
                 raise
             return False
 

@@ -203,6 +203,8 @@ class Renewal:
             if not await self._is_given_up(inventory):
                 if new.take(inventory):
                     return
+                if inventory.slots:  # where it may be another ID's
+                    raise KioskError(Code.SUCCESSOR_NOT_READABLE)
                 await self._give_up_unreadable()
         await new.make()
 
@@ -353,6 +355,8 @@ class Renewal:
             try:
                 unconfirmed = await self._is_another_certified()
             except Refused as refused:
+                if not refused.proven or refused.is_passing:
+                    raise
                 raise KioskError(Code.SUCCESSOR_NOT_READABLE, str(refused)) from refused
         if not unconfirmed or not await self._successor.remove("nothing tells its public half"):
             raise KioskError(Code.SUCCESSOR_NOT_READABLE)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from kiosk.asking import GivenUp
+from kiosk.asking import Asking, GivenUp
 from kiosk.certificates import Certificate
 from kiosk.cmp.peer import Resume
 from kiosk.credentials import Credential
@@ -16,6 +16,7 @@ from kiosk.desk import (
     Desk,
     Destination,
     ImportAnnouncement,
+    Preparing,
     ResumptionQuestion,
     RetirementQuestion,
     SavingProgress,
@@ -73,9 +74,10 @@ class RenewalDialogue:
                 await self._turned_back(old)
                 return None
             except KioskError:
-                self.came_to_nothing = pending is not None and renewal.is_dead
-                if self.came_to_nothing and pending and pending.is_certain:
-                    await self._bury(renewal)
+                if pending and renewal.is_dead:
+                    if pending.is_certain:
+                        await self._bury(renewal)
+                    self.came_to_nothing = True
                 raise
             if prepared is None:
                 return await self._finish(renewal)
@@ -116,15 +118,21 @@ class RenewalDialogue:
                 destinations = await opened.enter_async_context(
                     open_destinations(self.token, renewal.old, self.services, self.record, self.port)
                 )
-                return destinations, pending or await self._begun_beside(renewal.old, destinations)
+                return destinations, pending or await self._begun_beside(renewal.old, destinations, wait)
 
     async def _turned_back(self, old: Credential) -> None:
         await self.record.note(Event.TURNED_BACK, serial=old.certificate.serial)
 
-    async def _begun_beside(self, old: Credential, destinations: Destinations) -> UnfinishedRenewal | None:
+    async def _begun_beside(
+        self, old: Credential, destinations: Destinations, wait: Preparing
+    ) -> UnfinishedRenewal | None:
         """A renewal that has begun in this PC while its old credential is on the token, unless that has ended.
 
         It has, where the CA takes the new certificate; then the old one was kept on the token.
+
+        Raises:
+            GivenUp: the customer does not want to wait any longer.
+            KioskError: the CA cannot be asked, or the store failed.
         """
         if len(destinations.begun) != 1:
             return None
@@ -134,7 +142,8 @@ class RenewalDialogue:
             begun = renewal_in(await store.inventory(), old)
         if begun.successor is None:
             return begun
-        word, _ = await word_of_ca(self.services.ca.general, store, begun.successor, self.services)
+        asking = Asking(self.services, self.record, store)
+        word, _ = await word_of_ca(lambda signer: asking.general(signer, wait), store, begun.successor, self.services)
         return None if word in (Word.CONFIRMED, Word.TAKEN) else begun
 
     async def _bury(self, renewal: Renewal) -> None:
@@ -260,7 +269,9 @@ class RenewalDialogue:
             return
         for where in destinations.begun:
             store = destinations.stores[where]
-            if store is renewal.store or not await self.desk.confirm_cleaning(CleaningQuestion(store.kind)):
+            if store is renewal.store or not await self._is_of(renewal.old, store):
+                continue
+            if not await self.desk.confirm_cleaning(CleaningQuestion(store.kind)):
                 continue
             await self.record.note(Event.CLEANING, detail=f"begun there as well: {where.value}")
             with self.idle.suspended():
@@ -268,6 +279,15 @@ class RenewalDialogue:
                     await remove_begun(store, renewal.old)
                 except StoreFault as fault:
                     await self.record.note(Event.PROBLEM, code=Code.OLD_CREDENTIAL_NOT_REMOVED, detail=str(fault))
+
+    async def _is_of(self, old: Credential, store: Token) -> bool:
+        """Whether what has begun there is of `old` for certain; on a card with places it may be another ID's."""
+        try:
+            with self.idle.suspended():
+                return renewal_in(await store.inventory(), old).is_certain
+        except StoreFault as fault:
+            await self.record.note(Event.PROBLEM, code=Code.OLD_CREDENTIAL_NOT_REMOVED, detail=str(fault))
+            return False
 
     async def _retire_if_wanted(self, renewal: Renewal) -> None:
         """The old credential lies in another store than the new one, and does not go unasked (design decision 2)."""
