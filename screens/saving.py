@@ -69,7 +69,7 @@ class SavingScreen(Frame):
             Together([self._line(step) for step in self._steps]),
             Gap(),
             Meter(self._position() / len(self._steps)),
-            *(self._paused() or [Facts(times)]),
+            *(self._pause.blocks() or [Facts(times)]),
             *keep_in,
         ]
 
@@ -81,10 +81,6 @@ class SavingScreen(Frame):
     def on_mount(self) -> None:
         """Count the seconds."""
         self.set_interval(1, self._update)
-
-    def _paused(self) -> Sequence[Block]:
-        why = self._pause.blocks()
-        return [Gap(), *why] if why and not self.has_class("-low") else why
 
     def _update(self) -> None:
         if self.is_mounted:
