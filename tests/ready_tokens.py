@@ -19,6 +19,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import cast
 from unittest.mock import patch
 
@@ -32,11 +33,16 @@ _READ_BY_THE_LOADER = "LD_"
 _PATIENCE = 60.0
 
 
+def _whose() -> tuple[int, ...]:
+    """This process, and the mounts and shared memory that it sees: what is forked off elsewhere sees others."""
+    return (os.getpid(), *(Path(f"/proc/thread-self/ns/{each}").stat().st_ino for each in ("mnt", "ipc", "net")))
+
+
 class ReadyTokens:
     """Makes them for the process that has made this."""
 
     def __init__(self) -> None:
-        self._owner = os.getpid()
+        self._owner = _whose()
         self._orders, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
         self._orders.settimeout(_PATIENCE)
         with theirs:
@@ -50,7 +56,7 @@ class ReadyTokens:
 
         def begun(settings: ModuleSettings, channel: socket.socket) -> subprocess.Popen[bytes]:
             environment = process.environment_of(settings)
-            if os.getpid() != self._owner or any(name.startswith(_READ_BY_THE_LOADER) for name in environment):
+            if _whose() != self._owner or any(name.startswith(_READ_BY_THE_LOADER) for name in environment):
                 return as_it_is(settings, channel)
             pid = self._begun(process.arguments_of(settings), environment, channel)
             return cast("subprocess.Popen[bytes]", Adopted(pid))
