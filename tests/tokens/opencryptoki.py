@@ -1,6 +1,6 @@
 """A software token of opencryptoki, with a pkcsslotd of the tests' own.
 
-Daemon and module meet at one socket, one piece of shared memory and some directories, all in fixed places. So a
+Daemon and module meet at one socket, pieces of shared memory and some directories, all in fixed places. So a
 test that wants one goes, with everything it starts, where nobody else sees these places.
 """
 
@@ -94,6 +94,7 @@ def _lay_out(directory: Path) -> None:
     configuration.mkdir()
     (configuration / "opencryptoki.conf").write_text(_SETTINGS)
     namespaces.mount("-t", "tmpfs", "none", "/run")
+    namespaces.mount("-t", "tmpfs", "none", "/dev/shm")
     Path("/run/lock").mkdir()
     (_LOCKS / "swtok").mkdir(parents=True, exist_ok=True)
     namespaces.mount("--bind", str(state), str(_STATE))
