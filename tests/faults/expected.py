@@ -76,6 +76,8 @@ RULES = (
     Rule((None,), ERRORS, requests=("LogInWithLentPin",), functions=_SHOWING),
     # Only who logs in can meet a locked PIN; python-pkcs11 opens a session and logs in by one call.
     Rule((Code.PIN_LOCKED,), (Fault.PIN_LOCKED,), functions=("OpenSession", "Login")),
+    # The list of functions is asked for twice; the second time by what speaks to PIN pads, which there is none here.
+    Rule((None, Code.MODULE_UNUSABLE), ERRORS, requests=("LogInWithLentPin",), functions=("GetFunctionList",)),
     # The fresh process that proves the new credential loads the module anew.
     Rule((Code.MODULE_UNUSABLE,), ERRORS, requests=("LogInWithLentPin",), functions=_LOADING),
     # A slot that tells nothing of its token is passed over, and looked at once more where no other has the token.
