@@ -57,12 +57,18 @@ class Rule:
     steps: Collection[str] = ()
     requests: Collection[str] = ()
     functions: Collection[str] = ()
+    repeated: bool = False
+    """Only where the function was called for the same request before."""
 
     def fits(self, fault: Fault, call: Call) -> bool:
         """Whether the rule is about this case; an empty collection means any."""
         place = call.place
         told = ((self.steps, place.step), (self.requests, place.request), (self.functions, call.function))
-        return fault in self.faults and all(not wanted or each in wanted for wanted, each in told)
+        return (
+            fault in self.faults
+            and call.is_repeated >= self.repeated
+            and all(not wanted or each in wanted for wanted, each in told)
+        )
 
 
 RULES = (
@@ -76,8 +82,8 @@ RULES = (
     Rule((None,), ERRORS, requests=("LogInWithLentPin",), functions=_SHOWING),
     # Only who logs in can meet a locked PIN; python-pkcs11 opens a session and logs in by one call.
     Rule((Code.PIN_LOCKED,), (Fault.PIN_LOCKED,), functions=("OpenSession", "Login")),
-    # The list of functions is asked for twice; the second time by what speaks to PIN pads, which there is none here.
-    Rule((None, Code.MODULE_UNUSABLE), ERRORS, requests=("LogInWithLentPin",), functions=("GetFunctionList",)),
+    # Asked for again for what python-pkcs11 does not tell, such as lengths of PINs: without it nobody is told that.
+    Rule((None,), ERRORS, requests=("LogInWithLentPin",), functions=("GetFunctionList",), repeated=True),
     # The fresh process that proves the new credential loads the module anew.
     Rule((Code.MODULE_UNUSABLE,), ERRORS, requests=("LogInWithLentPin",), functions=_LOADING),
     # A slot that tells nothing of its token is passed over, and looked at once more where no other has the token.

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -73,6 +74,8 @@ class Call:
     place: Place
     process: int
     """The token process's number."""
+    is_repeated: bool
+    """Whether the process has called the function for the same request before."""
 
 
 class FaultyModule:
@@ -144,8 +147,13 @@ class FaultyModule:
         return [self._call(number) for number in range(1, self._get(_CALLS) + 1)]
 
     def _call(self, number: int) -> Call:
+        function, place, process = entry = self._entry(number)
+        before = takewhile(lambda each: each[1] == place, (self._entry(each) for each in range(number - 1, 0, -1)))
+        return Call(FUNCTIONS[function], self._places[place] if self._places else _NOWHERE, process, entry in before)
+
+    def _entry(self, number: int) -> tuple[int, int, int]:
         function, place, process = _ENTRY.unpack_from(self._state, _LOG_AT + (number - 1) * _ENTRY.size)
-        return Call(FUNCTIONS[function], self._places[place] if self._places else _NOWHERE, process)
+        return function, place, process
 
     def _get(self, field: int) -> int:
         value: int = _NUMBERS.unpack_from(self._state)[field]
