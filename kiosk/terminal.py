@@ -10,10 +10,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 
 from kiosk.app import Branch, KioskApp
 from kiosk.children import end_with_parent, leave_no_core, outlive_parent_by
@@ -44,7 +41,7 @@ async def run(settings: Settings, heartbeat: int) -> int:
         app = KioskApp(front_desk, branch_of(settings), services.clock)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            signal.signal(number, _orders(app, loop))
+            loop.add_signal_handler(number, _leave, app, number)
         beside = (
             asyncio.create_task(_watch_terminal(app), name="terminal"),
             asyncio.create_task(beat_for_ever(heartbeat, app.call_later), name="heartbeat"),
@@ -76,18 +73,7 @@ async def _watch_terminal(app: KioskApp) -> None:
             return
 
 
-def _orders(app: KioskApp, loop: asyncio.AbstractEventLoop) -> Callable[[int, FrameType | None], None]:
-    """A handler of signals that ends the kiosk; also one whose event loop hangs and would not hear of it."""
-
-    def leave(number: int, _: FrameType | None) -> None:
-        signal.alarm(_GRACE_SECONDS)
-        with suppress(RuntimeError):  # the loop has ended by itself meanwhile
-            loop.call_soon_threadsafe(_leave, app, number)
-
-    return leave
-
-
-def _leave(app: KioskApp, number: int) -> None:
+def _leave(app: KioskApp, number: signal.Signals) -> None:
     """End in order, or be ended: a terminal that reads nothing any more would be waited for for ever.
 
     The status says that it was told to, so that a launcher that has told nothing starts another kiosk.
