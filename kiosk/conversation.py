@@ -113,7 +113,7 @@ class Conversation:
             return None
         with as_problems(), self.idle.suspended():
             inventory = await self.token.inventory()
-        ours = inventory.trusted(self._is_ours)
+        ours = self.services.anchors.ours_in(inventory, self._now())
         current = self._current(ours)
         self._unfinished = frozenset(each.holder.id for each in current if what_is_pending(ours, each))
         if self.errand is Errand.ENROLMENT:
@@ -319,10 +319,6 @@ class Conversation:
         """The newest of an ID's credentials, if it still is good for logging in."""
         newest = finished[-1] if finished else None
         return newest if newest and newest.certificate.not_after >= self._now() else None
-
-    def _is_ours(self, certificate: Certificate) -> bool:
-        """Whether it leads to the pinned CA; an expired one is ours as well."""
-        return self.services.anchors.has_issued(certificate, self._now())
 
     def _held(self, credential: Credential) -> HeldId:
         return HeldId(credential, self._days_left(credential), credential.holder.id in self._unfinished)

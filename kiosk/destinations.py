@@ -105,7 +105,7 @@ async def open_destinations(
     """
     if store.kind is StoreKind.PC:
         with as_problems():
-            begun = (await store.inventory()).has_successor_key(old)
+            begun = (await services.inventory_of(store)).has_successor_key(old)
         off = {Destination.USB: OffReason.BEGUN_ON_PC} if begun else {}
         destinations = Destinations({Destination.PC: store}, off, port, _those(pc=begun))
         await destinations.look()
@@ -120,14 +120,14 @@ async def _beside_usb(
     token: Token, old: Credential, services: Services, record: VisitRecord
 ) -> AsyncIterator[Destinations]:
     with as_problems():
-        on_usb = (await token.inventory()).has_successor_key(old)
+        on_usb = (await services.inventory_of(token)).has_successor_key(old)
     pc = await _open_pc(services, record)
     if isinstance(pc, OffReason):
         yield Destinations({Destination.USB: token}, {Destination.PC: pc}, begun=_those(usb=on_usb))
         return
     async with pc:
         off: dict[Destination, OffReason] = {}
-        on_pc = await _has_begun(pc, old, record)
+        on_pc = await _has_begun(pc, old, services, record)
         if on_pc is None:
             off[Destination.PC] = OffReason.UNUSABLE
         if on_pc and not on_usb:
@@ -143,10 +143,10 @@ def _those(*, usb: bool = False, pc: bool = False) -> frozenset[Destination]:
     return frozenset(each for each, begun in told.items() if begun)
 
 
-async def _has_begun(pc: Token, old: Credential, record: VisitRecord) -> bool | None:
+async def _has_begun(pc: Token, old: Credential, services: Services, record: VisitRecord) -> bool | None:
     """Whether the renewal has begun on this PC; None where the database fails: the USB has to work all the same."""
     try:
-        return (await pc.inventory()).has_successor_key(old)
+        return (await services.inventory_of(pc)).has_successor_key(old)
     except StoreFault as fault:
         await record.note(Event.PC_UNUSABLE, detail=f"{PcFault.UNUSABLE.value}: {fault}")
         return None

@@ -69,7 +69,7 @@ class Enrolment:
             place=lambda inventory: inventory.enrolment_key_id(self.holder_id),
             name=self.holder_id,
             stages=Stages(Changed.ENROLLING, Changed.STORED, Changed.ENROLLED),
-            policy=self.services.policy,
+            services=self.services,
             record=self.record,
             standing=self.standing,
         )
@@ -193,7 +193,7 @@ class Enrolment:
             KioskError: the token could not; the new credential is not concerned.
         """
         with as_problems():
-            inventory = await self.token.inventory()
+            inventory = await self.services.inventory_of(self.token)
         new = inventory.credential_of(needed(self._new.certificate))
         if new is None:
             raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, "the new credential was not found again")
@@ -221,7 +221,7 @@ class Enrolment:
         self.standing.changed = self._new.stages.done
         await compare_clocks(apart, self.record)
         with as_problems():
-            inventory = await self.token.inventory()
+            inventory = await self.services.inventory_of(self.token)
         return await self._finish(new, inventory)
 
     async def _enrol(self, key: SigningKey) -> Issued:
@@ -244,7 +244,7 @@ class Enrolment:
     async def _finish(self, new: Credential, inventory: Inventory) -> tuple[Certificate, ...]:
         with as_problems():
             await self._name(new, inventory)
-            await remove_outdated_certificates(self.token, new)
+            await remove_outdated_certificates(self.token, await self.services.inventory_of(self.token), new)
         return await self._retire_expired(new, inventory)
 
     async def _name(self, new: Credential, inventory: Inventory) -> None:

@@ -93,7 +93,7 @@ class EnrolmentDialogue:
         """
         with self.idle.suspended():
             with as_problems():
-                begun = (await self.token.inventory()).unfinished_enrolment(holder_id)
+                begun = (await self.services.inventory_of(self.token)).unfinished_enrolment(holder_id)
             if begun is None:
                 return None
             async with self.desk.preprocessing() as wait:
@@ -147,7 +147,7 @@ class EnrolmentDialogue:
 
     async def _is_begun(self, holder_id: str) -> bool:
         with as_problems(), self.idle.suspended():
-            inventory = await self.token.inventory()
+            inventory = await self.services.inventory_of(self.token)
         key_id = inventory.enrolment_key_id(holder_id)
         return key_id is not None and inventory.has_key(key_id)
 

@@ -15,7 +15,7 @@ from kiosk.journal import Event, VisitRecord
 from kiosk.needed import needed
 from kiosk.preparation import preferred_kind
 from kiosk.removal import remove_all_of
-from kiosk.settings import Policy
+from kiosk.services import Services
 from kiosk.storing import check_room, stored
 from kiosk.tokens.errors import StoreFault, TokenError
 from kiosk.tokens.inventory import PENDING_LABEL, Inventory
@@ -46,7 +46,7 @@ class NewCredential:
     name: str
     """The label of its private key in a token; the rest of it is named so once the CA has acknowledged it."""
     stages: Stages
-    policy: Policy
+    services: Services
     record: VisitRecord
     standing: Standing
     old: Certificate | None = None
@@ -97,10 +97,10 @@ class NewCredential:
                 place for one (T-27).
             StoreFault
         """
-        inventory = await self.store.inventory()
+        inventory = await self.services.inventory_of(self.store)
         key_id = self._place_in(inventory)
         possible = await self.store.key_kinds(self._origin)
-        self._kind = preferred_kind(self.policy.key_kinds, possible, taken_by_ca)
+        self._kind = preferred_kind(self.services.policy.key_kinds, possible, taken_by_ca)
         if not inventory.has_key(key_id):
             check_room(await self.store.room(), self._kind)
         self.store.warm_up()
@@ -113,7 +113,7 @@ class NewCredential:
             KioskError: T-27
             StoreFault
         """
-        inventory = await self.store.inventory()
+        inventory = await self.services.inventory_of(self.store)
         self._key_id = self._place_in(inventory)
         return inventory
 
@@ -219,4 +219,4 @@ class NewCredential:
 
     @property
     def _origin(self) -> KeyOrigin:
-        return self.policy.origin_in(self.store.kind)
+        return self.services.policy.origin_in(self.store.kind)

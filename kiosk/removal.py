@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from kiosk.credentials import Credential
 from kiosk.errors import Code, KioskError
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
+from kiosk.tokens.inventory import Inventory
 from kiosk.tokens.token import Token
 from kiosk.tokens.wire import ObjectKind, StoredObject
 
@@ -28,29 +29,22 @@ async def remove_credential(store: Token, old: Credential) -> None:
         raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, str(error)) from error
 
 
-async def remove_outdated_certificates(store: Token, new: Credential) -> None:
-    """Remove the certificates that were issued for the key of `new` before: the CA has revoked them.
+async def remove_outdated_certificates(store: Token, inventory: Inventory, new: Credential) -> None:
+    """Remove the certificates that our CA had issued for the key of `new` before: it has revoked them.
+
+    Args:
+        store: Where they are.
+        inventory: Of the store as it is now, with what is not ours left out (`Services.inventory_of`).
+        new: The one that counts.
 
     Raises:
         TokenError, TokenHangs, TokenProcessDied
     """
-    inventory = await store.inventory()
     for each in inventory.credentials:
         same_key = each.certificate.public_key_der == new.certificate.public_key_der and each.key_id == new.key_id
         outdated = each.certificate.not_before <= new.certificate.not_before  # which is told in whole seconds
         if same_key and outdated and each.certificate != new.certificate:
             await remove_parts(store, [p for p in inventory.parts_of(each) if p.kind is ObjectKind.CERTIFICATE])
-
-
-async def remove_begun(store: Token, old: Credential) -> None:
-    """Remove what a renewal of `old` has begun in `store`, once another store has the successor that counts.
-
-    Raises:
-        TokenError, TokenHangs, TokenProcessDied
-    """
-    key_id = (await store.inventory()).successor_id(old)
-    if key_id is not None:
-        await remove_all_of(store, key_id)
 
 
 async def remove_all_of(store: Token, key_id: bytes) -> bool:

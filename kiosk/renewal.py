@@ -75,7 +75,7 @@ class Renewal:
             place=lambda inventory: inventory.successor_id(self.old),
             name=self.old.certificate.common_name,
             stages=_stages(self.token.kind, store.kind),
-            policy=self.services.policy,
+            services=self.services,
             record=self.record,
             standing=self.standing,
             old=self.old.certificate,
@@ -307,7 +307,8 @@ class Renewal:
         key_id, new = self._successor.key_id, self.new
         if not self._successor.is_for_pc:
             await self._relabel(key_id, new.common_name)
-        await remove_outdated_certificates(self.store, Credential(new, key_id, self.old.holder))
+        inventory = await self.services.inventory_of(self.store)
+        await remove_outdated_certificates(self.store, inventory, Credential(new, key_id, self.old.holder))
 
     async def _relabel(self, key_id: bytes, label: str) -> None:
         """Nothing hangs on a label. A token that is gone or exchanged says so again where something does."""

@@ -31,7 +31,7 @@ from kiosk.journal import Event, VisitRecord
 from kiosk.preparation import Word, word_of_ca
 from kiosk.problems import as_problems
 from kiosk.reconcile import UnfinishedRenewal, renewal_in
-from kiosk.removal import remove_begun
+from kiosk.removal import remove_all_of
 from kiosk.renewal import Renewal
 from kiosk.services import Services
 from kiosk.tokens.errors import StoreFault
@@ -139,7 +139,7 @@ class RenewalDialogue:
         (where,) = destinations.begun
         store = destinations.stores[where]
         with as_problems():
-            begun = renewal_in(await store.inventory(), old)
+            begun = renewal_in(await self.services.inventory_of(store), old)
         if begun.successor is None:
             return begun
         asking = Asking(self.services, self.record, store)
@@ -269,25 +269,31 @@ class RenewalDialogue:
             return
         for where in destinations.begun:
             store = destinations.stores[where]
-            if store is renewal.store or not await self._is_of(renewal.old, store):
+            if store is renewal.store:
                 continue
-            if not await self.desk.confirm_cleaning(CleaningQuestion(store.kind)):
-                continue
-            await self.record.note(Event.CLEANING, detail=f"begun there as well: {where.value}")
-            with self.idle.suspended():
-                try:
-                    await remove_begun(store, renewal.old)
-                except StoreFault as fault:
-                    await self.record.note(Event.PROBLEM, code=Code.OLD_CREDENTIAL_NOT_REMOVED, detail=str(fault))
+            try:
+                gone = await self._clean(store, renewal.old)
+                why = "" if gone else "something of it is left"
+            except StoreFault as fault:
+                why = str(fault)
+            if why:
+                await self.record.note(Event.PROBLEM, code=Code.OLD_CREDENTIAL_NOT_REMOVED, detail=why)
 
-    async def _is_of(self, old: Credential, store: Token) -> bool:
-        """Whether what has begun there is of `old` for certain; on a card with places it may be another ID's."""
-        try:
-            with self.idle.suspended():
-                return renewal_in(await store.inventory(), old).is_certain
-        except StoreFault as fault:
-            await self.record.note(Event.PROBLEM, code=Code.OLD_CREDENTIAL_NOT_REMOVED, detail=str(fault))
-            return False
+    async def _clean(self, store: Token, old: Credential) -> bool:
+        """Remove what has begun there, where the customer wants that; false where something of it is left.
+
+        It stays where it is not of `old` for certain: on a card with places it may be another ID's.
+        """
+        with self.idle.suspended():
+            inventory = await self.services.inventory_of(store)
+        key_id = inventory.successor_id(old)
+        if key_id is None or not renewal_in(inventory, old).is_certain:
+            return True
+        if not await self.desk.confirm_cleaning(CleaningQuestion(store.kind)):
+            return True
+        await self.record.note(Event.CLEANING, detail=f"begun as well: {store.kind.value}")
+        with self.idle.suspended():
+            return await remove_all_of(store, key_id)
 
     async def _retire_if_wanted(self, renewal: Renewal) -> None:
         """The old credential lies in another store than the new one, and does not go unasked (design decision 2)."""

@@ -29,7 +29,9 @@ from kiosk.journal import Journal
 from kiosk.revocation.check import RevocationCheck
 from kiosk.settings import BranchSettings, CaSettings, Policy, Settings, SettingsError
 from kiosk.staff_calls import TIME_LIMIT, StaffCalls
+from kiosk.tokens.inventory import Inventory
 from kiosk.tokens.pc import PcStore
+from kiosk.tokens.token import Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,14 @@ class Services:
         """What the CA knows and promises."""
         return self.ca.peer
 
+    async def inventory_of(self, store: Token) -> Inventory:
+        """What lies in `store`, without the credentials of other issuers: no step counts or removes one of those.
+
+        Raises:
+            StoreFault
+        """
+        return self.anchors.ours_in(await store.inventory(), self.clock())
+
 
 @dataclass(frozen=True, slots=True)
 class Anchors:
@@ -73,13 +83,17 @@ class Anchors:
         return next((each.common_name for each in self.chain_of(certificate)), "")
 
     def has_issued(self, certificate: Certificate, now: datetime) -> bool:
-        """Whether a path leads from it to a root; also from one that has ended meanwhile."""
-        at = min(now, certificate.not_after)
+        """Whether a path leads from it to a root; also from one that has ended, or by a slow clock not yet begun."""
+        at = max(certificate.not_before, min(now, certificate.not_after))
         try:
             check_path(certificate, roots=self.roots, intermediates=self.intermediates, at=at)
         except UntrustedCertificate:
             return False
         return True
+
+    def ours_in(self, inventory: Inventory, now: datetime) -> Inventory:
+        """`inventory` without the credentials of other issuers (`Inventory.trusted`)."""
+        return inventory.trusted(lambda each: self.has_issued(each, now))
 
 
 @asynccontextmanager

@@ -12,7 +12,6 @@ import click
 import msgspec
 
 from kiosk.clock import system_clock
-from kiosk.services import read_anchors
 from kiosk.token_office.enrolling import enrol_by_code
 from kiosk.token_office.initialising import initialise_token
 from kiosk.token_office.opening import JSON, SERIAL, Counter, Told, log_in, opened, with_settings
@@ -127,12 +126,12 @@ async def _listed(counter: Counter) -> Sequence[TokenRecord]:
 
 
 async def _inspected(counter: Counter, serial: str, *, without_pin: bool) -> ContentRecord:
-    anchors, now = read_anchors(Path(counter.settings.ca.roots)), system_clock()
+    anchors, now = counter.anchors, system_clock()
     async with opened(counter, serial) as token:
         pin_given = not without_pin and await log_in(token, counter)
         if not pin_given:
             await token.open_without_pin()
-        inventory = (await token.inventory()).trusted(lambda each: anchors.has_issued(each, now))
+        inventory = anchors.ours_in(await token.inventory(), now)
         record, room = token_record(token.facts, await token.key_kinds()), await token.room()
     return content_record(record, room, inventory, Eyes(counter.settings.policy, now), pin_given=pin_given)
 

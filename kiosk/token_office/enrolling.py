@@ -74,7 +74,7 @@ async def enrol_by_code(counter: Counter, holder_id: str, serial: str) -> None:
 
 async def _obtained(enrolment: Enrolment, counter: Counter, record: VisitRecord) -> Certificate:
     terminal = _Terminal(counter.texts)
-    begun = (await enrolment.token.inventory()).unfinished_enrolment(enrolment.holder_id)
+    begun = (await enrolment.services.inventory_of(enrolment.token)).unfinished_enrolment(enrolment.holder_id)
     if begun is not None and await enrolment.finish_confirmed(begun, terminal) is not None:
         return begun.certificate
     try:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from kiosk.clock import system_clock
 from kiosk.journal import Event
 from kiosk.literal import literal
 from kiosk.problems import token_problem
-from kiosk.services import read_anchors
 from kiosk.token_office.officer import (
     FAULTS,
     agree,
@@ -91,10 +88,10 @@ def _meant(used: list[TokenFacts], blank: list[TokenFacts], serial: str, counter
 
 async def _tell_content(counter: Counter, facts: TokenFacts) -> None:
     """In a process of its own, that no session is open with a token that is to be emptied."""
-    anchors, now = read_anchors(Path(counter.settings.ca.roots)), system_clock()
+    anchors, now = counter.anchors, system_clock()
     async with opened(counter, facts.serial) as token:
         await token.open_without_pin()
-        inventory = (await token.inventory()).trusted(lambda each: anchors.has_issued(each, now))
+        inventory = anchors.ours_in(await token.inventory(), now)
         record, room = token_record(facts, await token.key_kinds()), await token.room()
     content = content_record(record, room, inventory, Eyes(counter.settings.policy, now), pin_given=False)
     click.echo("\n".join(content_words(content, counter.texts)))

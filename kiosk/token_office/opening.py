@@ -18,6 +18,7 @@ from kiosk.errors import Code, KioskError
 from kiosk.literal import literal
 from kiosk.pin import Pin
 from kiosk.problems import as_problems, token_problem
+from kiosk.services import Anchors, read_anchors
 from kiosk.settings import Settings, SettingsError, load_settings
 from kiosk.text_keys import TextKey
 from kiosk.texts import Texts, languages
@@ -49,6 +50,15 @@ class Counter:
 
     settings: Settings
     texts: Texts
+
+    @property
+    def anchors(self) -> Anchors:
+        """Of the CA whose certificates are ours.
+
+        Raises:
+            SettingsError: their file is missing or holds nothing usable.
+        """
+        return read_anchors(Path(self.settings.ca.roots))
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:

@@ -17,7 +17,6 @@ from kiosk.errors import Code, KioskError
 from kiosk.literal import literal
 from kiosk.preparation import preferred_kind
 from kiosk.request_keys import requesting
-from kiosk.services import read_anchors
 from kiosk.storing import stored
 from kiosk.token_office.enrolling import done_words
 from kiosk.token_office.opening import Counter, Told, log_in, opened
@@ -76,7 +75,7 @@ async def store_certificate(counter: Counter, holder_id: str, serial: str, path:
 
 
 async def _key_for(token: Token, holder_id: str, counter: Counter) -> TokenKey:
-    inventory = await token.inventory()
+    inventory = counter.anchors.ours_in(await token.inventory(), system_clock())
     key_id = inventory.enrolment_key_id(holder_id)
     if key_id is None:
         raise KioskError(Code.NO_FREE_SLOT)
@@ -104,7 +103,7 @@ def _read(path: Path, holder_id: str, counter: Counter) -> Certificate:
     if counter.settings.policy.holder_rule.holder_of(new).id != holder_id:
         raise Told(counter.texts("token.another-id", name=literal(new.common_name)))
     now = system_clock()
-    if not new.valid_at(now) or not read_anchors(Path(counter.settings.ca.roots)).has_issued(new, now):
+    if not new.valid_at(now) or not counter.anchors.has_issued(new, now):
         raise KioskError(Code.NEW_CERTIFICATE_WRONG)
     return new
 

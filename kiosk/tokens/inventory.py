@@ -241,8 +241,14 @@ class Inventory:
         if not self.slots:
             return stored.key_id == successor_key_id(credential.certificate)
         read = _read(stored)
-        of_same_issuer = read is not None and read.issuer_der == credential.certificate.issuer_der
-        return read is not None and of_same_issuer and self._may_succeed(read, credential)
+        return read is not None and self._is_ours(stored, credential) and self._may_succeed(read, credential)
+
+    def _is_ours(self, stored: StoredObject, beside: Credential) -> bool:
+        """Whether our CA has issued this certificate; where nobody has checked, whether the issuer of `beside` has."""
+        if self.ours is not None:
+            return stored.der in self.ours
+        read = _read(stored)
+        return read is not None and read.issuer_der == beside.certificate.issuer_der
 
     def public_half_of(self, key_id: bytes) -> PublicKey | None:
         """The public half of that key, from the key, its public key or its certificate; None where nothing tells it."""

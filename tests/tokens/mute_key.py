@@ -20,17 +20,17 @@ from kiosk.settings import DEMO_PIN
 from kiosk.tokens.process import ModuleSettings
 
 
-def leave_mute_key(module: ModuleSettings, token: str, key_id: bytes) -> None:
-    """In the place of everything that has `key_id` on `token`, a private key and nothing else."""
+def leave_mute_key(module: ModuleSettings, token: str, key_id: bytes, label: str = "") -> None:
+    """In the place of everything that has `key_id` on `token`, a private key so labelled and nothing else."""
     subprocess.run(
-        [sys.executable, "-m", __name__, module.module, token, key_id.hex()],
+        [sys.executable, "-m", __name__, module.module, token, key_id.hex(), label],
         env={**os.environ, **module.environment},
         cwd=Path(__file__).parents[2],
         check=True,
     )
 
 
-def main(module: str, token: str, key_id: str) -> None:
+def main(module: str, token: str, key_id: str, label: str) -> None:
     wanted = bytes.fromhex(key_id)
     value = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value
     with pkcs11.lib(module).get_token(token_label=token).open(rw=True, user_pin=DEMO_PIN) as session:
@@ -46,6 +46,7 @@ def main(module: str, token: str, key_id: str) -> None:
                 Attribute.SENSITIVE: True,
                 Attribute.SIGN: True,
                 Attribute.ID: wanted,
+                Attribute.LABEL: label,
                 Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1"),
                 Attribute.VALUE: value.to_bytes(32, "big"),
             }

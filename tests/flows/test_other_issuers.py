@@ -1,0 +1,104 @@
+"""Certificates of other issuers with the customer's own ID, where they could be taken for ours: nothing comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kiosk.clock import system_clock
+from kiosk.credentials import enrolment_key_id
+from kiosk.demo_bank import Customer
+from kiosk.desk import Errand, SavingStep
+from kiosk.services import Anchors
+from kiosk.tokens.wire import KeyKind, StoredObject
+from tests.bank import Bank, open_bank
+from tests.cmp.pki import NOW, Pki, new_key
+from tests.flows.test_conversation import cut_at
+from tests.scripted_desk import ScriptedDesk
+from tests.tokens.test_slots import PLACES, SECOND, THIRD, with_places
+
+ID = Customer().holder_id
+IN_DATE, EXPIRED = timedelta(days=900), timedelta(days=-2)
+
+
+@pytest.fixture
+async def bank(tmp_path: Path) -> AsyncIterator[Bank]:
+    async with open_bank(tmp_path / "bank") as bank:
+        yield bank
+
+
+@pytest.fixture
+async def expired(tmp_path: Path) -> AsyncIterator[Bank]:
+    async with open_bank(tmp_path / "bank", days_left=-1) as bank:
+        yield bank
+
+
+async def put_others_on(bank: Bank, key_id: bytes, ends_in: timedelta) -> frozenset[StoredObject]:
+    """A whole credential of another CA, which ends then; its objects."""
+    before, now = set((await bank.inventory()).objects), system_clock()
+    async with await bank.open_token() as token:
+        key = await token.make_key_pair(KeyKind.EC_P256, key_id, "other")
+        begin, end = now - timedelta(days=400), now + ends_in
+        certificate = Pki("Another ").issue(f"{ID} 1402", key.public_key, begin=begin, end=end)
+        await token.write_certificate(certificate, key_id, "other")
+    return frozenset((await bank.inventory()).objects) - before
+
+
+async def test_on_a_card_with_places_it_is_no_successor(bank: Bank) -> None:
+    """It ends later, and nothing else tells a successor there."""
+    others = await put_others_on(bank, SECOND, IN_DATE)
+    assert (await with_places(bank, *PLACES).visit(ScriptedDesk())).completion is not None
+    content = await bank.inventory()
+    assert others < set(content.objects)
+    assert {each.key_id for each in content.credentials} == {SECOND, THIRD}
+
+
+async def test_one_for_the_new_key_itself_stays(bank: Bank) -> None:
+    """Ours for the same key that were issued before go; the CA has revoked those."""
+    with pytest.raises(ExceptionGroup):
+        await bank.visit(ScriptedDesk(at_step=cut_at(SavingStep.RETIRE)))
+    now = system_clock()
+    async with await bank.open_token() as token:
+        new = max((await token.inventory()).credentials, key=lambda each: each.certificate.not_after)
+        others = Pki("Another ").issue(f"{ID} 1402", new.certificate.public_key, begin=now - timedelta(days=400))
+        await token.write_certificate(others, new.key_id, "other")
+    outcome = await bank.visit(ScriptedDesk())
+    assert outcome.completion is not None
+    assert {each.certificate for each in (await bank.inventory()).credentials} == {new.certificate, others}
+
+
+async def test_an_expired_one_is_not_removed_with_ours(expired: Bank) -> None:
+    others = await put_others_on(expired, b"other", EXPIRED)
+    desk = ScriptedDesk(enrols=True, codes=[expired.code()])
+    outcome = await expired.visit(desk)
+    assert outcome.completion is not None
+    content = await expired.inventory()
+    assert others < set(content.objects)
+    assert len(content.credentials) == 2, "the new one, and the other CA's"
+
+
+async def test_what_was_begun_beside_one_is_found_again(expired: Bank) -> None:
+    """The key's ID is told by the ID's newest credential: of our CA."""
+    (old,) = (await expired.inventory()).credentials
+    await put_others_on(expired, b"other", IN_DATE)
+    code = expired.code()
+    with pytest.raises(ExceptionGroup):
+        await expired.visit(ScriptedDesk(enrols=True, codes=[code], at_step=cut_at(SavingStep.WRITE)))
+    wanted = enrolment_key_id(ID, old.certificate)
+    assert (await expired.inventory()).has_key(wanted)
+    desk = ScriptedDesk(enrolment_ids=[ID], codes=[code])
+    outcome = await expired.visit(desk, errand=Errand.ENROLMENT)
+    assert outcome.completion is not None
+    assert {each.key_id for each in (await expired.inventory()).credentials} == {wanted, b"other"}
+
+
+def test_by_a_slow_clock_what_is_issued_now_is_ours_all_the_same() -> None:
+    pki, other = Pki(), Pki("Another ")
+    anchors = Anchors((pki.root.certificate,), (pki.issuing.certificate,))
+    just_issued = pki.issue(ID, new_key().public_key(), begin=NOW)
+    for now in (NOW - timedelta(minutes=5), NOW, NOW + timedelta(days=101)):
+        assert anchors.has_issued(just_issued, now)
+        assert not anchors.has_issued(other.issue(ID, new_key().public_key()), now)
