@@ -139,6 +139,23 @@ async def test_what_nobody_types_for_the_request_is_finished_in_the_next_visit(
     assert wary.bank.states()[again.completion.certificate.serial] == "valid"
 
 
+async def test_who_takes_no_last_try_for_a_change_is_asked_again_before_a_signature_takes_it(
+    wary: ActingModule,
+) -> None:
+    wary.answer(None, None, INCORRECT, INCORRECT)
+    desk = ScriptedDesk(
+        pins=[],
+        notice=NoticeAnswer.LATER,
+        menu=[MenuChoice.CHANGE_PIN, MenuChoice.RENEW],
+        last_tries=[LastTryAnswer.NO, LastTryAnswer.NO],
+    )
+    outcome = await wary.bank.visit(desk)
+    assert outcome.problem is not None
+    assert (outcome.problem.code, outcome.problem.changed) == (Code.PIN_LAST_TRY, Changed.NOTHING)
+    assert desk.asked[-5:] == ["last-try", "menu", "preprocessing", "last-try", "problem"]
+    assert wary.calls == ["login pad", "sign pad", "set pad", "set pad"], "the reader is not woken again"
+
+
 async def test_giving_up_does_not_wake_the_reader(reader: ActingModule) -> None:
     desk = ScriptedDesk(pins=[], pads=[False])
     outcome = await reader.bank.visit(desk)
