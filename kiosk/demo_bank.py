@@ -285,8 +285,10 @@ async def add_software_token(module: ModuleSettings, label: str) -> None:
     """
     process = TokenProcess.start(module)
     try:
-        blank, *_ = await find_blank_tokens(process)  # SoftHSM always has one more
-        await initialise(process, blank, label, *(Pin(bytearray(each, "ascii")) for each in (_SO_PIN, DEMO_PIN)))
+        blank = await find_blank_tokens(process)
+        if not blank:  # SoftHSM always has one more
+            raise DemoError("no blank token is shown")
+        await initialise(process, blank[0], label, *(Pin(bytearray(each, "ascii")) for each in (_SO_PIN, DEMO_PIN)))
     except (TokenError, TokenHangs, TokenProcessDied) as error:
         raise DemoError(f"SoftHSM could not make a token: {error}") from error
     finally:

@@ -17,7 +17,7 @@ from kiosk.journal import Event, VisitRecord
 from kiosk.problems import as_problems, status_problem
 from kiosk.request_keys import request_signer
 from kiosk.revocation.check import RevocationRule
-from kiosk.revocation.status import SUPERSEDED, Standing, Status, StatusError, StatusNotTold
+from kiosk.revocation.status import SUPERSEDED, CertStatus, Status, StatusError, StatusNotTold
 from kiosk.services import Services
 from kiosk.tokens.token import Token
 from kiosk.tokens.wire import KeyKind
@@ -76,9 +76,9 @@ async def check_revocation(
         raise status_problem(error) from error
     if status is None:
         return
-    if status.standing is Standing.UNKNOWN:
+    if status.cert_status is CertStatus.UNKNOWN:
         raise KioskError(Code.CERTIFICATE_UNKNOWN, str(status))
-    if status.standing is Standing.REVOKED and not (accepted and status.reason == SUPERSEDED):
+    if status.cert_status is CertStatus.REVOKED and not (accepted and status.reason == SUPERSEDED):
         raise KioskError(Code.CERTIFICATE_NOT_ACCEPTED, str(status))
     await record.note(Event.STATUS_TOLD, serial=serial, detail=str(status))
 

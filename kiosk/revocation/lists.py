@@ -10,7 +10,7 @@ from cryptography import x509
 from kiosk.certificates import UNREADABLE, Certificate
 from kiosk.cmp.algorithms import Algorithm, UnsupportedSignature, WrongSignature, verify
 from kiosk.revocation.freshness import check_times
-from kiosk.revocation.status import Standing, Status, StatusFault, StatusNotTrusted
+from kiosk.revocation.status import CertStatus, Status, StatusFault, StatusNotTrusted
 
 SOURCE = "crl"
 
@@ -30,7 +30,7 @@ def look_up(der: bytes, url: str, certificate: Certificate, issuer: Certificate,
         points = certificate.crl_points or (x509.UniformResourceIdentifier(url),)
         _check(found, points, issuer, now)
         entry = found.get_revoked_certificate_by_serial_number(certificate.serial_number)
-        return Status(Standing.GOOD, SOURCE) if entry is None else _revoked(entry)
+        return Status(CertStatus.GOOD, SOURCE) if entry is None else _revoked(entry)
     except UNREADABLE as error:
         raise StatusNotTrusted(SOURCE, StatusFault.UNREADABLE) from error
 
@@ -76,4 +76,4 @@ def _revoked(entry: x509.RevokedCertificate) -> Status:
             reason = extension.value.reason.value
         elif extension.critical:
             raise StatusNotTrusted(SOURCE, StatusFault.CRITICAL)
-    return Status(Standing.REVOKED, SOURCE, reason, entry.revocation_date_utc)
+    return Status(CertStatus.REVOKED, SOURCE, reason, entry.revocation_date_utc)

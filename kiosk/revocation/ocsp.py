@@ -22,7 +22,7 @@ from cryptography.x509.ocsp import (
 from kiosk.certificates import UNREADABLE, Certificate, UnreadableCertificate, is_issued_by, read_certificate
 from kiosk.cmp.algorithms import Algorithm, UnsupportedSignature, WrongSignature, verify
 from kiosk.revocation.freshness import check_times
-from kiosk.revocation.status import Standing, Status, StatusFault, StatusNotTold, StatusNotTrusted
+from kiosk.revocation.status import CertStatus, Status, StatusFault, StatusNotTold, StatusNotTrusted
 
 SOURCE = "ocsp"
 NONCE_LENGTH = 32
@@ -141,12 +141,14 @@ def _check_signature(response: OCSPResponse, signer: Certificate) -> None:
 def _status(single: OCSPSingleResponse) -> Status:
     match single.certificate_status:
         case OCSPCertStatus.GOOD:
-            return Status(Standing.GOOD, SOURCE)
+            return Status(CertStatus.GOOD, SOURCE)
         case OCSPCertStatus.REVOKED:
             reason = single.revocation_reason
-            return Status(Standing.REVOKED, SOURCE, "" if reason is None else reason.value, single.revocation_time_utc)
+            return Status(
+                CertStatus.REVOKED, SOURCE, "" if reason is None else reason.value, single.revocation_time_utc
+            )
         case OCSPCertStatus.UNKNOWN:
-            return Status(Standing.UNKNOWN, SOURCE)
+            return Status(CertStatus.UNKNOWN, SOURCE)
 
 
 @contextmanager

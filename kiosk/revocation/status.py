@@ -12,8 +12,8 @@ SUPERSEDED = "superseded"
 """The reason of a certificate whose successor has taken its place (RFC 5280 §5.3.1)."""
 
 
-class Standing(Enum):
-    """What the CA says of a certificate."""
+class CertStatus(Enum):
+    """What the CA says of a certificate (RFC 6960 §2.2)."""
 
     GOOD = "good"
     """Not revoked."""
@@ -26,7 +26,7 @@ class Standing(Enum):
 class Status:
     """A proven answer that is in date."""
 
-    standing: Standing
+    cert_status: CertStatus
     source: str
     """Who told it: `ocsp` or `crl`."""
     reason: str = ""
@@ -37,7 +37,7 @@ class Status:
     def __str__(self) -> str:
         """For the journal, in one line."""
         since = "" if self.since is None else f"since {self.since.isoformat(timespec='seconds')}"
-        return " ".join(each for each in (f"{self.source}:", self.standing.value, self.reason, since) if each)
+        return " ".join(each for each in (f"{self.source}:", self.cert_status.value, self.reason, since) if each)
 
 
 class StatusFault(Enum):

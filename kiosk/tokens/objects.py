@@ -105,7 +105,7 @@ def shows(session: pkcs11.Session, certificates: frozenset[bytes]) -> bool | Non
 
 
 def shows_before_login(token: pkcs11.Token, certificates: frozenset[bytes]) -> bool | None:
-    """As `_shows`, of a token nobody is logged in to; None too where it answers nothing before that."""
+    """As `shows`, of a token nobody is logged in to; None too where it answers nothing before that."""
     if not certificates:
         return None
     try:

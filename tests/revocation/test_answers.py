@@ -21,7 +21,7 @@ from kiosk.certificates import Certificate
 from kiosk.revocation.freshness import LONGEST_WITHOUT_END, TOLERANCE
 from kiosk.revocation.lists import look_up
 from kiosk.revocation.ocsp import Question
-from kiosk.revocation.status import Standing, Status, StatusError, StatusFault, StatusNotTold, StatusNotTrusted
+from kiosk.revocation.status import CertStatus, Status, StatusError, StatusFault, StatusNotTold, StatusNotTrusted
 from tests.cmp.pki import NOW, Identity, Pki, certificate, new_key
 from tests.mutations import TRIED, ByHypothesis, Draw, flipped
 from tests.revocation.teller import CRITICAL, HOUR, OCSP_SIGNING, CrlTeller, OcspTeller, delegated, with_points
@@ -76,12 +76,12 @@ def fault(tell: Callable[..., Status], **told: object) -> StatusFault:
 @pytest.mark.parametrize(
     ("told", "status"),
     [
-        ({}, Status(Standing.GOOD, "ocsp")),
-        ({"status": OCSPCertStatus.UNKNOWN}, Status(Standing.UNKNOWN, "ocsp")),
-        ({"status": OCSPCertStatus.REVOKED}, Status(Standing.REVOKED, "ocsp", "", NOW - HOUR)),
+        ({}, Status(CertStatus.GOOD, "ocsp")),
+        ({"status": OCSPCertStatus.UNKNOWN}, Status(CertStatus.UNKNOWN, "ocsp")),
+        ({"status": OCSPCertStatus.REVOKED}, Status(CertStatus.REVOKED, "ocsp", "", NOW - HOUR)),
         (
             {"status": OCSPCertStatus.REVOKED, "reason": x509.ReasonFlags.key_compromise},
-            Status(Standing.REVOKED, "ocsp", "keyCompromise", NOW - HOUR),
+            Status(CertStatus.REVOKED, "ocsp", "keyCompromise", NOW - HOUR),
         ),
     ],
 )
@@ -110,7 +110,7 @@ def test_what_may_differ_between_responders() -> None:
         "an extension that may be overlooked": {"extension": (CRITICAL, False)},
         "another hash": {"digest": hashes.SHA384()},
     }
-    assert {name for name, told in rows.items() if ocsp(**told).standing is Standing.GOOD} == set(rows)
+    assert {name for name, told in rows.items() if ocsp(**told).cert_status is CertStatus.GOOD} == set(rows)
 
 
 @pytest.mark.parametrize("kind", ["rsa", "ed25519"])
@@ -121,7 +121,7 @@ def test_signers_with_other_keys(kind: str) -> None:
     if kind == "ed25519":
         teller.digest = None  # type: ignore[assignment]  # as the library wants it
     question = Question(customer(), pki().issuing.certificate, NONCE)
-    assert question.read(teller.answer(question.der), NOW).standing is Standing.GOOD
+    assert question.read(teller.answer(question.der), NOW).cert_status is CertStatus.GOOD
 
 
 def test_a_forged_answer_by_each_field() -> None:
@@ -200,7 +200,7 @@ def test_damaged_answers_never_say_that_all_is_well(data: st.DataObject) -> None
     except StatusError:
         return
     # What is not signed: the certificates that nobody needs, and how the signature is wrapped.
-    assert status == Status(Standing.GOOD, "ocsp")
+    assert status == Status(CertStatus.GOOD, "ocsp")
     assert len(damaged) == len(good)
 
 
@@ -215,11 +215,11 @@ def damage(draw: Draw, good: bytes) -> bytes:
 
 def test_who_is_on_the_list_and_who_is_not() -> None:
     mine = customer().serial_number
-    assert crl() == Status(Standing.GOOD, "crl")
-    assert crl(revoked={mine + 1: None}) == Status(Standing.GOOD, "crl")
-    assert crl(revoked={mine: None}) == Status(Standing.REVOKED, "crl", "", NOW - HOUR)
+    assert crl() == Status(CertStatus.GOOD, "crl")
+    assert crl(revoked={mine + 1: None}) == Status(CertStatus.GOOD, "crl")
+    assert crl(revoked={mine: None}) == Status(CertStatus.REVOKED, "crl", "", NOW - HOUR)
     reason = x509.ReasonFlags.superseded
-    assert crl(revoked={mine: reason}) == Status(Standing.REVOKED, "crl", "superseded", NOW - HOUR)
+    assert crl(revoked={mine: reason}) == Status(CertStatus.REVOKED, "crl", "superseded", NOW - HOUR)
 
 
 def point(**told: object) -> x509.IssuingDistributionPoint:
@@ -236,7 +236,7 @@ def point(**told: object) -> x509.IssuingDistributionPoint:
 
 
 def test_a_list_of_users_certificates_is_whole_enough() -> None:
-    assert crl(extension=(point(only_contains_user_certs=True), True)).standing is Standing.GOOD
+    assert crl(extension=(point(only_contains_user_certs=True), True)).cert_status is CertStatus.GOOD
 
 
 PLACES = [
@@ -255,7 +255,7 @@ def of_part(certificate: Certificate, **told: object) -> Status:
 @pytest.mark.parametrize("place", PLACES)
 def test_a_part_of_the_list_counts_for_whom_the_ca_has_put_into_it(place: x509.GeneralName) -> None:
     mine = with_points(pki(), place)
-    assert of_part(mine, full_name=[PLACES[0], place]).standing is Standing.GOOD
+    assert of_part(mine, full_name=[PLACES[0], place]).cert_status is CertStatus.GOOD
     elsewhere = x509.UniformResourceIdentifier("http://ca.example/2.crl")
     name = x509.RelativeDistinguishedName([x509.NameAttribute(NameOID.COMMON_NAME, "1")])
     for told in ({"full_name": [elsewhere]}, {"relative_name": name}):
@@ -264,7 +264,7 @@ def test_a_part_of_the_list_counts_for_whom_the_ca_has_put_into_it(place: x509.G
 
 def test_where_the_certificate_names_no_part_it_is_the_one_that_was_asked() -> None:
     asked, other = x509.UniformResourceIdentifier(URL), PLACES[0]
-    assert of_part(customer(), full_name=[asked]).standing is Standing.GOOD
+    assert of_part(customer(), full_name=[asked]).cert_status is CertStatus.GOOD
     assert fault(of_part, certificate=customer(), full_name=[other]) is F.PARTIAL
     assert fault(of_part, certificate=with_points(pki(), other), full_name=[asked]) is F.PARTIAL
 
@@ -308,4 +308,4 @@ def test_damaged_lists_never_say_that_all_is_well(data: st.DataObject) -> None:
         status = look_up(damaged, URL, customer(), pki().issuing.certificate, NOW)
     except StatusNotTrusted:
         return
-    assert status.standing is Standing.REVOKED
+    assert status.cert_status is CertStatus.REVOKED

@@ -12,7 +12,7 @@ from cryptography.x509.ocsp import OCSPCertStatus, OCSPResponseBuilder, OCSPResp
 
 from kiosk.certificates import Certificate
 from kiosk.revocation.check import RevocationCheck, RevocationRule
-from kiosk.revocation.status import Standing, Status, StatusNotTold, StatusNotTrusted
+from kiosk.revocation.status import CertStatus, Status, StatusNotTold, StatusNotTrusted
 from tests.cmp.pki import NOW, Pki
 from tests.revocation.teller import CrlTeller, Handle, OcspTeller, delegated, of_kind, serve, with_addresses
 
@@ -57,7 +57,7 @@ async def ask(line: Line, certificate: Certificate | None = None, **rules: objec
 
 async def test_ocsp_first_and_then_nobody_else() -> None:
     line = Line(serve(good(), CrlTeller(pki=pki())))
-    assert await ask(line) == Status(Standing.GOOD, "ocsp")
+    assert await ask(line) == Status(CertStatus.GOOD, "ocsp")
     assert line.ways == [("POST", OCSP)]
     assert line.asked[0].headers["content-type"] == "application/ocsp-request"
 
@@ -91,7 +91,7 @@ async def test_the_list_where_ocsp_says_nothing(silence: str) -> None:
     line = Line(serve(SILENT[silence], CrlTeller(pki=pki(), revoked={pki().customer.certificate.serial_number: None})))
     status = await ask(line)
     assert status is not None
-    assert (status.standing, status.source) == (Standing.REVOKED, "crl")
+    assert (status.cert_status, status.source) == (CertStatus.REVOKED, "crl")
     assert line.ways == [("POST", OCSP), ("GET", CRL)]
 
 
@@ -140,14 +140,14 @@ async def test_unknown_is_an_answer() -> None:
     line = Line(
         serve(OcspTeller(pki=pki(), signer=delegated(pki()), status=OCSPCertStatus.UNKNOWN), CrlTeller(pki=pki()))
     )
-    assert await ask(line) == Status(Standing.UNKNOWN, "ocsp")
+    assert await ask(line) == Status(CertStatus.UNKNOWN, "ocsp")
     assert len(line.asked) == 1
 
 
 async def test_where_the_certificate_says_unless_the_settings_do() -> None:
     certificate = with_addresses(pki(), "http://aia.invalid/ocsp", "http://cdp.invalid/crl")
     line = Line(serve(None, CrlTeller(pki=pki())))
-    assert await ask(line, certificate, ocsp_url="", crl_url="") == Status(Standing.GOOD, "crl")
+    assert await ask(line, certificate, ocsp_url="", crl_url="") == Status(CertStatus.GOOD, "crl")
     assert [url for _, url in line.ways] == ["http://aia.invalid/ocsp", "http://cdp.invalid/crl"]
     line.asked.clear()
     await ask(line, certificate)
