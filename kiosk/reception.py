@@ -73,11 +73,14 @@ class FrontDesk:
                 each.cancel()
 
     async def _keep_journal(self) -> None:
-        """Call staff where the one before this was damaged, and keep it short."""
+        """Call staff where the one before this was damaged, and keep it short.
+
+        While a call is under way it cannot be told whom it will have reached; the next look tells.
+        """
         journal, policy = self._services.journal, self._services.policy
         while True:
             with suppress(KioskError):  # a journal that cannot be written is told with the next visit
-                if await asyncio.to_thread(journal.has_damage_to_tell):
+                if not self._calls and await asyncio.to_thread(journal.has_damage_to_tell):
                     self._call_staff(Code.JOURNAL_DAMAGED)
                 await asyncio.to_thread(journal.remove_older_than, policy.journal_days, policy.time_zone)
             await asyncio.sleep(_JOURNAL_EVERY)

@@ -36,6 +36,8 @@ class Receiver:
 
     status: int = 204
     silent: bool = False
+    wakes: asyncio.Event = field(default_factory=asyncio.Event)
+    """Ends the silence."""
     url: str = ""
     heads: list[bytes] = field(default_factory=list)
     calls: list[dict[str, str]] = field(default_factory=list)
@@ -46,7 +48,7 @@ class Receiver:
         self.heads.append(head)
         self.calls.append(msgspec.json.decode(await reader.readexactly(length), type=dict[str, str]))
         if self.silent:
-            await asyncio.sleep(60)
+            await self.wakes.wait()
         writer.write(f"HTTP/1.1 {self.status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
         await writer.drain()
         writer.close()
@@ -197,6 +199,36 @@ async def test_a_damaged_journal_is_told_until_it_has_reached_somebody_and_then_
                     await asyncio.sleep(0.02)
             waiting.cancel()
     assert [call["code"] for call in receiver.calls[1:]] == [""]
+
+
+async def test_a_call_under_way_has_reached_nobody_yet(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(bank.settings.journal).write_bytes(b"no database" * 1000)
+    looks, shorten = 0, Journal.remove_older_than
+
+    def counted(journal: Journal, *rules: object) -> int:
+        nonlocal looks
+        looks += 1
+        return shorten(journal, *rules)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Journal, "remove_older_than", counted)
+    async with (
+        asyncio.timeout(30),
+        listening(Receiver(status=500, silent=True)) as receiver,
+        front_desk_of(calling(bank, receiver.url)) as front_desk,
+    ):
+
+        async def standing_by(until: Callable[[], bool]) -> None:
+            waiting = asyncio.create_task(front_desk.wait_for_customer(Board()))
+            while not until():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+            waiting.cancel()
+
+        await standing_by(lambda: len(receiver.calls) == 1 and looks == 1)
+        await standing_by(lambda: looks == 2)
+        receiver.wakes.set()
+        await front_desk.close()
+        await standing_by(lambda: len(receiver.calls) == 2)
+    assert {call["code"] for call in receiver.calls} == {Code.JOURNAL_DAMAGED}
 
 
 def test_a_journal_that_follows_no_damaged_one_has_nothing_to_tell(bank: Bank) -> None:
