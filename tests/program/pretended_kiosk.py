@@ -8,6 +8,7 @@ import sys
 import termios
 import threading
 import tty
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -50,6 +51,8 @@ def main() -> None:
             os.write(int(heartbeat), b".")
             _do_nothing()
         case ["floods"]:
+            _fill_terminal()
+            Path(settings).with_name("full").touch()
             while True:
                 os.write(2, b"#" * 65536)
         case ["begins", "never"]:
@@ -59,6 +62,14 @@ def main() -> None:
     while True:
         os.write(int(heartbeat), b".")
         threading.Event().wait(_EVERY)
+
+
+def _fill_terminal() -> None:
+    """Write until nothing more is taken; through a file of its own, since the launcher shares the other one."""
+    terminal = os.open(os.ttyname(2), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(terminal, b"#" * 65536)
 
 
 def _do_nothing() -> NoReturn:

@@ -235,10 +235,13 @@ def test_who_is_stopped_for_a_while_does_not_hang(
 
 @pytest.mark.parametrize("hung_after", [SOON, NEVER], ids=["after the kiosk was ended", "while the kiosk waits for it"])
 def test_a_terminal_that_reads_nothing_keeps_nobody_from_ending(
-    launched: Launch, descendants: Descendants, hung_after: float
+    launched: Launch, descendants: Descendants, directory: Path, hung_after: float
 ) -> None:
     """A terminal program that hangs itself: what is written for it waits, and nobody with it."""
     terminal = launched("floods", "floods", first_sign=hung_after)
-    time.sleep(6 * SOON)
+    ended, deadline = (1 if hung_after == SOON else 0), time.monotonic() + 20
+    while not (directory / "full").exists() or len(crashes(directory)) < ended:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     terminal.process.kill(signal.SIGTERM)
     assert descendants.are_gone()
