@@ -19,10 +19,14 @@ async def remove_credential(store: Token, old: Credential) -> None:
     unfinished renewal.
 
     Raises:
-        KioskError: T-31, the store could not.
+        KioskError: T-31, the store could not, or shows no private key: a card that another program has reset hides
+            them, and what is hidden then would stay for ever.
     """
     try:
-        for part in (await store.inventory()).parts_of(old):
+        parts = (await store.inventory()).parts_of(old)
+        if all(each.kind is not ObjectKind.PRIVATE_KEY for each in parts):
+            raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, "its private key is not shown")
+        for part in parts:
             if not await store.remove(part):
                 raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, f"{part.kind} not found again")
     except (TokenError, TokenHangs, TokenProcessDied) as error:

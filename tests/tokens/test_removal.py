@@ -1,0 +1,37 @@
+"""Nothing of a credential is removed where the rest of it cannot be seen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kiosk.credentials import HolderRule
+from kiosk.demo_bank import TOKEN_LABEL
+from kiosk.errors import Code, KioskError
+from kiosk.removal import remove_credential
+from kiosk.tokens.process import TokenProcess
+from kiosk.tokens.token import Token, find_tokens
+from kiosk.tokens.wire import ObjectKind
+from tests.bank import Bank, open_bank
+
+
+@pytest.fixture
+async def bank(tmp_path: Path) -> AsyncIterator[Bank]:
+    async with open_bank(tmp_path / "bank") as bank:
+        yield bank
+
+
+async def test_a_token_that_has_forgotten_the_login_keeps_everything(bank: Bank) -> None:
+    """A card that another program has reset hides its private keys, and goes on as if nothing had been."""
+    old, before = await bank.credential(), await bank.inventory()
+    process = TokenProcess.start(bank.settings.token)
+    facts = next(each for each in await find_tokens(process) if each.label == TOKEN_LABEL)
+    async with Token(bank.settings.token, process, facts, HolderRule()) as token:
+        await token.open_without_pin()
+        assert ObjectKind.PRIVATE_KEY not in {each.kind for each in (await token.inventory()).objects}
+        with pytest.raises(KioskError) as raised:
+            await remove_credential(token, old)
+    assert raised.value.problem.code is Code.OLD_CREDENTIAL_NOT_REMOVED
+    assert await bank.inventory() == before
