@@ -267,7 +267,8 @@ class Enrolment:
             if old.certificate == new.certificate:
                 continue
             await self.record.note(Event.RETIRING, serial=old.certificate.serial)
-            await remove_credential(self.token, old)
+            key_has_gone = old.certificate.public_key_der in {each.public_key_der for each in retired}
+            await remove_credential(self.token, old, key_has_gone=key_has_gone)
             await self.record.note(Event.RETIRED, serial=old.certificate.serial)
             retired.append(old.certificate)
         return tuple(retired)

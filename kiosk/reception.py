@@ -58,7 +58,8 @@ class FrontDesk:
         """Looks of the standby board in a row that have failed."""
         self._standing_code = ""
         """What keeps the kiosk out of order now."""
-        self._calls: set[asyncio.Task[None]] = set()
+        self._calls: dict[asyncio.Task[None], str] = {}
+        """Those on their way, with their codes."""
         self._errand = Errand.RENEWAL
         """What the customer who is served next has come for."""
 
@@ -80,7 +81,8 @@ class FrontDesk:
         journal, policy = self._services.journal, self._services.policy
         while True:
             with suppress(KioskError):  # a journal that cannot be written is told with the next visit
-                if not self._calls and await asyncio.to_thread(journal.has_damage_to_tell):
+                calling = Code.JOURNAL_DAMAGED in self._calls.values()
+                if not calling and await asyncio.to_thread(journal.has_damage_to_tell):
                     self._call_staff(Code.JOURNAL_DAMAGED)
                 await asyncio.to_thread(journal.remove_older_than, policy.journal_days, policy.time_zone)
             await asyncio.sleep(_JOURNAL_EVERY)
@@ -281,8 +283,8 @@ class FrontDesk:
     def _call_staff(self, code: str) -> None:
         """Call without waiting for it: whoever begins a visit meanwhile does not take the call back."""
         call = asyncio.create_task(self._services.staff.call(code), name="call")
-        self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+        self._calls[call] = code
+        call.add_done_callback(self._calls.pop)
 
     async def _end_lookout(self) -> None:
         if self._lookout:

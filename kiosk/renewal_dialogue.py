@@ -280,7 +280,7 @@ class RenewalDialogue:
                 await self.record.note(Event.PROBLEM, code=Code.OLD_CREDENTIAL_NOT_REMOVED, detail=why)
 
     async def _clean(self, store: Token, old: Credential) -> bool:
-        """Remove what has begun there, where the customer wants that; false where something of it is left.
+        """Remove what has begun there, where the customer wants that; false where it was to go and some is left.
 
         It stays where it is not of `old` for certain: on a card with places it may be another ID's.
         """

@@ -59,12 +59,12 @@ class Services:
         return self.ca.peer
 
     async def inventory_of(self, store: Token) -> Inventory:
-        """What lies in `store`, without the credentials of other issuers: no step counts or removes one of those.
+        """What lies in `store`, with all of it there and known what is ours (`Inventory.checked`).
 
         Raises:
             StoreFault
         """
-        return self.anchors.ours_in(await store.inventory(), self.clock())
+        return self.anchors.checked(await store.inventory(), self.clock())
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,10 @@ class Anchors:
         except UntrustedCertificate:
             return False
         return True
+
+    def checked(self, inventory: Inventory, now: datetime) -> Inventory:
+        """`inventory`, which knows what is ours (`Inventory.checked`)."""
+        return inventory.checked(lambda each: self.has_issued(each, now))
 
     def ours_in(self, inventory: Inventory, now: datetime) -> Inventory:
         """`inventory` without the credentials of other issuers (`Inventory.trusted`)."""

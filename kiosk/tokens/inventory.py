@@ -105,15 +105,15 @@ class Inventory:
                 newest[credential.holder.id] = credential
         return tuple(newest.values())
 
-    def trusted(self, trusts: Callable[[Certificate], bool]) -> Inventory:
-        """The same without the credentials that other issuers may have put on the token.
+    def checked(self, trusts: Callable[[Certificate], bool]) -> Inventory:
+        """The same, which knows what is ours."""
+        read = (_read(each) for each in self._certificates())
+        return replace(self, ours=frozenset(each.der for each in read if each is not None and trusts(each)))
 
-        `items` and `debris` then know as well what is ours.
-        """
-        read = (_read(each) for each in self.objects if each.kind is ObjectKind.CERTIFICATE)
-        ours = frozenset(each.der for each in read if each is not None and trusts(each))
-        kept = tuple(each for each in self.credentials if trusts(each.certificate))
-        return replace(self, credentials=kept, ours=ours)
+    def trusted(self, trusts: Callable[[Certificate], bool]) -> Inventory:
+        """As `checked`, and without the credentials that other issuers may have put on the token."""
+        checked = self.checked(trusts)
+        return replace(checked, credentials=tuple(each for each in self.credentials if checked._is_ours(each)))
 
     def successor_id(self, credential: Credential) -> bytes | None:
         """CKA_ID of the key that is to succeed `credential`, or does so already; None where no place is free for it."""
@@ -154,13 +154,27 @@ class Inventory:
             if each.key_id in self.slots
             and each.key_id != credential.key_id
             and self._may_succeed(each.certificate, credential)
+            and (self._is_pending(each) or self.is_ours_beside(each.certificate, credential))
         ]
         return min(later, key=_end).key_id if later else self._pending_slot()
 
     def _may_succeed(self, certificate: Certificate, old: Credential) -> bool:
-        """Whether it can be a renewal of `old`, as far as two certificates tell."""
+        """Whether it can be a renewal of `old`, as far as the dates and IDs of two certificates tell."""
         same = self.rule.holder_of(certificate).id == old.holder.id
         return same and certificate.not_before <= _end(old) < certificate.not_after
+
+    def is_ours_beside(self, certificate: Certificate, ours: Credential) -> bool:
+        """Whether our CA has issued it: that is known of it (`checked`), or of `ours`, and both have one issuer."""
+        known = self.ours is not None and certificate.der in self.ours
+        return known or certificate.issuer_der == ours.certificate.issuer_der
+
+    def _is_ours(self, credential: Credential) -> bool:
+        """Whether our CA has issued it, where somebody has checked that."""
+        return self.ours is None or credential.certificate.der in self.ours
+
+    def _is_pending(self, credential: Credential) -> bool:
+        """Whether no certificate object beside it has its own label yet."""
+        return {each.label for each in self.certificates_of(credential)} == {PENDING_LABEL}
 
     def _pending_slot(self) -> bytes | None:
         certified = {each.key_id for each in self.objects if each.kind is ObjectKind.CERTIFICATE}
@@ -168,14 +182,14 @@ class Inventory:
         return next((each for each in self.slots if each in pending and self.has_key(each)), None)
 
     def of_holder(self, holder_id: str) -> tuple[Credential, ...]:
-        """The credentials of one ID, the newest last; not one that 電子証明書取得 has left unfinished."""
-        theirs = [each for each in self.credentials if each.holder.id == holder_id]
+        """Our credentials of one ID, the newest last; not one that 電子証明書取得 has left unfinished."""
+        theirs = [each for each in self.credentials if each.holder.id == holder_id and self._is_ours(each)]
         finished = [each for each in theirs if not self.is_unfinished_enrolment(each)]
         return tuple(sorted(finished, key=lambda each: (each.certificate.not_after, each.certificate.fingerprint)))
 
     def expired(self, holder_id: str, now: datetime) -> tuple[Credential, ...]:
-        """The expired credentials of one ID, the newest last; none whose key has a certificate in date as well."""
-        in_use = {each.certificate.public_key_der for each in self.credentials if now <= each.certificate.not_after}
+        """Our expired credentials of one ID, the newest last; none whose key has any certificate in date as well."""
+        in_use = {each.public_key_der for each in self._read_certificates() if now <= each.not_after}
         return tuple(
             each
             for each in self.of_holder(holder_id)
@@ -191,7 +205,14 @@ class Inventory:
             begun = self.unfinished_enrolment(holder_id)
             return begun.key_id if begun else self._pending_slot() or self.free_slot()
         before = self.of_holder(holder_id)
-        return enrolment_key_id(holder_id, before[-1].certificate if before else None)
+        wanted = enrolment_key_id(holder_id, before[-1].certificate if before else None)
+        return wanted if self.has_key(wanted) else self._begun_enrolment(holder_id) or wanted
+
+    def _begun_enrolment(self, holder_id: str) -> bytes | None:
+        """The ID of a key that was begun when another certificate was the newest, or counted as ours."""
+        finished = {each.key_id for each in self.credentials if not self.is_unfinished_enrolment(each)}
+        begun = self._enrolment_key_ids(holder_id) - finished
+        return next((each for each in sorted(begun) if self.has_key(each)), None)
 
     def unfinished_enrolment(self, holder_id: str) -> Credential | None:
         """The newest credential of an ID that 電子証明書取得 has left unfinished."""
@@ -206,20 +227,28 @@ class Inventory:
         Here the label decides, because there is no predecessor that could tell; it is written with a new object where
         a token does not let labels change.
         """
-        labels = {each.label for each in self.certificates_of(credential)}
-        if labels != {PENDING_LABEL}:
+        if not self._is_pending(credential):
             return False
         if self.slots:  # a renewal's looks the same, and only what it succeeds tells it
             return credential.key_id in self.slots and self.predecessor(credential) is None
         return credential.key_id in self._enrolment_key_ids(credential.holder.id)
 
     def _enrolment_key_ids(self, holder_id: str) -> set[bytes]:
-        before = [each.certificate for each in self.credentials if each.holder.id == holder_id]
+        """Every ID that a key of 電子証明書取得 can have been given, whichever certificate it was to replace."""
+        before = [each for each in self._read_certificates() if self.rule.holder_of(each).id == holder_id]
         return {enrolment_key_id(holder_id, each) for each in (None, *before)}
 
     def credential_of(self, certificate: Certificate) -> Credential | None:
         """The credential with exactly this certificate, where its key is here."""
         return next((each for each in self.credentials if each.certificate == certificate), None)
+
+    def is_certified_elsewhere(self, credential: Credential) -> bool:
+        """Whether another issuer's certificate for the key of `credential` is here as well."""
+        own = credential.certificate
+        return any(
+            each.public_key_der == own.public_key_der and each.issuer_der != own.issuer_der
+            for each in self._read_certificates()
+        )
 
     def certificates_of(self, credential: Credential) -> list[StoredObject]:
         """The objects that hold the certificate of `credential`: one, or one for each label."""
@@ -234,21 +263,21 @@ class Inventory:
 
         A card that was pulled while a list of its keys was written over may show a key no longer (PKCS#15).
         """
-        certificates = (each for each in self.objects if each.kind is ObjectKind.CERTIFICATE)
-        return any(not self.has_key(each.key_id) for each in certificates if self._is_successors_of(credential, each))
+        theirs = (each for each in self._certificates() if self._is_successors_of(credential, each))
+        return any(not self.has_key(each.key_id) for each in theirs)
 
     def _is_successors_of(self, credential: Credential, stored: StoredObject) -> bool:
         if not self.slots:
             return stored.key_id == successor_key_id(credential.certificate)
         read = _read(stored)
-        return read is not None and self._is_ours(stored, credential) and self._may_succeed(read, credential)
+        return read is not None and self.is_ours_beside(read, credential) and self._may_succeed(read, credential)
 
-    def _is_ours(self, stored: StoredObject, beside: Credential) -> bool:
-        """Whether our CA has issued this certificate; where nobody has checked, whether the issuer of `beside` has."""
-        if self.ours is not None:
-            return stored.der in self.ours
-        read = _read(stored)
-        return read is not None and read.issuer_der == beside.certificate.issuer_der
+    def _certificates(self) -> list[StoredObject]:
+        return [each for each in self.objects if each.kind is ObjectKind.CERTIFICATE]
+
+    def _read_certificates(self) -> list[Certificate]:
+        """Whoever has issued them, with or without key; what is damaged is passed over."""
+        return [each for each in map(_read, self._certificates()) if each is not None]
 
     def public_half_of(self, key_id: bytes) -> PublicKey | None:
         """The public half of that key, from the key, its public key or its certificate; None where nothing tells it."""

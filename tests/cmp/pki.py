@@ -40,7 +40,7 @@ def new_key() -> ec.EllipticCurvePrivateKey:
 
 
 def certificate(
-    subject: str,
+    subject: str | x509.Name,
     key: PublicKey,
     issuer: Identity | None = None,
     *,
@@ -53,10 +53,12 @@ def certificate(
 ) -> Certificate:
     signer = issuer.key if issuer else signing_key
     assert signer is not None
+    if isinstance(subject, str):
+        subject = name(subject)
     builder = (
         x509.CertificateBuilder()
-        .subject_name(name(subject))
-        .issuer_name(issuer.certificate.x509.subject if issuer else name(subject))
+        .subject_name(subject)
+        .issuer_name(issuer.certificate.x509.subject if issuer else subject)
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(begin)

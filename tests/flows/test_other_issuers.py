@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from kiosk.ca.authority import load_authority
+from kiosk.certificates import Certificate
 from kiosk.clock import system_clock
-from kiosk.credentials import enrolment_key_id
-from kiosk.demo_bank import Customer
+from kiosk.credentials import Credential, enrolment_key_id
+from kiosk.demo_bank import Customer, manual_subject
 from kiosk.desk import Errand, SavingStep
 from kiosk.services import Anchors
 from kiosk.tokens.wire import KeyKind, StoredObject
 from tests.bank import Bank, open_bank
 from tests.cmp.pki import NOW, Pki, new_key
-from tests.flows.test_conversation import cut_at
+from tests.flows.test_conversation import Cut, cut_at
 from tests.scripted_desk import ScriptedDesk
 from tests.tokens.test_slots import PLACES, SECOND, THIRD, with_places
 
@@ -47,6 +49,15 @@ async def put_others_on(bank: Bank, key_id: bytes, ends_in: timedelta) -> frozen
     return frozenset((await bank.inventory()).objects) - before
 
 
+async def certify_elsewhere(bank: Bank, ours: Credential, ends_in: timedelta) -> Certificate:
+    """Another CA's certificate for a key of ours, which ends then."""
+    begin, end = system_clock() - timedelta(days=400), system_clock() + ends_in
+    others = Pki("Another ").issue(f"{ID} 1402", ours.certificate.public_key, begin=begin, end=end)
+    async with await bank.open_token() as token:
+        await token.write_certificate(others, ours.key_id, "other")
+    return others
+
+
 async def test_on_a_card_with_places_it_is_no_successor(bank: Bank) -> None:
     """It ends later, and nothing else tells a successor there."""
     others = await put_others_on(bank, SECOND, IN_DATE)
@@ -58,13 +69,10 @@ async def test_on_a_card_with_places_it_is_no_successor(bank: Bank) -> None:
 
 async def test_one_for_the_new_key_itself_stays(bank: Bank) -> None:
     """Ours for the same key that were issued before go; the CA has revoked those."""
-    with pytest.raises(ExceptionGroup):
+    with pytest.RaisesGroup(Cut):
         await bank.visit(ScriptedDesk(at_step=cut_at(SavingStep.RETIRE)))
-    now = system_clock()
-    async with await bank.open_token() as token:
-        new = max((await token.inventory()).credentials, key=lambda each: each.certificate.not_after)
-        others = Pki("Another ").issue(f"{ID} 1402", new.certificate.public_key, begin=now - timedelta(days=400))
-        await token.write_certificate(others, new.key_id, "other")
+    new = max((await bank.inventory()).credentials, key=lambda each: each.certificate.not_after)
+    others = await certify_elsewhere(bank, new, IN_DATE)
     outcome = await bank.visit(ScriptedDesk())
     assert outcome.completion is not None
     assert {each.certificate for each in (await bank.inventory()).credentials} == {new.certificate, others}
@@ -80,12 +88,43 @@ async def test_an_expired_one_is_not_removed_with_ours(expired: Bank) -> None:
     assert len(content.credentials) == 2, "the new one, and the other CA's"
 
 
+async def test_a_key_that_is_certified_elsewhere_as_well_outlasts_a_renewal(bank: Bank) -> None:
+    old = await bank.credential()
+    others = await certify_elsewhere(bank, old, IN_DATE)
+    outcome = await bank.visit(ScriptedDesk())
+    assert outcome.completion is not None
+    async with await bank.open_token() as token:
+        content = await token.inventory()
+        left = {each.certificate: each for each in content.credentials}
+        assert set(left) == {others, outcome.completion.certificate}
+        assert await token.proves(left[others])
+
+
+@pytest.mark.parametrize("ends_in", [IN_DATE, EXPIRED])
+async def test_and_an_enrolment(expired: Bank, ends_in: timedelta) -> None:
+    others = await certify_elsewhere(expired, await expired.credential(), ends_in)
+    assert (await expired.visit(ScriptedDesk(enrols=True, codes=[expired.code()]))).completion is not None
+    assert (await expired.inventory()).credential_of(others) is not None
+
+
+async def test_two_expired_ones_of_ours_on_one_key_go(expired: Bank) -> None:
+    old, now = await expired.credential(), system_clock()
+    authority = load_authority(expired.directory / "ca")
+    begin, end = now - timedelta(days=500), now - timedelta(days=100)
+    earlier = authority.issue(manual_subject(), old.certificate.public_key, begin, end)
+    async with await expired.open_token() as token:
+        await token.write_certificate(earlier, old.key_id, "earlier")
+    outcome = await expired.visit(ScriptedDesk(enrols=True, codes=[expired.code()]))
+    assert outcome.completion is not None
+    assert (await expired.credential()).certificate == outcome.completion.certificate
+
+
 async def test_what_was_begun_beside_one_is_found_again(expired: Bank) -> None:
     """The key's ID is told by the ID's newest credential: of our CA."""
     (old,) = (await expired.inventory()).credentials
     await put_others_on(expired, b"other", IN_DATE)
     code = expired.code()
-    with pytest.raises(ExceptionGroup):
+    with pytest.RaisesGroup(Cut):
         await expired.visit(ScriptedDesk(enrols=True, codes=[code], at_step=cut_at(SavingStep.WRITE)))
     wanted = enrolment_key_id(ID, old.certificate)
     assert (await expired.inventory()).has_key(wanted)

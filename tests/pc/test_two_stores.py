@@ -14,9 +14,10 @@ from kiosk.journal import Event
 from kiosk.tokens.inventory import Inventory
 from kiosk.tokens.wire import ObjectKind, StoreKind
 from tests.bank import Bank
-from tests.flows.test_conversation import cut_at
+from tests.flows.test_conversation import Cut, cut_at
 from tests.pc.customer import pc_desk
 from tests.scripted_desk import ScriptedDesk
+from tests.tokens.test_slots import PLACES, with_places
 
 PC, USB = Destination.PC, Destination.USB
 BEFORE_WRITE, BEFORE_CONFIRM = SavingStep.WRITE, SavingStep.CONFIRM
@@ -26,9 +27,9 @@ BEFORE_WRITE, BEFORE_CONFIRM = SavingStep.WRITE, SavingStep.CONFIRM
 async def begin_twice(bank: Bank, in_pc: SavingStep, on_usb: SavingStep) -> None:
     """Two visits that are cut: into this PC, and at another kiosk into the USB."""
     elsewhere = bank.with_pc(database=str(bank.directory / "elsewhere" / "nssdb"))
-    with pytest.raises(ExceptionGroup):
+    with pytest.RaisesGroup(Cut):
         await bank.visit(pc_desk(at_step=cut_at(in_pc)))
-    with pytest.raises(ExceptionGroup):
+    with pytest.RaisesGroup(Cut):
         await elsewhere.visit(ScriptedDesk(at_step=cut_at(on_usb)))
 
 
@@ -88,6 +89,15 @@ async def test_nothing_goes_unasked(bank: Bank) -> None:
     assert outcome.completion is not None
     assert await bank.pc_inventory() == begun
     assert Event.CLEANING not in bank.events()
+
+
+async def test_on_a_card_with_places_what_may_be_another_ids_stays(bank: Bank) -> None:
+    card = with_places(bank, *PLACES)
+    await begin_twice(card, BEFORE_WRITE, BEFORE_WRITE)
+    desk = ScriptedDesk(destination=PC, retires=True)
+    assert (await card.visit(desk)).completion is not None
+    assert not [each for each in desk.seen if isinstance(each, CleaningQuestion)]
+    assert (await bank.inventory()).has_key(PLACES[1])
 
 
 async def test_a_store_that_fails_meanwhile_does_not_undo_the_renewal(bank: Bank) -> None:

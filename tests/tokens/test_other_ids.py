@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from kiosk.demo_bank import TOKEN_LABEL, Customer
-from kiosk.desk import CleaningQuestion, Destination, Errand, SavingStep
+from kiosk.desk import Errand, SavingStep
 from kiosk.errors import Changed, Code
 from kiosk.tokens.inventory import PENDING_LABEL
 from tests.bank import Bank, open_bank
-from tests.flows.test_conversation import cut_at
-from tests.pc.customer import pc_desk
+from tests.flows.test_conversation import Cut, cut_at
 from tests.scripted_desk import ScriptedDesk
 from tests.tokens.mute_key import leave_mute_key
 from tests.tokens.test_slots import PLACES, SECOND, with_places
@@ -29,7 +28,7 @@ async def bank(tmp_path: Path) -> AsyncIterator[Bank]:
 
 async def cut_and_mute(card: Bank) -> None:
     """A renewal is cut, and of its key only the private half stays, labelled as pending."""
-    with pytest.raises(ExceptionGroup):
+    with pytest.RaisesGroup(Cut):
         await card.visit(ScriptedDesk(at_step=cut_at(SavingStep.REQUEST)))
     leave_mute_key(card.settings.token, TOKEN_LABEL, SECOND, PENDING_LABEL)
 
@@ -59,24 +58,10 @@ async def test_a_key_that_another_code_has_had_certified_stays(bank: Bank) -> No
     """On any other token it makes room; here its own code may still confirm it for another ID."""
     card = with_places(bank, *PLACES)
     first = ScriptedDesk(enrolment_ids=[ID], codes=[bank.code()], at_step=cut_at(SavingStep.WRITE))
-    with pytest.raises(ExceptionGroup):
+    with pytest.RaisesGroup(Cut):
         await card.visit(first, errand=Errand.ENROLMENT)
     before = await bank.inventory()
     outcome = await card.visit(ScriptedDesk(enrolment_ids=[ID], codes=[bank.code()]), errand=Errand.ENROLMENT)
     assert outcome.problem is not None
     assert outcome.problem.code is Code.REFUSED_BY_CA
     assert await bank.inventory() == before
-
-
-async def test_what_began_on_the_card_beside_this_pc_is_not_cleaned_away(tmp_path: Path) -> None:
-    async with open_bank(tmp_path / "bank", pc=True) as bank:
-        card = with_places(bank, *PLACES)
-        elsewhere = card.with_pc(database=str(bank.directory / "elsewhere" / "nssdb"))
-        with pytest.raises(ExceptionGroup):
-            await card.visit(pc_desk(at_step=cut_at(SavingStep.WRITE)))
-        with pytest.raises(ExceptionGroup):
-            await elsewhere.visit(ScriptedDesk(at_step=cut_at(SavingStep.WRITE)))
-        desk = ScriptedDesk(destination=Destination.PC, retires=True)
-        assert (await card.visit(desk)).completion is not None
-        assert not [each for each in desk.seen if isinstance(each, CleaningQuestion)]
-        assert (await bank.inventory()).has_key(SECOND)

@@ -1,8 +1,9 @@
-"""Nothing of a credential is removed where the rest of it cannot be seen."""
+"""Nothing of a credential is removed where its private key cannot be seen."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ import pytest
 from kiosk.credentials import HolderRule
 from kiosk.demo_bank import TOKEN_LABEL
 from kiosk.errors import Code, KioskError
-from kiosk.removal import remove_credential
+from kiosk.removal import remove_credential, remove_debris
+from kiosk.tokens.errors import TokenError
 from kiosk.tokens.process import TokenProcess
 from kiosk.tokens.token import Token, find_tokens
-from kiosk.tokens.wire import ObjectKind
+from kiosk.tokens.wire import FailureKind, ObjectKind
 from tests.bank import Bank, open_bank
 
 
@@ -23,15 +25,30 @@ async def bank(tmp_path: Path) -> AsyncIterator[Bank]:
         yield bank
 
 
-async def test_a_token_that_has_forgotten_the_login_keeps_everything(bank: Bank) -> None:
+@asynccontextmanager
+async def forgetful(bank: Bank) -> AsyncIterator[Token]:
     """A card that another program has reset hides its private keys, and goes on as if nothing had been."""
-    old, before = await bank.credential(), await bank.inventory()
     process = TokenProcess.start(bank.settings.token)
     facts = next(each for each in await find_tokens(process) if each.label == TOKEN_LABEL)
     async with Token(bank.settings.token, process, facts, HolderRule()) as token:
         await token.open_without_pin()
         assert ObjectKind.PRIVATE_KEY not in {each.kind for each in (await token.inventory()).objects}
+        yield token
+
+
+async def test_an_old_credential_stays(bank: Bank) -> None:
+    old, before = await bank.credential(), await bank.inventory()
+    async with forgetful(bank) as token:
         with pytest.raises(KioskError) as raised:
             await remove_credential(token, old)
     assert raised.value.problem.code is Code.OLD_CREDENTIAL_NOT_REMOVED
+    assert await bank.inventory() == before
+
+
+async def test_debris_stays(bank: Bank) -> None:
+    parts, before = (await bank.inventory()).parts_of(await bank.credential()), await bank.inventory()
+    async with forgetful(bank) as token:
+        with pytest.raises(TokenError) as raised:
+            await remove_debris(token, parts)
+    assert raised.value.kind is FailureKind.NOT_FOUND
     assert await bank.inventory() == before
