@@ -9,6 +9,8 @@ import select
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -26,6 +28,25 @@ def end_with_parent(parent: int, how: signal.Signals) -> None:
     _prctl(_PR_SET_PDEATHSIG, how)
     if os.getppid() != parent:
         raise SystemExit("the parent process is gone")
+
+
+@contextmanager
+def finishing(parent: int, seconds: float) -> Iterator[None]:
+    """Let what is done inside come to its end although the process `parent` goes; afterwards this one goes as well.
+
+    After `seconds` the kernel ends it (SIGALRM, whose default is that), also where it hangs in a module.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    _prctl(_PR_SET_PDEATHSIG, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        end_with_parent(parent, signal.SIGKILL)
 
 
 def outlive_parent_by(seconds: float, parent: int) -> None:

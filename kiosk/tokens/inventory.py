@@ -49,7 +49,7 @@ class Inventory:
         keys are hidden.
         """
         items = self.items
-        if any(each.kind is ItemKind.DAMAGED and _has_private_key(each) for each in items):
+        if any(each.kind is ItemKind.DAMAGED and _may_belong_to_anything(each) for each in items):
             return ()
         useful = [each.certificate for each in items if each.ours and each.kind is ItemKind.CREDENTIAL]
         in_date = [each for each in useful if each and each.valid_at(now)]
@@ -338,8 +338,13 @@ def _is_others(stored: StoredObject, certificate: Certificate) -> bool:
     return read is None or read.subject_der != certificate.subject_der
 
 
-def _has_private_key(item: Item) -> bool:
-    return any(each.kind is ObjectKind.PRIVATE_KEY for each in item.objects)
+def _may_belong_to_anything(item: Item) -> bool:
+    """Whether a private key is among it that somebody can still find, by its ID or label.
+
+    What a process has left that was killed while it made a key (SoftHSM) has neither, and would otherwise keep
+    everything else there for ever.
+    """
+    return any(each.kind is ObjectKind.PRIVATE_KEY and (each.key_id or each.label) for each in item.objects)
 
 
 def _read(stored: StoredObject) -> Certificate | None:

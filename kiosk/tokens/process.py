@@ -27,6 +27,8 @@ _decode_reply: Callable[[bytes], wire.Reply] = msgspec.msgpack.Decoder(wire.Repl
 UNPACKABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 """What comes of a frame that is none; msgspec lets text that is no UTF-8 through as it is."""
 _END_SECONDS = 2.0
+_LAST_ACT_SECONDS = 5.0
+"""For what is being written when nobody waits for it any more; the launcher waits longer (`kiosk.crashes`)."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,7 +67,8 @@ class TokenProcess:
     """A process with one PKCS#11 module in it, and nothing else of ours.
 
     Requests are answered one at a time. A request that is cancelled or exceeds its limit ends the process, because
-    nobody knows what the module is doing then. Whoever started it ends it.
+    nobody knows what the module is doing then; one that writes and is cancelled has a moment to come to its end,
+    because what is torn on a token can be lost. Whoever started it ends it.
     """
 
     def __init__(
@@ -78,6 +81,8 @@ class TokenProcess:
         self._channel = channel
         self._turn = asyncio.Lock()
         self._exchange_under_way: asyncio.Task[wire.Reply] | None = None
+        self._last_act: asyncio.Task[wire.Reply] | None = None
+        """One that writes, and whose answer nobody waits for any more."""
         self._usable = True
 
     @classmethod
@@ -175,11 +180,15 @@ class TokenProcess:
         return self._usable and not self.busy
 
     async def end(self) -> None:
-        """End the process, whatever it is doing, and wait until it is gone.
+        """End the process, after what it is writing if that takes only a moment, and wait until it is gone.
 
         A process that even the kernel cannot end, because it hangs in a driver, is left to the kernel.
         """
-        self._kill()
+        try:
+            if self._last_act is not None:
+                await asyncio.wait([self._last_act], timeout=_LAST_ACT_SECONDS)
+        finally:
+            self._kill()
         if self._exchange_under_way is not None:
             await asyncio.wait([self._exchange_under_way])
         with suppress(subprocess.TimeoutExpired):
@@ -201,7 +210,7 @@ class TokenProcess:
         self._exchange_under_way = asyncio.create_task(self._exchange(request, secrets, pipe), name=name)
         try:
             async with asyncio.timeout(limit):
-                return await self._exchange_under_way
+                return await asyncio.shield(self._exchange_under_way)
         except TimeoutError as error:
             self._kill()
             raise TokenHangs(name) from error
@@ -211,7 +220,10 @@ class TokenProcess:
         except asyncio.CancelledError:
             if not _is_cancelled():
                 raise TokenProcessDied(name) from None  # somebody ended the process meanwhile
-            self._kill()
+            if isinstance(request, wire.WRITING):
+                self._usable, self._last_act = False, self._exchange_under_way
+            else:
+                self._kill()
             raise
 
     async def _exchange(self, request: wire.Request, secrets: Sequence[bytearray], pipe: int | None) -> wire.Reply:
@@ -264,7 +276,8 @@ def arguments_of(settings: ModuleSettings) -> tuple[str, str]:
 
 
 def _told(settings: ModuleSettings) -> str:
-    told = WorkerSettings(settings.module, settings.token_label, settings.known, settings.so_pin_file)
+    longest = max(settings.limits.make_key_pair, settings.limits.write)
+    told = WorkerSettings(settings.module, settings.token_label, settings.known, settings.so_pin_file, longest)
     return msgspec.json.encode(told).decode()
 
 

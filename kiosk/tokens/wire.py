@@ -431,6 +431,8 @@ Request = (
     | Relabel
     | Remove
 )
+WRITING = (MakeKeyPair, ImportKeyPair, WriteCertificate, Relabel, Remove)
+"""Requests that write objects: where one has begun it is let come to its end, or it could tear what lies on a token."""
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):

@@ -1,8 +1,9 @@
 """The token process: `python -m kiosk.tokens.worker SETTINGS PARENT`, started by `process`, one thread, one module.
 
 It answers one request after another on the socket that is its standard input. It ends when that closes, is killed
-when its parent goes, dumps no core and writes nothing anywhere. A PIN the token has accepted stays here, for the
-fresh process that proves a new credential. Of a refused one only a keyed digest does, so that it is never sent again.
+when its parent goes unless it is just writing, dumps no core and writes nothing anywhere. A PIN the token has accepted
+stays here, for the fresh process that proves a new credential. Of a refused one only a keyed digest does, so that it is
+never sent again.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 import msgspec
 from pkcs11 import exceptions
 
-from kiosk.children import end_with_parent, leave_no_core
+from kiosk.children import end_with_parent, finishing, leave_no_core
 from kiosk.tokens import wire
 from kiosk.tokens.cryptoki import Cryptoki
 from kiosk.tokens.failures import Failure, failure_of
@@ -159,8 +160,11 @@ class Worker:
         os.write(pipe, pin.encode("ascii") + b"\0" + b"".join(known_by))
 
 
-def serve(channel: socket.socket, worker: Worker) -> bool:
-    """Answer requests until the other side closes; true where a fresh process should go on instead."""
+def serve(channel: socket.socket, worker: Worker, finishing: Callable[[], AbstractContextManager[None]]) -> bool:
+    """Answer requests until the other side closes; true where a fresh process should go on instead.
+
+    What writes is carried out inside `finishing`, so that it comes to its end whatever becomes of the other side.
+    """
     decode = msgspec.msgpack.Decoder(wire.Request).decode
     while True:
         request, pipe = _receive(channel)
@@ -168,7 +172,9 @@ def serve(channel: socket.socket, worker: Worker) -> bool:
             return False
         secrets = [_receive(channel)[0] or b"" for _ in range(wire.SECRETS)]
         try:
-            reply = _encoded(worker.answer(decode(request), secrets, pipe))
+            wanted = decode(request)
+            with finishing() if isinstance(wanted, wire.WRITING) else nullcontext():
+                reply = _encoded(worker.answer(wanted, secrets, pipe))
         finally:
             if pipe is not None:
                 os.close(pipe)
@@ -235,13 +241,14 @@ def _start_anew(channel: socket.socket) -> None:
 
 def main() -> None:
     """Serve the module of the settings in the first argument, as long as the process in the second lives."""
-    end_with_parent(int(sys.argv[2]), signal.SIGKILL)
+    parent = int(sys.argv[2])
+    end_with_parent(parent, signal.SIGKILL)
     leave_no_core()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     channel = _own_channel()
     settings = msgspec.json.decode(sys.argv[1], type=WorkerSettings)
-    with suppress(EOFError, ConnectionError):
-        if serve(channel, Worker(Cryptoki(settings))):
+    with suppress(EOFError, ConnectionError, SystemExit):
+        if serve(channel, Worker(Cryptoki(settings)), lambda: finishing(parent, settings.longest)):
             _start_anew(channel)
     os._exit(0)  # a module's own clean-up at exit is not trusted to end
 

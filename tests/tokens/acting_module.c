@@ -9,6 +9,7 @@
      typed     one line for each PIN typed at the pad: used where a PIN comes as NULL
      labels    where there is such a file no attribute of an object can be changed
      every     where there is such a file new keys want the PIN at every signature (CKA_ALWAYS_AUTHENTICATE)
+     gate      where there is such a named pipe a key pair is made once somebody has opened and closed it
      hollow    where there is such a file the removal of a public key ends the process, as a crash does
      calls     is written: a line for each C_Login and C_SetPIN, with "pad" or "pin"; the first is "sign" where the user
                is CKU_CONTEXT_SPECIFIC */
@@ -144,7 +145,11 @@ static rv_t generate_key_pair(unsigned long session, void *mechanism, void *publ
                               const attribute_t *private, unsigned long privates, void *made, void *made_private) {
     unsigned char yes = 1;
     attribute_t template[MOST_ATTRIBUTES + 1];
-    FILE *file = opened("every", "r");
+    FILE *gate = opened("gate", "r"), *file = opened("every", "r");
+    if (gate) {
+        fgetc(gate);
+        fclose(gate);
+    }
     if (file) fclose(file);
     if (privates > MOST_ATTRIBUTES) return 5; /* CKR_GENERAL_ERROR */
     memcpy(template, private, privates * sizeof *private);

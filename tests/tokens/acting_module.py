@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -58,6 +59,12 @@ class ActingModule:
     def want_pin_at_every_signature(self) -> None:
         """Keys that are made from now on do."""
         (self._folder / "every").touch()
+
+    def make_keys_behind_gate(self) -> Path:
+        """From now on a key pair is made once somebody has opened and closed this named pipe, to write."""
+        gate = self._folder / "gate"
+        os.mkfifo(gate)
+        return gate
 
     def crash_at_public_keys(self) -> None:
         """Whoever removes one is ended by it from now on."""

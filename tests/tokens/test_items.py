@@ -262,6 +262,12 @@ CASES = (
         (*OLD_WHOLE[1:], *NEW_NAMED, MUTE),
         ((K.CERTIFICATE_ALONE, 2, True), (K.CREDENTIAL, 3, True), (K.DAMAGED, 1, False)),
     ),
+    Case(
+        "debris beside what is left of a private key whose making was killed",
+        (*OLD_WHOLE[1:], *NEW_NAMED, StoredObject(ObjectKind.PRIVATE_KEY, b"", "")),
+        ((K.CERTIFICATE_ALONE, 2, True), (K.CREDENTIAL, 3, True), (K.DAMAGED, 1, False)),
+        debris=OLD_WHOLE[1:],
+    ),
 )
 
 

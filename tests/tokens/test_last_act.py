@@ -1,0 +1,128 @@
+"""Whoever goes while a token is written to, the writing comes to its end: what is torn on a token can be lost.
+
+The module stands in the middle of making a key until the test lets it go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+import pytest
+
+from kiosk.tokens import process
+from kiosk.tokens.process import Limits
+from kiosk.tokens.token import Token
+from kiosk.tokens.wire import KeyKind, ObjectKind
+from tests.bank import Bank, child_processes
+from tests.forks import FORKS
+from tests.tokens.acting_module import ActingModule
+
+pytestmark = pytest.mark.token_processes_as_they_are
+
+KEY_ID = b"last act"
+LIMIT = 30.0
+"""Seconds after which a test is over; nothing here takes as long."""
+
+
+@pytest.fixture
+def acting(bank: Bank, tmp_path: Path) -> ActingModule:
+    return ActingModule(bank, tmp_path / "acting")
+
+
+async def made(bank: Bank) -> list[ObjectKind]:
+    """What there is of the key."""
+    return sorted(each.kind for each in (await bank.inventory()).objects if each.key_id == KEY_ID)
+
+
+async def reached(gate: Path) -> BinaryIO:
+    """The gate as the module stands behind it; closing this lets it go on."""
+    async with asyncio.timeout(LIMIT):
+        return await asyncio.to_thread(gate.open, "wb")
+
+
+@asynccontextmanager
+async def cancelled_in_the_middle(acting: ActingModule) -> AsyncIterator[tuple[Token, BinaryIO]]:
+    """A token whose request to make a key was cancelled, and the gate behind which the module is at it."""
+    gate = acting.make_keys_behind_gate()
+    token = await acting.bank.open_token()
+    making = asyncio.create_task(token.make_key_pair(KeyKind.EC_P256, KEY_ID, "last act"))
+    with await reached(gate) as standing:
+        making.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await making
+        yield token, standing
+
+
+async def test_a_key_whose_visit_has_ended_is_whole(acting: ActingModule) -> None:
+    before = child_processes()
+    async with cancelled_in_the_middle(acting) as (token, standing):
+        ending = asyncio.create_task(token.__aexit__(None, None, None))
+        await asyncio.sleep(0)
+        standing.close()
+        async with asyncio.timeout(LIMIT):
+            await ending
+    assert child_processes() <= before
+    assert await made(acting.real) == [ObjectKind.PRIVATE_KEY, ObjectKind.PUBLIC_KEY]
+
+
+async def test_nobody_waits_long_for_it(acting: ActingModule, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_LAST_ACT_SECONDS", 0.2)
+    before = child_processes()
+    async with cancelled_in_the_middle(acting) as (token, _), asyncio.timeout(LIMIT):
+        await token.__aexit__(None, None, None)
+        assert child_processes() <= before
+    assert await made(acting.real) == []
+
+
+async def _make(bank: Bank) -> None:
+    async with await bank.open_token() as token:
+        await token.make_key_pair(KeyKind.EC_P256, KEY_ID, "last act")
+
+
+def _kiosk(bank: Bank) -> None:
+    asyncio.run(_make(bank))
+
+
+@asynccontextmanager
+async def orphaned_in_the_middle(acting: ActingModule) -> AsyncIterator[tuple[int, BinaryIO]]:
+    """A descriptor of a token process whose kiosk was killed while it makes a key, and the gate that it is behind."""
+    gate = acting.make_keys_behind_gate()
+    kiosk = FORKS.Process(target=_kiosk, args=(acting.bank,))
+    kiosk.start()
+    with await reached(gate) as standing:
+        (number,) = Path(f"/proc/{kiosk.pid}/task/{kiosk.pid}/children").read_text().split()
+        worker = os.pidfd_open(int(number))
+        kiosk.kill()
+        kiosk.join()
+        try:
+            yield worker, standing
+        finally:
+            os.close(worker)
+
+
+def ends(worker: int) -> bool:
+    """Whether the process ends before the test does."""
+    return bool(select.select([worker], [], [], LIMIT)[0])
+
+
+async def test_a_key_whose_kiosk_was_killed_is_whole(acting: ActingModule) -> None:
+    async with orphaned_in_the_middle(acting) as (worker, standing):
+        standing.close()
+        assert ends(worker)
+    assert await made(acting.real) == [ObjectKind.PRIVATE_KEY, ObjectKind.PUBLIC_KEY]
+
+
+async def test_a_module_that_hangs_ends_without_its_kiosk_too(acting: ActingModule) -> None:
+    limits = Limits(make_key_pair=0.5, write=0.5)
+    token = msgspec.structs.replace(acting.bank.settings.token, limits=limits)
+    acting.bank = acting.bank.at(token)
+    async with orphaned_in_the_middle(acting) as (worker, _):
+        assert ends(worker)
+    assert await made(acting.real) == []
