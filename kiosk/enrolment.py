@@ -244,7 +244,7 @@ class Enrolment:
     async def _finish(self, new: Credential, inventory: Inventory) -> tuple[Certificate, ...]:
         with as_problems():
             await self._name(new, inventory)
-            await remove_outdated_certificates(self.token, await self.services.inventory_of(self.token), new)
+            await remove_outdated_certificates(self.token, new, self.services)
         return await self._retire_expired(new, inventory)
 
     async def _name(self, new: Credential, inventory: Inventory) -> None:
@@ -267,8 +267,7 @@ class Enrolment:
             if old.certificate == new.certificate:
                 continue
             await self.record.note(Event.RETIRING, serial=old.certificate.serial)
-            key_has_gone = old.certificate.public_key_der in {each.public_key_der for each in retired}
-            await remove_credential(self.token, old, key_has_gone=key_has_gone)
+            await remove_credential(self.token, old, self.services)
             await self.record.note(Event.RETIRED, serial=old.certificate.serial)
             retired.append(old.certificate)
         return tuple(retired)

@@ -87,7 +87,7 @@ def left_over(inventory: Inventory, now: datetime, *, keeps_expired: bool) -> tu
         keeps_expired: The bank's policy keeps expired credentials.
     """
     replaced = () if keeps_expired else _replaced(inventory, now)
-    parts = [part for each in replaced for part in inventory.parts_of(each)]
+    parts = [part for each in replaced for part in inventory.removable_parts_of(each)]
     return tuple(dict.fromkeys([*parts, *inventory.debris(now)]))
 
 

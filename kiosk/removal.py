@@ -6,58 +6,40 @@ from collections.abc import Sequence
 
 from kiosk.credentials import Credential
 from kiosk.errors import Code, KioskError
+from kiosk.services import Services
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
-from kiosk.tokens.inventory import Inventory
 from kiosk.tokens.token import Token
 from kiosk.tokens.wire import FailureKind, ObjectKind, StoredObject
 
 
-async def remove_credential(store: Token, old: Credential, *, key_has_gone: bool = False) -> None:
+async def remove_credential(store: Token, old: Credential, services: Services) -> None:
     """Remove private key, public key and certificate of `old`, in this order.
 
     A cut leaves a certificate without key, which is debris; never a key without certificate, which would look like an
     unfinished renewal. A key that another issuer has certified as well is not ours to remove.
 
-    Args:
-        store: Where it is.
-        old: What nobody needs any more.
-        key_has_gone: With another certificate of the same key, just before.
-
     Raises:
-        KioskError: T-31, the store could not, or shows no private key: a card that another program has reset hides
-            them, and what is hidden then would stay for ever.
+        KioskError: T-31, the store could not, or shows no private key at all: a card that another program has reset
+            hides them, and what is hidden then would stay for ever.
     """
     try:
-        inventory = await store.inventory()
-        parts = inventory.parts_of(old)
-        if key_has_gone or inventory.is_certified_elsewhere(old):
-            parts = tuple(each for each in parts if each.kind is ObjectKind.CERTIFICATE)
-        elif all(each.kind is not ObjectKind.PRIVATE_KEY for each in parts):
-            raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, "its private key is not shown")
-        for part in parts:
+        inventory = await services.inventory_of(store)
+        if all(each.kind is not ObjectKind.PRIVATE_KEY for each in inventory.objects):
+            raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, "no private key is shown")
+        for part in inventory.removable_parts_of(old):
             if not await store.remove(part):
                 raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, f"{part.kind} not found again")
     except (TokenError, TokenHangs, TokenProcessDied) as error:
         raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, str(error)) from error
 
 
-async def remove_outdated_certificates(store: Token, inventory: Inventory, new: Credential) -> None:
+async def remove_outdated_certificates(store: Token, new: Credential, services: Services) -> None:
     """Remove the certificates that our CA had issued for the key of `new` before: it has revoked them.
-
-    Args:
-        store: Where they are.
-        inventory: Of the store as it is now, which knows what is ours (`Services.inventory_of`).
-        new: The one that counts.
 
     Raises:
         TokenError, TokenHangs, TokenProcessDied
     """
-    for each in inventory.credentials:
-        same_key = each.certificate.public_key_der == new.certificate.public_key_der and each.key_id == new.key_id
-        outdated = each.certificate.not_before <= new.certificate.not_before  # which is told in whole seconds
-        another = each.certificate != new.certificate and inventory.is_ours_beside(each.certificate, new)
-        if same_key and outdated and another:
-            await remove_parts(store, [p for p in inventory.parts_of(each) if p.kind is ObjectKind.CERTIFICATE])
+    await remove_parts(store, (await services.inventory_of(store)).outdated_by(new))
 
 
 async def remove_all_of(store: Token, key_id: bytes) -> bool:

@@ -288,7 +288,7 @@ class Renewal:
                 await self._settle_new()
             except StoreFault as error:
                 raise KioskError(Code.OLD_CREDENTIAL_NOT_REMOVED, str(error)) from error
-        await remove_credential(self.token, self.old)
+        await remove_credential(self.token, self.old, self.services)
         await self.record.note(Event.RETIRED, serial=serial)
 
     async def label_new(self) -> None:
@@ -307,8 +307,7 @@ class Renewal:
         key_id, new = self._successor.key_id, self.new
         if not self._successor.is_for_pc:
             await self._relabel(key_id, new.common_name)
-        inventory = await self.services.inventory_of(self.store)
-        await remove_outdated_certificates(self.store, inventory, Credential(new, key_id, self.old.holder))
+        await remove_outdated_certificates(self.store, Credential(new, key_id, self.old.holder), self.services)
 
     async def _relabel(self, key_id: bytes, label: str) -> None:
         """Nothing hangs on a label. A token that is gone or exchanged says so again where something does."""

@@ -59,12 +59,12 @@ class Services:
         return self.ca.peer
 
     async def inventory_of(self, store: Token) -> Inventory:
-        """What lies in `store`, with all of it there and known what is ours (`Inventory.checked`).
+        """What lies in `store`, as the steps of a visit look at it (`Inventory.trusted_or_begun`).
 
         Raises:
             StoreFault
         """
-        return self.anchors.checked(await store.inventory(), self.clock())
+        return self.anchors.ours_or_begun_in(await store.inventory(), self.clock())
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +91,13 @@ class Anchors:
             return False
         return True
 
-    def checked(self, inventory: Inventory, now: datetime) -> Inventory:
-        """`inventory`, which knows what is ours (`Inventory.checked`)."""
-        return inventory.checked(lambda each: self.has_issued(each, now))
-
     def ours_in(self, inventory: Inventory, now: datetime) -> Inventory:
         """`inventory` without the credentials of other issuers (`Inventory.trusted`)."""
         return inventory.trusted(lambda each: self.has_issued(each, now))
+
+    def ours_or_begun_in(self, inventory: Inventory, now: datetime) -> Inventory:
+        """`inventory` without what others have issued, but with what was begun (`Inventory.trusted_or_begun`)."""
+        return inventory.trusted_or_begun(lambda each: self.has_issued(each, now))
 
 
 @asynccontextmanager

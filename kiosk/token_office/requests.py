@@ -75,7 +75,7 @@ async def store_certificate(counter: Counter, holder_id: str, serial: str, path:
 
 
 async def _key_for(token: Token, holder_id: str, counter: Counter) -> TokenKey:
-    inventory = counter.anchors.checked(await token.inventory(), system_clock())
+    inventory = counter.anchors.ours_or_begun_in(await token.inventory(), system_clock())
     key_id = inventory.enrolment_key_id(holder_id)
     if key_id is None:
         raise KioskError(Code.NO_FREE_SLOT)

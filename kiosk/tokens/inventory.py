@@ -105,15 +105,22 @@ class Inventory:
                 newest[credential.holder.id] = credential
         return tuple(newest.values())
 
-    def checked(self, trusts: Callable[[Certificate], bool]) -> Inventory:
-        """The same, which knows what is ours."""
-        read = (_read(each) for each in self._certificates())
-        return replace(self, ours=frozenset(each.der for each in read if each is not None and trusts(each)))
-
     def trusted(self, trusts: Callable[[Certificate], bool]) -> Inventory:
-        """As `checked`, and without the credentials that other issuers may have put on the token."""
-        checked = self.checked(trusts)
-        return replace(checked, credentials=tuple(each for each in self.credentials if checked._is_ours(each)))
+        """The same without the credentials that other issuers may have put on the token.
+
+        `items` and `debris` then know as well what is ours.
+        """
+        ours = frozenset(each.der for each in self._read_certificates() if trusts(each))
+        return replace(self, credentials=tuple(each for each in self.credentials if _der(each) in ours), ours=ours)
+
+    def trusted_or_begun(self, trusts: Callable[[Certificate], bool]) -> Inventory:
+        """As `trusted`, with those besides that an earlier visit has written and not finished, whoever has issued them.
+
+        They may be of an intermediate that nobody has pinned yet, and what is not found again is made twice.
+        """
+        trusted = self.trusted(trusts)
+        kept = (each for each in self.credentials if each in trusted.credentials or self._is_pending(each))
+        return replace(trusted, credentials=tuple(kept))
 
     def successor_id(self, credential: Credential) -> bytes | None:
         """CKA_ID of the key that is to succeed `credential`, or does so already; None where no place is free for it."""
@@ -154,7 +161,6 @@ class Inventory:
             if each.key_id in self.slots
             and each.key_id != credential.key_id
             and self._may_succeed(each.certificate, credential)
-            and (self._is_pending(each) or self.is_ours_beside(each.certificate, credential))
         ]
         return min(later, key=_end).key_id if later else self._pending_slot()
 
@@ -163,14 +169,10 @@ class Inventory:
         same = self.rule.holder_of(certificate).id == old.holder.id
         return same and certificate.not_before <= _end(old) < certificate.not_after
 
-    def is_ours_beside(self, certificate: Certificate, ours: Credential) -> bool:
-        """Whether our CA has issued it: that is known of it (`checked`), or of `ours`, and both have one issuer."""
+    def _is_ours(self, certificate: Certificate, beside: Credential) -> bool:
+        """Whether our CA has issued it, as that is known of it, or of `beside`, where both have one issuer."""
         known = self.ours is not None and certificate.der in self.ours
-        return known or certificate.issuer_der == ours.certificate.issuer_der
-
-    def _is_ours(self, credential: Credential) -> bool:
-        """Whether our CA has issued it, where somebody has checked that."""
-        return self.ours is None or credential.certificate.der in self.ours
+        return known or certificate.issuer_der == beside.certificate.issuer_der
 
     def _is_pending(self, credential: Credential) -> bool:
         """Whether no certificate object beside it has its own label yet."""
@@ -182,14 +184,14 @@ class Inventory:
         return next((each for each in self.slots if each in pending and self.has_key(each)), None)
 
     def of_holder(self, holder_id: str) -> tuple[Credential, ...]:
-        """Our credentials of one ID, the newest last; not one that 電子証明書取得 has left unfinished."""
-        theirs = [each for each in self.credentials if each.holder.id == holder_id and self._is_ours(each)]
+        """The credentials of one ID, the newest last; not one that 電子証明書取得 has left unfinished."""
+        theirs = [each for each in self.credentials if each.holder.id == holder_id]
         finished = [each for each in theirs if not self.is_unfinished_enrolment(each)]
         return tuple(sorted(finished, key=lambda each: (each.certificate.not_after, each.certificate.fingerprint)))
 
     def expired(self, holder_id: str, now: datetime) -> tuple[Credential, ...]:
-        """Our expired credentials of one ID, the newest last; none whose key has any certificate in date as well."""
-        in_use = {each.public_key_der for each in self._read_certificates() if now <= each.not_after}
+        """The expired credentials of one ID, the newest last; none whose key anybody has a certificate in date for."""
+        in_use = {each.public_key_der for each in self._issued_certificates() if now <= each.not_after}
         return tuple(
             each
             for each in self.of_holder(holder_id)
@@ -204,15 +206,12 @@ class Inventory:
         if self.slots:
             begun = self.unfinished_enrolment(holder_id)
             return begun.key_id if begun else self._pending_slot() or self.free_slot()
+        finished = {each.key_id for each in self._certificates() if _is_issued(each) and each.label != PENDING_LABEL}
         before = self.of_holder(holder_id)
-        wanted = enrolment_key_id(holder_id, before[-1].certificate if before else None)
-        return wanted if self.has_key(wanted) else self._begun_enrolment(holder_id) or wanted
-
-    def _begun_enrolment(self, holder_id: str) -> bytes | None:
-        """The ID of a key that was begun when another certificate was the newest, or counted as ours."""
-        finished = {each.key_id for each in self.credentials if not self.is_unfinished_enrolment(each)}
-        begun = self._enrolment_key_ids(holder_id) - finished
-        return next((each for each in sorted(begun) if self.has_key(each)), None)
+        first = enrolment_key_id(holder_id, before[-1].certificate if before else None)
+        ids = dict.fromkeys((first, *self._enrolment_key_ids(holder_id)))
+        possible = [each for each in ids if each not in finished]
+        return next((each for each in possible if self.has_key(each)), next(iter(possible), None))
 
     def unfinished_enrolment(self, holder_id: str) -> Credential | None:
         """The newest credential of an ID that 電子証明書取得 has left unfinished."""
@@ -233,22 +232,19 @@ class Inventory:
             return credential.key_id in self.slots and self.predecessor(credential) is None
         return credential.key_id in self._enrolment_key_ids(credential.holder.id)
 
-    def _enrolment_key_ids(self, holder_id: str) -> set[bytes]:
-        """Every ID that a key of 電子証明書取得 can have been given, whichever certificate it was to replace."""
-        before = [each for each in self._read_certificates() if self.rule.holder_of(each).id == holder_id]
-        return {enrolment_key_id(holder_id, each) for each in (None, *before)}
+    def _enrolment_key_ids(self, holder_id: str) -> list[bytes]:
+        """Every ID that a key of 電子証明書取得 can have been given.
+
+        It is told by the newest credential there was; when an earlier visit began, another one may have been that, or
+        have counted as ours. One of them is always free: there is one for each certificate of the ID, and one more.
+        """
+        theirs = [each for each in self._read_certificates() if self.rule.holder_of(each).id == holder_id]
+        theirs.sort(key=lambda each: each.not_after, reverse=True)
+        return [enrolment_key_id(holder_id, each) for each in (*theirs, None)]
 
     def credential_of(self, certificate: Certificate) -> Credential | None:
         """The credential with exactly this certificate, where its key is here."""
         return next((each for each in self.credentials if each.certificate == certificate), None)
-
-    def is_certified_elsewhere(self, credential: Credential) -> bool:
-        """Whether another issuer's certificate for the key of `credential` is here as well."""
-        own = credential.certificate
-        return any(
-            each.public_key_der == own.public_key_der and each.issuer_der != own.issuer_der
-            for each in self._read_certificates()
-        )
 
     def certificates_of(self, credential: Credential) -> list[StoredObject]:
         """The objects that hold the certificate of `credential`: one, or one for each label."""
@@ -270,7 +266,7 @@ class Inventory:
         if not self.slots:
             return stored.key_id == successor_key_id(credential.certificate)
         read = _read(stored)
-        return read is not None and self.is_ours_beside(read, credential) and self._may_succeed(read, credential)
+        return read is not None and self._is_ours(read, credential) and self._may_succeed(read, credential)
 
     def _certificates(self) -> list[StoredObject]:
         return [each for each in self.objects if each.kind is ObjectKind.CERTIFICATE]
@@ -278,6 +274,10 @@ class Inventory:
     def _read_certificates(self) -> list[Certificate]:
         """Whoever has issued them, with or without key; what is damaged is passed over."""
         return [each for each in map(_read, self._certificates()) if each is not None]
+
+    def _issued_certificates(self) -> list[Certificate]:
+        """Those that somebody has issued, and no token software as a placeholder."""
+        return [each for each in self._read_certificates() if each.issuer_der != each.subject_der]
 
     def public_half_of(self, key_id: bytes) -> PublicKey | None:
         """The public half of that key, from the key, its public key or its certificate; None where nothing tells it."""
@@ -298,6 +298,25 @@ class Inventory:
         """Private key, public key and certificate of `credential`, in the order in which they are removed."""
         order = (ObjectKind.PRIVATE_KEY, ObjectKind.PUBLIC_KEY, ObjectKind.CERTIFICATE)
         return tuple(each for kind in order for each in self.objects if _belongs(each, kind, credential))
+
+    def outdated_by(self, new: Credential) -> list[StoredObject]:
+        """The certificates that our CA had issued for the key of `new` before."""
+        return [each for each in self._certificates() if each.key_id == new.key_id and self._is_outdated(each, new)]
+
+    def _is_outdated(self, stored: StoredObject, new: Credential) -> bool:
+        old, certificate = _read(stored), new.certificate
+        if old is None or old == certificate or old.public_key_der != certificate.public_key_der:
+            return False
+        return self._is_ours(old, new) and old.not_before <= certificate.not_before  # which is told in whole seconds
+
+    def removable_parts_of(self, credential: Credential) -> tuple[StoredObject, ...]:
+        """As `parts_of`, without the key where another issuer has certified it as well: that is not ours to remove."""
+        own = credential.certificate
+        same_key = (each for each in self._issued_certificates() if each.public_key_der == own.public_key_der)
+        kinds = (
+            (ObjectKind.CERTIFICATE,) if any(not self._is_ours(each, credential) for each in same_key) else ObjectKind
+        )
+        return tuple(each for each in self.parts_of(credential) if each.kind in kinds)
 
     def free_label(self, certificate: Certificate) -> str:
         """A label for `certificate` that no certificate of another subject bears: its common name, and a number.
@@ -326,6 +345,16 @@ def read_inventory(objects: Sequence[StoredObject], rule: HolderRule, slots: tup
     in_order = (found[each] for each in objects if each in found)
     unreadable = sum(each.kind is ObjectKind.CERTIFICATE for each in pairing.damaged)
     return Inventory(tuple(objects), tuple(dict.fromkeys(in_order)), unreadable, rule, slots=slots)
+
+
+def _is_issued(stored: StoredObject) -> bool:
+    """Whether somebody has issued this certificate; token software signs its placeholders itself."""
+    read = _read(stored)
+    return read is not None and read.issuer_der != read.subject_der
+
+
+def _der(credential: Credential) -> bytes:
+    return credential.certificate.der
 
 
 def _end(credential: Credential) -> datetime:

@@ -159,3 +159,16 @@ async def test_an_enrolment_ends_at_a_kiosk_that_knows_the_root_alone(tmp_path: 
         outcome = await kiosk.visit(ScriptedDesk(enrolment_ids=[ID], codes=[code]), errand=Errand.ENROLMENT)
         assert outcome.completion is not None
         assert (await bank.credential()).certificate == outcome.completion.certificate
+
+
+async def test_and_the_next_one_leaves_it_alone_until_it_has_ended_itself(tmp_path: Path) -> None:
+    """The kiosk does not know that it is ours; its key has the ID that the next one would have."""
+    async with open_bank(tmp_path / "bank") as bank:
+        await make_software_token(bank.directory, bank.settings.token)
+        kiosk = with_roots(bank, bank.directory / "ca" / "root.pem")
+        first = await kiosk.visit(ScriptedDesk(enrolment_ids=[ID], codes=[bank.code()]), errand=Errand.ENROLMENT)
+        assert first.completion is not None
+        with pytest.RaisesGroup(Cut):
+            desk = ScriptedDesk(enrolment_ids=[ID], codes=[bank.code()], at_step=cut_at(SavingStep.WRITE))
+            await kiosk.visit(desk, errand=Errand.ENROLMENT)
+        assert (await bank.credential()).certificate == first.completion.certificate

@@ -12,15 +12,15 @@ from kiosk.ca.authority import load_authority
 from kiosk.certificates import Certificate
 from kiosk.clock import system_clock
 from kiosk.credentials import Credential, enrolment_key_id
-from kiosk.demo_bank import Customer, manual_subject
-from kiosk.desk import Errand, SavingStep
+from kiosk.demo_bank import Customer, make_software_token, manual_subject
+from kiosk.desk import CleaningQuestion, Errand, SavingStep
 from kiosk.services import Anchors
 from kiosk.tokens.wire import KeyKind, StoredObject
 from tests.bank import Bank, open_bank
 from tests.cmp.pki import NOW, Pki, new_key
 from tests.flows.test_conversation import Cut, cut_at
 from tests.scripted_desk import ScriptedDesk
-from tests.tokens.test_slots import PLACES, SECOND, THIRD, with_places
+from tests.tokens.test_slots import FIRST, PLACES, SECOND, THIRD, with_places
 
 ID = Customer().holder_id
 IN_DATE, EXPIRED = timedelta(days=900), timedelta(days=-2)
@@ -132,6 +132,43 @@ async def test_what_was_begun_beside_one_is_found_again(expired: Bank) -> None:
     outcome = await expired.visit(desk, errand=Errand.ENROLMENT)
     assert outcome.completion is not None
     assert {each.key_id for each in (await expired.inventory()).credentials} == {wanted, b"other"}
+
+
+async def test_on_a_card_with_places_it_is_no_predecessor(bank: Bank) -> None:
+    """What was begun by a code would be taken for its renewal, and the code for used up."""
+    await make_software_token(bank.directory, bank.settings.token)
+    await put_others_on(bank, FIRST, timedelta(days=30))
+    card, code = with_places(bank, *PLACES), bank.code()
+    with pytest.RaisesGroup(Cut):
+        desk = ScriptedDesk(enrolment_ids=[ID], codes=[code], at_step=cut_at(SavingStep.CONFIRM))
+        await card.visit(desk, errand=Errand.ENROLMENT)
+    outcome = await card.visit(ScriptedDesk(enrolment_ids=[ID], codes=[code]), errand=Errand.ENROLMENT)
+    assert outcome.completion is not None
+    assert {each.key_id for each in (await bank.inventory()).credentials} == {FIRST, SECOND}
+
+
+async def test_where_a_new_key_would_be_it_stays(bank: Bank) -> None:
+    """Its key has the ID that the first key by a code gets."""
+    await make_software_token(bank.directory, bank.settings.token)
+    others = await put_others_on(bank, enrolment_key_id(ID, None), timedelta(days=30))
+    outcome = await bank.visit(ScriptedDesk(enrolment_ids=[ID], codes=[bank.code()]), errand=Errand.ENROLMENT)
+    assert outcome.completion is not None
+    content = await bank.inventory()
+    assert others < set(content.objects)
+    assert len(content.credentials) == 2
+
+
+async def test_cleaning_leaves_a_key_that_is_certified_elsewhere_as_well(expired: Bank) -> None:
+    old = await expired.credential()
+    others = await certify_elsewhere(expired, old, EXPIRED)
+    keeping = expired.with_policy(expired_credential="keep")
+    assert (await keeping.visit(ScriptedDesk(enrols=True, codes=[expired.code()]))).completion is not None
+    desk = ScriptedDesk()
+    await expired.visit(desk)
+    assert [each for each in desk.seen if isinstance(each, CleaningQuestion)]
+    content = await expired.inventory()
+    assert content.credential_of(others) is not None
+    assert content.credential_of(old.certificate) is None
 
 
 def test_by_a_slow_clock_what_is_issued_now_is_ours_all_the_same() -> None:

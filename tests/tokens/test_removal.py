@@ -12,6 +12,7 @@ from kiosk.credentials import HolderRule
 from kiosk.demo_bank import TOKEN_LABEL
 from kiosk.errors import Code, KioskError
 from kiosk.removal import remove_credential, remove_debris
+from kiosk.services import open_services
 from kiosk.tokens.errors import TokenError
 from kiosk.tokens.process import TokenProcess
 from kiosk.tokens.token import Token, find_tokens
@@ -38,9 +39,9 @@ async def forgetful(bank: Bank) -> AsyncIterator[Token]:
 
 async def test_an_old_credential_stays(bank: Bank) -> None:
     old, before = await bank.credential(), await bank.inventory()
-    async with forgetful(bank) as token:
+    async with forgetful(bank) as token, open_services(bank.settings) as services:
         with pytest.raises(KioskError) as raised:
-            await remove_credential(token, old)
+            await remove_credential(token, old, services)
     assert raised.value.problem.code is Code.OLD_CREDENTIAL_NOT_REMOVED
     assert await bank.inventory() == before
 
