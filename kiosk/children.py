@@ -10,10 +10,12 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def end_with_parent(parent: int, how: signal.Signals) -> None:
@@ -63,6 +65,36 @@ def outlive_parent_by(seconds: float, parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+class Orphans:
+    """The descendants whose own parents have gone: they are this process's children from then on (prctl(2))."""
+
+    def __init__(self) -> None:
+        """Adopt them from now on.
+
+        Raises:
+            OSError: the kernel refused.
+        """
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        self._own = _children()
+
+    def outlast(self, seconds: float) -> None:
+        """Wait until the adopted ones have ended; those that have not after so long are killed."""
+        end = time.monotonic() + seconds
+        for each in _children() - self._own:
+            with suppress(ProcessLookupError, ChildProcessError):
+                ended = os.pidfd_open(each)
+                select.select([ended], [], [], max(0.0, end - time.monotonic()))
+                os.close(ended)
+                os.kill(each, signal.SIGKILL)
+                os.waitpid(each, 0)
+
+
+def _children() -> set[int]:
+    """Of every thread of this process."""
+    listed = (path.read_text().split() for path in Path("/proc/self/task").glob("*/children"))
+    return {int(each) for numbers in listed for each in numbers}
 
 
 def leave_no_core() -> None:

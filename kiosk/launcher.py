@@ -22,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
+from kiosk.children import Orphans
 from kiosk.crashes import Crashes, Patience
 from kiosk.errors import Code, KioskError
 from kiosk.heartbeat import Silence
@@ -119,6 +120,7 @@ class _Launcher:
         self._terminal = terminal
         self._orders = orders
         self._crashes = crashes
+        self._orphans = Orphans()
 
     def run(self) -> tuple[int, LastWords]:
         """Until it is over: the launcher's own exit status, and why."""
@@ -145,7 +147,11 @@ class _Launcher:
         return (Code.KIOSK_CRASHED if pause else ""), pause
 
     def _once(self) -> _End:
-        """Start the kiosk and wait for its end."""
+        """Start the kiosk and wait for its end.
+
+        Not beside a token process that the one before has left in the middle of writing: two would make two keys.
+        """
+        self._orphans.outlast(self._crashes.patience.grace)
         with _pipe() as (said, saying), _pipe() as (beaten, beating):
             self._crashes.begin()
             command = [*self._command, str(saying.fileno()), str(beating.fileno())]

@@ -27,8 +27,8 @@ _decode_reply: Callable[[bytes], wire.Reply] = msgspec.msgpack.Decoder(wire.Repl
 UNPACKABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 """What comes of a frame that is none; msgspec lets text that is no UTF-8 through as it is."""
 _END_SECONDS = 2.0
-_LAST_ACT_SECONDS = 5.0
-"""For what is being written when nobody waits for it any more; the launcher waits longer (`kiosk.crashes`)."""
+_LAST_ACT_SECONDS = 3.0
+"""For what is being written when nobody waits for it any more; the program has longer to end (`kiosk.terminal`)."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,6 +81,8 @@ class TokenProcess:
         self._channel = channel
         self._turn = asyncio.Lock()
         self._exchange_under_way: asyncio.Task[wire.Reply] | None = None
+        self._sent = False
+        """Whether anything of the request under way has left."""
         self._last_act: asyncio.Task[wire.Reply] | None = None
         """One that writes, and whose answer nobody waits for any more."""
         self._usable = True
@@ -184,11 +186,13 @@ class TokenProcess:
 
         A process that even the kernel cannot end, because it hangs in a driver, is left to the kernel.
         """
-        try:
-            if self._last_act is not None:
+        if self._last_act is not None:
+            try:
                 await asyncio.wait([self._last_act], timeout=_LAST_ACT_SECONDS)
-        finally:
-            self._kill()
+            except asyncio.CancelledError:
+                self._channel.close()  # it ends by itself when the act has, and needs nobody for that
+                raise
+        self._kill()
         if self._exchange_under_way is not None:
             await asyncio.wait([self._exchange_under_way])
         with suppress(subprocess.TimeoutExpired):
@@ -207,6 +211,7 @@ class TokenProcess:
         name = type(request).__name__
         if not self._usable:
             raise TokenProcessDied(name)
+        self._sent = False
         self._exchange_under_way = asyncio.create_task(self._exchange(request, secrets, pipe), name=name)
         try:
             async with asyncio.timeout(limit):
@@ -220,13 +225,14 @@ class TokenProcess:
         except asyncio.CancelledError:
             if not _is_cancelled():
                 raise TokenProcessDied(name) from None  # somebody ended the process meanwhile
-            if isinstance(request, wire.WRITING):
+            if self._sent and isinstance(request, wire.WRITING):
                 self._usable, self._last_act = False, self._exchange_under_way
             else:
                 self._kill()
             raise
 
     async def _exchange(self, request: wire.Request, secrets: Sequence[bytearray], pipe: int | None) -> wire.Reply:
+        self._sent = True
         loop = asyncio.get_running_loop()
         frame = msgspec.msgpack.encode(request)
         _send_head(self._channel, len(frame), [] if pipe is None else [pipe])

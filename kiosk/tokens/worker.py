@@ -244,7 +244,8 @@ def main() -> None:
     parent = int(sys.argv[2])
     end_with_parent(parent, signal.SIGKILL)
     leave_no_core()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # which a terminal or systemd sends to a whole group
+        signal.signal(number, signal.SIG_IGN)
     channel = _own_channel()
     settings = msgspec.json.decode(sys.argv[1], type=WorkerSettings)
     with suppress(EOFError, ConnectionError, SystemExit):

@@ -41,6 +41,10 @@ def main() -> None:
         case ["misconfigured"]:
             leave(LastWords(detail="the settings file is not understood"), int(pipe))
             sys.exit(os.EX_CONFIG)
+        case ["leaves", "an", "orphan"]:
+            if os.fork() == 0:
+                _outlive(Path(settings).with_name("gate"), ended=Path(settings).with_name("ended"))
+            os.kill(os.getpid(), signal.SIGKILL)
         case ["deaf"]:
             for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
@@ -70,6 +74,13 @@ def _fill_terminal() -> None:
     with suppress(BlockingIOError):
         while True:
             os.write(terminal, b"#" * 65536)
+
+
+def _outlive(gate: Path, ended: Path) -> NoReturn:
+    """Until somebody has opened and closed this named pipe."""
+    gate.read_bytes()
+    ended.touch()
+    os._exit(0)
 
 
 def _do_nothing() -> NoReturn:

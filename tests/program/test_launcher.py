@@ -18,7 +18,7 @@ from kiosk.journal import Entry, Event, Journal
 from kiosk.settings import CaSettings, Settings, save_settings
 from kiosk.tokens.process import ModuleSettings
 from tests.program.descendants import Descendants, watching_descendants
-from tests.program.terminal import Terminal
+from tests.program.terminal import LIMIT, Terminal
 from tests.program.test_terminal import NO_MOUSE, NORMAL_SCREEN
 
 PRETENDED = Path(__file__).with_name("pretended_kiosk.py")
@@ -56,11 +56,16 @@ def launched(directory: Path, descendants: Descendants) -> Iterator[Launch]:
         first_pause: float = NEVER,
         hung_after: float = NEVER,
         first_sign: float = NEVER,
+        grace: float = 1.0,
         columns: int = 120,
     ) -> Terminal:
         (directory / "ends").write_text("\n".join(ends))
         patience = Patience(
-            first_pause=first_pause, longest_pause=first_pause, grace=1.0, hung_after=hung_after, first_sign=first_sign
+            first_pause=first_pause,
+            longest_pause=first_pause,
+            grace=grace,
+            hung_after=hung_after,
+            first_sign=first_sign,
         )
         arguments = (PRETENDED, directory / "kiosk.toml", msgspec.json.encode(patience).decode())
         started.append(Terminal(*arguments, module="tests.program.launching", columns=columns))
@@ -245,3 +250,24 @@ def test_a_terminal_that_reads_nothing_keeps_nobody_from_ending(
         time.sleep(0.05)
     terminal.process.kill(signal.SIGTERM)
     assert descendants.are_gone()
+
+
+def test_no_kiosk_is_started_beside_what_another_has_left_at_work(launched: Launch, directory: Path) -> None:
+    """A token process that writes, which outlives its kiosk for that moment."""
+    os.mkfifo(directory / "gate")
+    terminal = launched("leaves an orphan", grace=LIMIT)
+    with (directory / "gate").open("wb"):
+        while not crashes(directory):
+            terminal.read_for(0.05)
+        terminal.read_for(2.0)
+        assert "this kiosk stands" not in terminal.text()
+    terminal.wait_for("this kiosk stands")
+    assert (directory / "ended").exists()
+
+
+def test_what_is_left_and_does_not_end_is_ended(launched: Launch, directory: Path) -> None:
+    os.mkfifo(directory / "gate")
+    terminal = launched("leaves an orphan")
+    with (directory / "gate").open("wb"):
+        terminal.wait_for("this kiosk stands")
+    assert not (directory / "ended").exists()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -81,25 +82,52 @@ async def test_nobody_waits_long_for_it(acting: ActingModule, monkeypatch: pytes
     assert await made(acting.real) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_what_a_whole_group_is_told_does_not_end_it(acting: ActingModule, number: signal.Signals) -> None:
+    """systemd tells everybody to end, and a terminal that closes does too."""
+    gate, before = acting.make_keys_behind_gate(), child_processes()
+    async with await acting.bank.open_token() as token:
+        making = asyncio.create_task(token.make_key_pair(KeyKind.EC_P256, KEY_ID, "last act"))
+        with await reached(gate):
+            for each in child_processes() - before:
+                os.kill(each, number)
+        async with asyncio.timeout(LIMIT):
+            await making
+    assert await made(acting.real) == [ObjectKind.PRIVATE_KEY, ObjectKind.PUBLIC_KEY]
+
+
 async def _make(bank: Bank) -> None:
     async with await bank.open_token() as token:
         await token.make_key_pair(KeyKind.EC_P256, KEY_ID, "last act")
 
 
+async def _make_until_told(bank: Bank) -> None:
+    """As the program does it: the visit is cancelled, and once more with all that still runs when the loop is over."""
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    making = asyncio.create_task(_make(bank))
+    await told.wait()
+    making.cancel()
+    await asyncio.wait([making], timeout=0.1)
+
+
 def _kiosk(bank: Bank) -> None:
-    asyncio.run(_make(bank))
+    asyncio.run(_make_until_told(bank))
 
 
 @asynccontextmanager
-async def orphaned_in_the_middle(acting: ActingModule) -> AsyncIterator[tuple[int, BinaryIO]]:
-    """A descriptor of a token process whose kiosk was killed while it makes a key, and the gate that it is behind."""
+async def orphaned_in_the_middle(
+    acting: ActingModule, how: signal.Signals = signal.SIGKILL
+) -> AsyncIterator[tuple[int, BinaryIO]]:
+    """A descriptor of a token process whose kiosk was ended while it makes a key, and the gate that it is behind."""
     gate = acting.make_keys_behind_gate()
     kiosk = FORKS.Process(target=_kiosk, args=(acting.bank,))
     kiosk.start()
     with await reached(gate) as standing:
         (number,) = Path(f"/proc/{kiosk.pid}/task/{kiosk.pid}/children").read_text().split()
         worker = os.pidfd_open(int(number))
-        kiosk.kill()
+        assert kiosk.pid is not None
+        os.kill(kiosk.pid, how)
         kiosk.join()
         try:
             yield worker, standing
@@ -112,8 +140,9 @@ def ends(worker: int) -> bool:
     return bool(select.select([worker], [], [], LIMIT)[0])
 
 
-async def test_a_key_whose_kiosk_was_killed_is_whole(acting: ActingModule) -> None:
-    async with orphaned_in_the_middle(acting) as (worker, standing):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_key_whose_kiosk_was_ended_is_whole(acting: ActingModule, how: signal.Signals) -> None:
+    async with orphaned_in_the_middle(acting, how) as (worker, standing):
         standing.close()
         assert ends(worker)
     assert await made(acting.real) == [ObjectKind.PRIVATE_KEY, ObjectKind.PUBLIC_KEY]
