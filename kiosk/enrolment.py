@@ -39,7 +39,7 @@ _PAUSED = "systemUnavail"
 _EXPIRED = "notAuthorized"
 """Under the code itself: it is the right one, but no longer good."""
 _BOUND = "notAuthorized"
-"""By which a request is refused, although the code was taken a moment ago: it belongs to another key."""
+"""By which a request is refused, although the code was taken a moment ago: for another key, or by a teller."""
 _KEY_KNOWN = "duplicateCertReq"
 """By which a key is refused that was certified by another code."""
 
@@ -146,9 +146,12 @@ class Enrolment:
         try:
             await self._certification.ask(wait)
         except Refused as refused:
-            if self._new.is_unheard_of or not _is_of_another_code(refused):
+            if self._new.is_unheard_of or not _is_useless_now(refused):
                 raise
             if (await self._new.look()).slots:  # where it may be another ID's, which its own code still confirms
+                raise
+            if not _is_of_another_code(refused):
+                await self._new.remove("the CA certifies it by no code any more")
                 raise
             # The code it was certified by can no longer confirm it, and the CA has decided: it is of no use to anybody.
             await self._new.make_room()
@@ -298,6 +301,14 @@ def _of_code(refused: Refused) -> KioskError | Refused:
 def _is_of_another_code(refused: Refused) -> bool:
     """Whether the CA has decided, with proof, that it certifies this key no more: another code has had it certified."""
     return refused.proven and refused.decided and _KEY_KNOWN in refused.fail_info
+
+
+def _is_useless_now(refused: Refused) -> bool:
+    """Whether the CA has decided, with proof, that it certifies this key no more.
+
+    Another code has had it certified, or a teller has said no to it, or this code is good for no key that is here.
+    """
+    return refused.proven and refused.decided and bool({_KEY_KNOWN, _BOUND} & refused.fail_info)
 
 
 def _of_request(refused: Refused) -> KioskError | Refused:

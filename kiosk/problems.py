@@ -71,6 +71,8 @@ _REFUSAL_CODES = {
     "badTime": Code.CLOCK_WRONG,
 }
 """By failInfo (RFC 9810 §5.2.3); what else is proven is C-01."""
+_NOT_GRANTED = "notAuthorized"
+"""With which a CA, once it has looked at a request, says no to that and not to the certificate: so does a teller."""
 _ABOUT_ITSELF = frozenset({UNAVAILABLE, OUT_OF_ORDER})
 """With which a CA speaks of itself, and not of the customer."""
 
@@ -134,6 +136,8 @@ def _code_of(refused: Refused) -> Code:
         return Code.CA_BUSY if refused.is_passing else Code.CA_OUT_OF_ORDER
     if not refused.proven:
         return Code.REFUSAL_NOT_PROVEN
+    if refused.decided and _NOT_GRANTED in refused.fail_info:
+        return Code.REFUSED_BY_CA
     codes = (_REFUSAL_CODES[name] for name in sorted(refused.fail_info) if name in _REFUSAL_CODES)
     return next(codes, Code.REFUSED_BY_CA)
 

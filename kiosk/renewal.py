@@ -40,6 +40,11 @@ from kiosk.tokens.inventory import Inventory
 from kiosk.tokens.token import Token
 from kiosk.tokens.wire import KeyKind, StoreKind
 
+_NOT_GRANTED = "notAuthorized"
+"""By which a request is refused by a certificate that has just been accepted: a teller has said no."""
+_NO_MORE = frozenset({"certRevoked", _NOT_GRANTED})
+"""By which a key is refused for good."""
+
 
 @dataclass(slots=True)
 class Renewal:
@@ -224,7 +229,8 @@ class Renewal:
             try:
                 await self._certification.ask(wait)
             except Refused as refused:
-                if not await self._is_given_up_after(refused):
+                given_up = await self._is_given_up_after(refused)
+                if not given_up or _NOT_GRANTED in refused.fail_info:  # whoever has said no is not asked anew at once
                     raise
                 await self.make_key()
                 await self._certification.ask(wait)
@@ -234,9 +240,9 @@ class Renewal:
         """Whether the key of an earlier visit makes room for another; then it has.
 
         The CA has decided, with proof, that it certifies this key no more, because somebody has revoked what it had
-        certified; and no certificate for it is here that might be the one that counts.
+        certified, or has said no to the request; and no certificate for it is here that might be the one that counts.
         """
-        decided = refused.proven and refused.decided and "certRevoked" in refused.fail_info
+        decided = refused.proven and refused.decided and bool(_NO_MORE & refused.fail_info)
         harmless = self._word in (Word.UNCONFIRMED, Word.REVOKED) or not self._written
         if self._successor.is_unheard_of or not decided or not harmless:
             return False

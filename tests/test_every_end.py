@@ -387,10 +387,13 @@ def test_what_the_ca_refuses(bit: FailInfo, proven: bool) -> None:
         ("systemUnavail systemFailure", False, Code.CA_OUT_OF_ORDER),
         ("systemUnavail certRevoked", False, Code.CERTIFICATE_NOT_ACCEPTED),
         ("systemFailure badPOP", False, Code.REFUSED_BY_CA),
+        ("notAuthorized", True, Code.REFUSED_BY_CA),
         ("", False, Code.REFUSED_BY_CA),
     ],
 )
-def test_a_ca_that_cannot_says_so_by_that_alone(bits: str, decided: bool, code: Code) -> None:
+def test_what_the_ca_says_of_itself_or_of_the_request_is_not_said_of_the_certificate(
+    bits: str, decided: bool, code: Code
+) -> None:
     assert ca_problem(Refused(bits.split(), proven=True, decided=decided)).problem.code is code
 
 

@@ -264,7 +264,7 @@ def _over(transaction: Transaction, promise: Promise) -> Refusal:
 
 def _told_to_wait_in_vain(promise: Promise) -> Refusal:
     if promise.state is PromiseState.REFUSED:
-        return Refusal(FailInfo.NOT_AUTHORIZED, "a teller has refused the request")
+        return succession.refused_by_teller()
     return Refusal(FailInfo.BAD_REQUEST, "the request was replaced, or not decided in time")
 
 

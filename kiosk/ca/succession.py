@@ -70,6 +70,8 @@ def grant(
         _check_new_key(connection, asker, wanted, others, policy)
     elif mine.state in (PromiseState.ISSUED, PromiseState.CONFIRMED):
         return _same_again(connection, mine, _deadline(asker, policy, now), now)
+    elif mine.state is PromiseState.REFUSED and mine.new is None:
+        raise refused_by_teller()
     elif mine.new is not None and (
         mine.state is PromiseState.REFUSED or get(connection, mine.new).reason != _NOT_TAKEN
     ):
@@ -132,6 +134,11 @@ def decide(connection: Connection, number: int, *, approve: bool, now: datetime)
     if decided:
         _enter(connection, Act.APPROVED if approve else Act.REFUSED, promise, now)
     return decided
+
+
+def refused_by_teller() -> Refusal:
+    """What whoever asks for a certificate that a teller has refused is told, by poll or anew: it counts for the key."""
+    return Refusal(FailInfo.NOT_AUTHORIZED, "a teller has refused the request")
 
 
 def lapse(connection: Connection, now: datetime) -> None:

@@ -139,7 +139,7 @@ async def ended_without_a_row(asking: Asking) -> None:
 
 
 FRESH, SAME, WAITS = "a fresh certificate", "the same certificate", "waits"
-REVOKED, ENDED = FailInfo.CERT_REVOKED, FailInfo.SIGNER_NOT_TRUSTED
+REVOKED, ENDED, REFUSED = FailInfo.CERT_REVOKED, FailInfo.SIGNER_NOT_TRUSTED, FailInfo.NOT_AUTHORIZED
 Expected = str | FailInfo
 Row = tuple[Callable[[Asking], Awaitable[None]], Expected, Expected, Expected, Expected]
 TABLE: dict[str, Row] = {
@@ -147,7 +147,7 @@ TABLE: dict[str, Row] = {
     "none": (none, FRESH, FRESH, FRESH, FRESH),
     "waiting for approval": (waits, WAITS, WAITS, WAITS, WAITS),
     "approved": (approved, FRESH, WAITS, FRESH, WAITS),
-    "refused by a teller": (refused, WAITS, WAITS, WAITS, WAITS),
+    "refused by a teller": (refused, REFUSED, WAITS, REFUSED, WAITS),
     "issued, unconfirmed": (issued, SAME, FRESH, SAME, FRESH),
     "issued and revoked": (issued_and_revoked, REVOKED, FRESH, REVOKED, FRESH),
     "issued and revoked, then rejected": (revoked_and_rejected, REVOKED, FRESH, REVOKED, FRESH),

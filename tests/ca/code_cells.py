@@ -89,13 +89,13 @@ async def replaced(enrolment: Enrolment) -> None:
 
 FRESH, SAME, WAITS = "a fresh certificate", "the same certificate", "waits"
 UNKNOWN = (ERROR, FailInfo.BAD_MESSAGE_CHECK)
-BOUND, EXPIRED = (IP, FailInfo.NOT_AUTHORIZED), (IP, FailInfo.NOT_AUTHORIZED)
+BOUND = EXPIRED = REFUSED = (IP, FailInfo.NOT_AUTHORIZED)
 TABLE: dict[str, tuple[Callable[[Enrolment], Awaitable[None]], object, object]] = {
     # what has been : with the same key, with another
     "nothing yet": (none, FRESH, FRESH),
     "waits for a teller": (waits, WAITS, BOUND),
     "approved": (approved, FRESH, BOUND),
-    "refused by a teller": (refused, WAITS, BOUND),
+    "refused by a teller": (refused, REFUSED, BOUND),
     "issued, unconfirmed": (issued, SAME, BOUND),
     "rejected by the client": (rejected, FRESH, BOUND),
     "not confirmed in time": (lapsed, FRESH, BOUND),

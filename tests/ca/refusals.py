@@ -493,6 +493,7 @@ def requests() -> Iterator[Case]:
     yield kup("kur for a second successor", "4.1.3", b.a_second_successor, SUCCEEDED)
     yield kup("kur for a successor that was revoked", "4.1.3", b.a_successor_that_was_revoked, SUCCESSOR_REVOKED)
     yield kup("kur for a successor that has one", "4.1.3", b.a_successor_that_has_one_itself, SUCCESSOR_REVOKED)
+    yield kup("kur for a key that a teller has refused", "4.1.3", b.a_key_that_a_teller_refused, TELLER_REFUSED)
     yield kup("kur with one key too many", "4.1.3", b.too_many_keys, TOO_MANY_KEYS)
     yield kup("kur with one certificate too many", "4.1.3", b.too_many_certificates, TOO_MANY_CERTIFICATES)
     yield error("p10cr of another version of PKCS #10", "4.1.4", a.of_another_pkcs10, UNREADABLE)

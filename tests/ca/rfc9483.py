@@ -232,6 +232,7 @@ OWN = {
     r.EARLY: "a renewal has its window",
     r.TOO_MANY_KEYS: "bounds what one holder can fill",
     r.TOO_MANY_CERTIFICATES: "bounds what one holder can fill",
+    r.TELLER_REFUSED: "asked for anew what a teller has said no to",
     r.NO_ADDITIONAL: "policy",
     r.REVOKED: "revoked while its confirmation was waited for",
     r.NEW_REVOKED: "revoked while its confirmation was waited for",

@@ -282,6 +282,14 @@ async def a_successor_that_was_revoked(bank: Bank) -> bytes:
     return await bank.write(holder, KUR, await write_update(holder.certificate, key))
 
 
+async def a_key_that_a_teller_refused(bank: Bank) -> bytes:
+    rule(bank, approval=frozenset({PromiseKind.UPDATE}))
+    holder, key = bank.holder(), new_key()
+    await updating(bank, key, holder)
+    assert bank.decide(approve=False) == 1
+    return await bank.write(holder, KUR, await write_update(holder.certificate, key))
+
+
 async def a_successor_that_has_one_itself(bank: Bank) -> bytes:
     rule(bank, window_days=400)
     holder, key = bank.holder(), new_key()

@@ -88,7 +88,11 @@ async def test_refused_by_the_teller(careful: Bank) -> None:
     assert careful.issued() == 1
     again = await ask(careful, holder, key)
     assert again.last is not None
-    assert status_of(again.last).status == Status.WAITING, "asked anew, it is for a teller anew"
+    assert refusal(again.last) == (BodyType.KUP, {FailInfo.NOT_AUTHORIZED}), "a no counts for the key, like a yes"
+    assert careful.decide(approve=True) == 0, "nothing comes before a teller twice"
+    other = await ask(careful, holder, new_key())
+    assert other.last is not None
+    assert status_of(other.last).status == Status.WAITING, "another key is for a teller anew"
 
 
 async def test_the_decision_is_heard_however_late(careful: Bank) -> None:
