@@ -15,9 +15,10 @@ from kiosk.ca.promises import Asker
 from kiosk.ca.revoking import put_on_crl
 from kiosk.ca.schema import CertificateState, PromiseKind, PromiseState
 from kiosk.certificates import Certificate
-from kiosk.credentials import successor_key_id
+from kiosk.credentials import enrolment_key_id, successor_key_id
 from kiosk.demo_bank import Customer, DemoBank
 from kiosk.desk import (
+    Errand,
     HeldId,
     IdQuestion,
     MainMenu,
@@ -32,6 +33,7 @@ from kiosk.tokens.inventory import PENDING_LABEL
 from kiosk.tokens.wire import KeyKind, ObjectKind
 from tests.bank import Bank, child_processes, open_bank
 from tests.flows.test_conversation import cut_at
+from tests.flows.test_enrolment import add_holder
 from tests.scripted_desk import ScriptedDesk
 from tests.tokens.acting_module import ActingModule
 
@@ -153,10 +155,12 @@ async def test_a_key_that_a_teller_has_disowned_makes_room_for_another(bank: Ban
     assert sorted(bank.states().values()) == ["revoked", "superseded", "valid"]
 
 
-@pytest.mark.parametrize("step", [SavingStep.WRITE, SavingStep.CONFIRM])
+@pytest.mark.parametrize("step", [SavingStep.REQUEST, SavingStep.WRITE, SavingStep.CONFIRM])
 async def test_where_the_old_one_is_revoked_what_was_begun_goes_with_a_yes(bank: Bank, step: SavingStep) -> None:
+    """Whether or not the CA has heard of it."""
     old = await bank.credential()
     await cut(bank, step)
+    assert bool(bank.ledger()["promises"]) == (step is not SavingStep.REQUEST)
     revoke(bank, old.certificate, "keyCompromise")
     begun = await bank.inventory()
     desk = ScriptedDesk(cleans=False)
@@ -366,14 +370,68 @@ async def test_nothing_is_said_that_nobody_knows(bank: Bank) -> None:
     assert desk.asked == ["pin", "preprocessing", "menu"]
 
 
-async def test_an_enrolment_that_was_cut_asks_for_the_code_and_nothing_else(tmp_path: Path) -> None:
+BY_CODE = {
+    # cut before : what comes before the save; where a certificate is written the CA is asked first
+    SavingStep.WRITE: ["pin", "problem", "code"],
+    SavingStep.CONFIRM: ["pin", "preprocessing", "code"],
+}
+
+
+@pytest.mark.parametrize("step", BY_CODE)
+async def test_an_enrolment_that_was_cut_asks_for_the_code_and_nothing_else(tmp_path: Path, step: SavingStep) -> None:
     async with open_bank(tmp_path / "bank", days_left=-1) as bank:
         code = bank.code()
-        await cut(bank, SavingStep.WRITE, ScriptedDesk(enrols=True, codes=[code]))
+        await cut(bank, step, ScriptedDesk(enrols=True, codes=[code]))
+        (begun,) = (serial for serial, state in bank.states().items() if state == "unconfirmed")
         desk = ScriptedDesk(enrols=True, codes=[code])
-        assert (await bank.visit(desk)).completion is not None
-        assert desk.asked == ["pin", "problem", "code", *SAVE]
-        await whole(bank)
+        assert (await elsewhere(bank).visit(desk)).completion is not None
+        assert desk.asked == [*BY_CODE[step], *SAVE]
+        assert (await whole(bank)).serial == begun, "the same certificate, of which no other kiosk's journal tells"
+
+
+async def test_an_enrolment_whose_confirmation_ran_out_gets_a_fresh_certificate_in_its_place(tmp_path: Path) -> None:
+    async with open_bank(tmp_path / "bank", days_left=-1) as bank:
+        code = bank.code()
+        await cut(bank, SavingStep.CONFIRM, ScriptedDesk(enrols=True, codes=[code]))
+        (begun,) = (serial for serial, state in bank.states().items() if state == "unconfirmed")
+        before = {each.certificate.serial: each.certificate for each in (await bank.inventory()).credentials}
+        run_out(bank)
+        desk = ScriptedDesk(codes=[code])
+        outcome = await elsewhere(bank).visit(desk)
+        assert outcome.problem is None
+        assert desk.asked == [*BY_CODE[SavingStep.CONFIRM], *SAVE]
+        new = await whole(bank)
+        assert new.serial != begun
+        assert new.public_key_der == before[begun].public_key_der, "the same key"
+        assert sorted(bank.states().values()) == ["revoked", "valid", "valid"]
+
+
+@pytest.mark.parametrize("step", BY_CODE)
+async def test_what_is_unfinished_of_another_id_stays_as_it_is(bank: Bank, step: SavingStep) -> None:
+    """On a token that takes any key ID; for cards with places see tests/tokens/test_other_ids.py."""
+    other = "TKYM1408099"
+    add_holder(bank, other)
+    first, code = await bank.credential(), bank.code(other)
+    begins = ScriptedDesk(enrolment_ids=[other], codes=[code], at_step=cut_at(step))
+    with pytest.raises(ExceptionGroup):
+        await bank.visit(begins, errand=Errand.ENROLMENT)
+    begun = [each for each in (await bank.inventory()).objects if each.key_id == enrolment_key_id(other, None)]
+    unconfirmed = [serial for serial, state in bank.states().items() if state == "unconfirmed"]
+    assert (len(begun), len(unconfirmed)) == (2 if step is SavingStep.WRITE else 3, 1)
+
+    desk = ScriptedDesk(holder=first.holder.id)
+    completion = (await elsewhere(bank).visit(desk)).completion
+    assert completion is not None
+    assert "cleaning" not in desk.asked, "it is no debris"
+    left = (await bank.inventory()).objects
+    assert [each for each in left if each.key_id == enrolment_key_id(other, None)] == begun
+    assert len(left) == len(begun) + len(ObjectKind), "and of the first ID there is one whole credential"
+    assert [bank.states()[each] for each in unconfirmed] == ["unconfirmed"]
+
+    desk = ScriptedDesk(enrolment_ids=[other], codes=[code])
+    assert (await bank.visit(desk, errand=Errand.ENROLMENT)).completion is not None
+    held = {each.holder.id: each.certificate.serial for each in (await bank.inventory()).credentials}
+    assert held == {first.holder.id: completion.certificate.serial, other: unconfirmed[0]}
 
 
 async def test_expired_ones_that_a_cut_enrolment_has_left_go_with_a_yes(tmp_path: Path) -> None:
