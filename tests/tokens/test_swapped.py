@@ -8,15 +8,19 @@ import pytest
 
 from kiosk.pin import Pin
 from kiosk.settings import DEMO_PIN
+from kiosk.tokens import wire
 from kiosk.tokens.errors import TokenError
 from kiosk.tokens.inventory import Inventory
+from kiosk.tokens.keys import digest_for, wire_public
 from kiosk.tokens.process import TokenProcess
 from kiosk.tokens.token import Token, find_tokens
-from kiosk.tokens.wire import FailureKind, KeyKind
+from kiosk.tokens.wire import FailureKind, KeyKind, SignatureKind
+from kiosk.tokens.worker import _IN_SESSION
 from tests.bank import Bank
 from tests.tokens.swapped_token import OTHER_PIN, SAME_SERIAL, SwappedToken
 
 NEW_ID = b"\x07" * 16
+LIMIT = 30.0
 
 Act = Callable[[Token, Inventory], Awaitable[object]]
 
@@ -29,20 +33,45 @@ async def sign(token: Token, own: Inventory) -> object:
     return await token.key_of(own.credentials[0]).sign(b"a request")
 
 
+async def sign_at_pad(token: Token, own: Inventory) -> object:
+    (credential,) = own.credentials
+    key = credential.certificate.public_key
+    wanted = wire.Sign(credential.key_id, wire_public(key), b"a request", pss=False, digest=digest_for(key))
+    return await token._process.call(wire.SignAtPad(wanted, 1.0), bytes, LIMIT)
+
+
+async def import_key(token: Token, _: Inventory) -> object:
+    """In the session's own process; the kiosk takes another one, which would find the token exchanged as it logs in."""
+    return await token._process.call(wire.ImportKeyPair(KeyKind.EC_P256, NEW_ID, "new"), wire.MadeKeyPair, LIMIT)
+
+
+async def signature_kinds(token: Token, _: Inventory) -> object:
+    return await token._process.call(wire.SignatureKinds(), list[SignatureKind], LIMIT)
+
+
 async def write(token: Token, own: Inventory) -> None:
     await token.write_certificate(own.credentials[0].certificate, NEW_ID, "new")
 
 
-ACTS: dict[str, Act] = {
-    "inventory": lambda token, _: token.inventory(),
-    "key-kinds": lambda token, _: token.key_kinds(),
-    "sign": sign,
-    "make-key": lambda token, _: token.make_key_pair(KeyKind.EC_P256, NEW_ID, "new"),
-    "write": write,
-    "relabel": lambda token, own: token.relabel(own.credentials[0].key_id, "new"),
-    "remove": lambda token, own: token.remove(own.objects[0]),
-    "change-pin": lambda token, _: token.change_pin(_pin(DEMO_PIN), _pin("11223344")),
+ACTS: dict[type[wire.Request], Act] = {
+    wire.ListObjects: lambda token, _: token.inventory(),
+    wire.KeyKinds: lambda token, _: token.key_kinds(),
+    wire.SignatureKinds: signature_kinds,
+    wire.Sign: sign,
+    wire.SignAtPad: sign_at_pad,
+    wire.MakeKeyPair: lambda token, _: token.make_key_pair(KeyKind.EC_P256, NEW_ID, "new"),
+    wire.ImportKeyPair: import_key,
+    wire.WriteCertificate: write,
+    wire.Relabel: lambda token, own: token.relabel(own.credentials[0].key_id, "new"),
+    wire.Remove: lambda token, own: token.remove(own.objects[0]),
+    wire.ChangePin: lambda token, _: token.change_pin(_pin(DEMO_PIN), _pin("11223344")),
+    wire.ChangePinAtPad: lambda token, _: token.change_pin_at_pad(),
 }
+"""What is asked of the token of a session, by the request that reaches its process."""
+
+
+def test_nothing_that_is_asked_of_a_session_is_missing() -> None:
+    assert set(ACTS) == set(_IN_SESSION)
 
 
 @pytest.fixture
@@ -56,14 +85,14 @@ async def test_nothing_is_done_with_another_token(bank: Bank, swapped: SwappedTo
         swapped.give_serial(serial)
     async with await bank.open_token() as token:
         own = await token.inventory()
-        for name, act in ACTS.items():
+        for request, act in ACTS.items():
             before = swapped.content()
             swapped.swap()
             with pytest.raises(TokenError) as raised:
                 await act(token, own)
             swapped.swap()
-            assert raised.value.kind is FailureKind.SWAPPED, name
-            assert swapped.content() == before, name
+            assert raised.value.kind is FailureKind.SWAPPED, request
+            assert swapped.content() == before, request
         if not serial:
             assert await token.proves(own.credentials[0]), "the first one is taken again as soon as it is back"
 
