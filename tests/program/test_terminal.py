@@ -176,7 +176,7 @@ def tells_nothing(terminal: Terminal, directory: Path) -> None:
         assert not file.is_file() or PIN.encode() not in file.read_bytes(), file
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGHUP])
 def test_a_kiosk_killed_with_a_pin_typed_comes_back(
     demo: Demo, directory: Path, descendants: Descendants, number: signal.Signals
 ) -> None:
@@ -195,6 +195,48 @@ def test_a_kiosk_killed_with_a_pin_typed_comes_back(
     terminal.press("\x11")
     assert terminal.wait_for_end() == 0
     assert terminal.raw.rindex(NORMAL_SCREEN) > terminal.raw.rindex(b"\x1b[?1049h")
+
+
+def log_in(terminal: Terminal) -> None:
+    terminal.wait_for("はじめる")
+    terminal.press("1")
+    terminal.wait_for("暗証番号を入力してください", "数字キーで入力")
+    terminal.press("123456\r")
+
+
+def test_told_to_end_during_the_save_it_ends_and_the_visit_is_finished_at_the_next_start(
+    demo: Demo, directory: Path, descendants: Descendants
+) -> None:
+    """While the token's process writes, which is held there so that the moment is no matter of luck."""
+    terminal = demo()
+    log_in(terminal)
+    for question in ("今すぐ更新する", "電子証明書更新開始", "1/2", "2/2", "秘密交換キーをエクスポートします"):
+        terminal.wait_for(question)
+        terminal.press("3" if question == "電子証明書更新開始" else "1")
+    terminal.wait_for("証明書インポート", "OK")
+    for each in descendants.running():
+        if "kiosk.tokens.worker" in each.command:  # the one of the visit, and the fresh one that is to prove
+            os.kill(each.pid, signal.SIGSTOP)
+    terminal.press("1")
+    terminal.wait_for("▶ 新しい電子証明書を書き込む")
+    terminal.process.kill(signal.SIGTERM)
+    assert terminal.wait_for_end() == 0
+    assert terminal.raw.rindex(NORMAL_SCREEN) > terminal.raw.rindex(b"\x1b[?1049h")
+    assert descendants.are_gone()
+    assert pkcs11_tool(directory, "--list-objects").count("Private Key Object") == 2
+
+    again = demo("--keep")
+    log_in(again)
+    again.wait_for("前回の更新が途中です")
+    again.press("1")
+    again.wait_for("証明書インポート", "OK")
+    again.press("1")
+    again.wait_for("インポート完了", "OK")
+    again.press("1")
+    again.wait_for("電子証明書の更新と専用USBへの保存が完了いたしました。")
+    assert pkcs11_tool(directory, "--list-objects").count("Private Key Object") == 1
+    again.process.kill(signal.SIGTERM)
+    again.wait_for_end()
 
 
 def test_a_token_process_killed_with_a_pin_typed_ends_the_visit(
