@@ -1,7 +1,7 @@
 """The catalogue of problems: every way a visit can end badly, with a stable code.
 
 The letter tells where to look: T token, C certification authority, N network, K kiosk, P the bank's policy. What
-happened, what the customer does and what the teller does are texts (`problem.T-01.happened`, `.customer`, `.teller`).
+happened, what the customer does and what the teller does are texts (`problem.T-02.happened`, `.customer`, `.teller`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Protocol
 
 
 class Code(StrEnum):
-    """Stable codes; a number once given is never given to anything else (T-21 was)."""
+    """Stable codes; a number once given is never given to anything else (tests/test_codes_given.py has them all)."""
 
     TOKEN_TAKEN_OUT = "T-02"
     MODULE_UNUSABLE = "T-03"

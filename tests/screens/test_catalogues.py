@@ -11,8 +11,10 @@ from rich.cells import cell_len
 
 import assets
 import kiosk.text_keys
+from kiosk.desk import PadPurpose, PadQuestion, PadTrouble, PinPurpose, PinQuestion, Tries, Unfit
 from kiosk.errors import Changed, Code
 from kiosk.texts import text_keys_module
+from kiosk.words import pad_troubles, pin_troubles
 from screens.widgets.phrases import NEVER_FIRST, NEVER_LAST, wrap
 
 
@@ -124,3 +126,44 @@ def holes(text: str) -> set[str]:
 
 def solid(text: str) -> str:
     return "".join(text.split())
+
+
+def at_screen(purpose: PinPurpose = PinPurpose.LOG_IN, *, refused: bool = False, unfit: Unfit | None = None) -> str:
+    """The key of what is said of the PIN that was typed on the screen."""
+    (key,) = pin_troubles(PinQuestion("", refused, Tries.PLENTY, 4, 8, purpose, unfit))
+    return key
+
+
+def at_reader(trouble: PadTrouble) -> str:
+    """The same of one that was typed at the reader."""
+    (key,) = pad_troubles(PadQuestion("", PadPurpose.LOG_IN, trouble, Tries.PLENTY))
+    return key
+
+
+PIN_TROUBLES = {
+    "wrong": at_screen(refused=True),
+    "wrong, to be changed": at_screen(PinPurpose.PRESENT, refused=True),
+    "too short": "pin.too-short",
+    **{f"unfit: {each.value}": at_screen(unfit=each) for each in Unfit},
+    **{f"reader: {each.value}": at_reader(each) for each in PadTrouble},
+    "locked": "problem.T-10.happened",
+    "wrong too often": "problem.T-11.happened",
+    "perhaps the last try": "problem.T-12.happened",
+    "not set": "problem.T-13.happened",
+    "timed out, and the end": "problem.T-14.happened",
+    "cancelled, and the end": "problem.T-15.happened",
+}
+"""What is said of a PIN, by what became of it."""
+SAID_ALIKE = {
+    frozenset({"wrong", "reader: wrong"}),
+    frozenset({"unfit: length", "reader: length"}),
+}
+"""A PIN is as wrong, and has as many digits too few, wherever it was typed."""
+
+
+@pytest.mark.parametrize("texts", [JA, EN], ids=["ja", "en"])
+def test_no_trouble_with_a_pin_is_said_in_the_words_of_another(texts: dict[str, str]) -> None:
+    said: dict[str, set[str]] = {}
+    for trouble, key in PIN_TROUBLES.items():
+        said.setdefault(texts[key], set()).add(trouble)
+    assert {frozenset(each) for each in said.values() if len(each) > 1} == SAID_ALIKE
