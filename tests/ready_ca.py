@@ -18,7 +18,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from tests.forks import FORKS
-from tests.processes.dying import die_at
+from tests.processes.dying import die_at, note_commits
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,16 @@ def running_ready_ca(directory: Path, log: Path, options: Sequence[str] = ()) ->
 
 
 @contextmanager
-def ready_ca(directory: Path, log: Path, *options: str, dies: tuple[str, int] | None = None) -> Iterator[ReadyCa]:
+def ready_ca(
+    directory: Path, log: Path, *options: str, dies: tuple[str, int] | None = None, notes: Path | None = None
+) -> Iterator[ReadyCa]:
     """`kiosk ca serve` with these options, for the CA in this directory; at the end it is killed.
 
-    Where `dies` says so it kills itself earlier, as in `tests.processes.dying`.
+    Where `dies` says so it kills itself earlier, as in `tests.processes.dying`; or it notes its commits in `notes`.
     """
     told, tells = FORKS.Pipe(duplex=False)
     held, holds = FORKS.Pipe(duplex=False)
-    process = FORKS.Process(target=_serve, args=(directory, log, options, dies, held, tells))
+    process = FORKS.Process(target=_serve, args=(directory, log, options, dies, notes, held, tells))
     process.start()
     tells.close()
     held.close()
@@ -71,6 +73,7 @@ def _serve(
     log: Path,
     options: tuple[str, ...],
     dies: tuple[str, int] | None,
+    notes: Path | None,
     stdin: Connection,
     stdout: Connection,
 ) -> None:
@@ -86,4 +89,6 @@ def _serve(
 
     if dies is not None:
         die_at(*dies)
+    if notes is not None:
+        note_commits(notes)
     ca(["serve", "--directory", str(directory), "--until-stdin-closes", *options], standalone_mode=False)

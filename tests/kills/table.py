@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from kiosk.tokens.wire import ObjectKind
 from tests.bank import Bank, prepared
 from tests.cutting import CASES
 from tests.kills.visit import Cut, Script, Told, Victim, hold
+from tests.processes.dying import noted_commits
 from tests.ready_ca import ReadyCa, ready_ca
 from tests.tokens.pulled_token import PulledToken
 
@@ -36,6 +38,50 @@ class Case:
     elsewhere: bool
     """To a kiosk with an empty journal."""
 
+    @property
+    def kind(self) -> str:
+        return self.victim.value
+
+    @contextmanager
+    def bank(self, table: Table) -> Iterator[_At]:
+        with table.bank(power=self.victim in (Victim.TOKEN, Victim.ALL)) as at:
+            yield at
+
+    def cut(self, at: _At, table: Table) -> Told:
+        told = at.hold(self.victim, self.point)
+        assert told.points[: self.point] == table.points[: self.point], f"another way: {told.points[-3:]}"
+        return told
+
+    def name(self, table: Table) -> str:
+        return f"{self.kind} at {self.point} ({table.points[self.point - 1]})"
+
+
+@dataclass(frozen=True)
+class CommitCase:
+    """The CA dies of itself at one of its commits, between a request and its answer."""
+
+    when: str
+    """Before it or after it."""
+    commit: int
+    elsewhere: bool
+
+    @property
+    def kind(self) -> str:
+        return f"CA {self.when} a commit"
+
+    @contextmanager
+    def bank(self, table: Table) -> Iterator[_At]:
+        with table.bank(dies=(self.when, self.commit)) as at:
+            yield at
+
+    def cut(self, at: _At, _: Table) -> Told:
+        told = at.hold(Victim.CA, 0)
+        assert at.has_died(), "the commit was never made"
+        return told
+
+    def name(self, table: Table) -> str:
+        return f"CA {self.when} its commit {self.commit} of {table.commits}"
+
 
 @dataclass
 class Table:
@@ -45,6 +91,8 @@ class Table:
     enrols: bool = False
     points: list[str] = field(default_factory=list)
     """What was recorded of a visit that nobody cut."""
+    commits: int = 0
+    """How many the CA made in it."""
     lost: list[str] = field(default_factory=list)
     run: Counter[str] = field(default_factory=Counter)
 
@@ -54,22 +102,21 @@ class Table:
 
     async def record(self) -> None:
         """Learn the points, from a visit that comes to its end."""
-        with self._bank("recorded") as at:
+        notes = self.place / "commits"
+        with self.bank(notes=notes) as at:
             told = at.hold(Victim.KIOSK, 0)
             await at.check(told)
-        self.points = told.points
+        self.points, self.commits = told.points, noted_commits(notes)
 
-    async def try_case(self, case: Case) -> None:
+    async def try_case(self, case: Case | CommitCase) -> None:
         """Run one; what does not end as it has to is `lost`."""
-        self.run[case.victim.value] += 1
+        self.run[case.kind] += 1
         CASES["kill table: cases run"] += 1
         CASES["kill table: lost"] += 1  # until it has ended as it has to
-        name = f"{case.victim.value} at {case.point} ({self.points[case.point - 1]})"
-        name += ", another kiosk" if case.elsewhere else ", the same kiosk"
+        name = case.name(self) + (", another kiosk" if case.elsewhere else ", the same kiosk")
         try:
-            with self._bank(f"case-{self.run.total()}", power=case.victim in (Victim.TOKEN, Victim.ALL)) as at:
-                first = at.hold(case.victim, case.point)
-                assert first.points[: case.point] == self.points[: case.point], f"another way: {first.points[-3:]}"
+            with case.bank(self) as at:
+                first = case.cut(at, self)
                 at.mend(elsewhere=case.elsewhere)
                 second = at.hold(Victim.KIOSK, 0)
                 await at.check(first, second)
@@ -81,15 +128,19 @@ class Table:
     def summary(self) -> str:
         what = "電子証明書取得" if self.enrols else "renewal"
         each = ", ".join(f"{number} {victim}" for victim, number in self.run.items())
-        return f"{what}: {len(self.points)} points, cases run {self.run.total()} ({each}) / lost {len(self.lost)}"
+        found = f"{len(self.points)} points, {self.commits} commits"
+        return f"{what}: {found}, cases run {self.run.total()} ({each}) / lost {len(self.lost)}"
 
     @contextmanager
-    def _bank(self, name: str, *, power: bool = False) -> Iterator[_At]:
-        directory = self.place / name
+    def bank(
+        self, *, power: bool = False, dies: tuple[str, int] | None = None, notes: Path | None = None
+    ) -> Iterator[_At]:
+        """One for a single case, with a token whose power can be cut, or a CA that dies or notes its commits."""
+        directory = self.place / f"case-{self.run.total()}"
         shutil.copytree(self._prepared(), directory)
         with ExitStack() as stack:
             at = _At(directory, self.enrols, stack)
-            at.open(power=power)
+            at.open(power=power, dies=dies, notes=notes)
             yield at
         shutil.rmtree(directory)
 
@@ -110,8 +161,8 @@ class _At:
         self._settings: Settings | None = None
         self._code: str | None = None
 
-    def open(self, *, power: bool) -> None:
-        self._open_ca()
+    def open(self, *, power: bool, dies: tuple[str, int] | None, notes: Path | None) -> None:
+        self._open_ca(dies, notes)
         if power:
             self._token = PulledToken(softhsm(self._directory), self._directory)
             self._token.put_in()
@@ -119,10 +170,10 @@ class _At:
         if self._enrols:
             self._code = self.bank.code()
 
-    def _open_ca(self) -> None:
+    def _open_ca(self, dies: tuple[str, int] | None = None, notes: Path | None = None) -> None:
         @contextmanager
         def run(directory: Path, log: Path) -> Iterator[str]:
-            with ready_ca(directory, log) as self._ca:
+            with ready_ca(directory, log, dies=dies, notes=notes) as self._ca:
                 yield self._ca.url
 
         demo = self._stack.enter_context(opened(self._directory, "ja", run))
@@ -145,6 +196,12 @@ class _At:
         server = self._token.server.pid if self._token and self._token.server else 0
         cut = Cut(victim, point, self._ca.process.pid, server)
         return hold(self._directory, self.settings, Script(self._code), cut)
+
+    def has_died(self) -> bool:
+        """Whether the CA has killed itself."""
+        assert self._ca is not None
+        self._ca.process.join(timeout=10)
+        return self._ca.process.exitcode == -signal.SIGKILL
 
     def mend(self, *, elsewhere: bool) -> None:
         """What the branch does until the customer's next visit."""

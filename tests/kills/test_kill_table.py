@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kills.table import Case, Table
+from tests.kills.table import Case, CommitCase, Table
 from tests.kills.visit import Victim
+from tests.processes.dying import WHENS
 
 EVERY = int(os.environ.get("KIOSK_KILL_EVERY", "1"))
 FROM = int(os.environ.get("KIOSK_KILL_FROM", "0"))
@@ -45,11 +46,19 @@ async def test_cut_anywhere_finished_anywhere(tmp_path: Path, enrols: bool, part
     assert not table.lost, "\n".join([table.summary(), *table.lost])
 
 
-def every_case(table: Table) -> list[Case]:
-    numbers = range(1, len(table.points) + 1)
-    return [Case(*each) for each in itertools.product(Victim, numbers, (False, True))][FROM::EVERY]
+def every_case(table: Table) -> list[Case | CommitCase]:
+    points, commits = range(1, len(table.points) + 1), range(1, table.commits + 1)
+    every: list[Case | CommitCase] = [Case(*each) for each in itertools.product(Victim, points, (False, True))]
+    every += [CommitCase(*each) for each in itertools.product(WHENS, commits, (False, True))]
+    return every[FROM::EVERY]
 
 
-def short_cases(table: Table) -> list[Case]:
+def short_cases(table: Table) -> list[Case | CommitCase]:
     at = ((victim, table.points.index(name) + 1) for victim, name in IN_SHORT[table.enrols])
-    return [Case(victim, point, bool(number % 2)) for number, (victim, point) in enumerate(at)]
+    cut = [Case(victim, point, bool(number % 2)) for number, (victim, point) in enumerate(at)]
+    return [*cut, unheard_of(table)]
+
+
+def unheard_of(table: Table) -> CommitCase:
+    """A certificate is issued, or a code used up, and nobody was told."""
+    return CommitCase("after", table.commits if table.enrols else 1, elsewhere=table.enrols)
