@@ -1,4 +1,4 @@
-"""A way on which an exchange is cut: a TCP proxy that stops, drips, closes, resets or flips at one place of the bytes.
+"""A way on which an exchange is cut: a TCP proxy that stops, waits, drips, closes, resets or flips at one place.
 
 It takes what passes apart as it passes: TLS into records, plain HTTP into its parts. So a place is named by what stands
 there and not by a number, and is the same in every exchange of a kind.
@@ -10,18 +10,29 @@ import asyncio
 import socket
 import struct
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import urlsplit
 
 _RECORD_HEAD = 5
-_HANG_UP = struct.pack("ii", 1, 0)
+HANG_UP = struct.pack("ii", 1, 0)
 """SO_LINGER that has `close` send RST."""
+HELD_UP = 0.3
+"""Seconds."""
 
 CASES: Counter[str] = Counter()
 """How many cases of each table were run, and lost, in this process; `tests/conftest.py` tells it at the end."""
+
+
+@contextmanager
+def counted(table: str) -> Iterator[None]:
+    """One more case of this table, which is lost where anything is raised."""
+    CASES[f"{table}: cases run"] += 1
+    CASES[f"{table}: lost"] += 1  # until it has ended as it has to
+    yield
+    CASES[f"{table}: lost"] -= 1
 
 
 class Toward(Enum):
@@ -51,6 +62,8 @@ class Fault(Enum):
     """Nothing passes any more, and nobody is told."""
     DRIP = "drips"
     """The part passes byte by byte."""
+    PAUSE = "holds up"
+    """Nothing passes for a moment, which is well within the time there is; then the rest does."""
     CLOSE = "closes"
     RESET = "resets"
     FLIP = "flips"
@@ -83,7 +96,7 @@ class _Connection:
         for writer in (self.kiosk, self.ca):
             if hard:
                 with suppress(OSError):
-                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _HANG_UP)
+                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, HANG_UP)
                 writer.transport.abort()
             else:
                 writer.close()
@@ -106,6 +119,10 @@ class CutWay:
     def is_done(self) -> bool:
         """Whether the fault has happened."""
         return self.cut is None
+
+    async def announce(self, exchange: str) -> None:
+        """What is on the way from now on."""
+        self.exchange = exchange
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of the kiosk's."""
@@ -170,6 +187,11 @@ async def _spoil(cut: Cut, data: bytes, connection: _Connection, writer: asyncio
     writer.write(data[:at])
     with suppress(ConnectionError):
         await writer.drain()
+    if cut.fault is Fault.PAUSE:
+        await asyncio.sleep(HELD_UP)  # it is what is to happen
+        writer.write(data[at:])
+        await writer.drain()
+        return True
     if cut.fault is Fault.STALL:
         await asyncio.Event().wait()  # until this way is ended
     connection.end(hard=cut.fault is Fault.RESET)
@@ -231,6 +253,6 @@ def cuts_of(seen: dict[tuple[str, Toward], list[str]]) -> Sequence[Cut]:
             for place in Place:
                 found += [Cut(exchange, toward, part, place, each) for each in (Fault.STALL, Fault.CLOSE, Fault.RESET)]
                 if place is not Place.AFTER:
-                    found.append(Cut(exchange, toward, part, place, Fault.FLIP))
+                    found += [Cut(exchange, toward, part, place, each) for each in (Fault.FLIP, Fault.PAUSE)]
             found.append(Cut(exchange, toward, part, Place.MIDDLE, Fault.DRIP))
     return found

@@ -19,7 +19,7 @@ from kiosk.demo_bank import Customer, DemoBank, opened, softhsm
 from kiosk.settings import Settings
 from kiosk.tokens.wire import ObjectKind
 from tests.bank import Bank, prepared
-from tests.cutting import CASES
+from tests.cutting import counted
 from tests.kills.visit import Cut, Script, Told, Victim, hold
 from tests.processes.dying import noted_commits
 from tests.ready_ca import ReadyCa, ready_ca
@@ -111,19 +111,15 @@ class Table:
     async def try_case(self, case: Case | CommitCase) -> None:
         """Run one; what does not end as it has to is `lost`."""
         self.run[case.kind] += 1
-        CASES["kill table: cases run"] += 1
-        CASES["kill table: lost"] += 1  # until it has ended as it has to
         name = case.name(self) + (", another kiosk" if case.elsewhere else ", the same kiosk")
         try:
-            with case.bank(self) as at:
+            with counted("kill table"), case.bank(self) as at:
                 first = case.cut(at, self)
                 at.mend(elsewhere=case.elsewhere)
                 second = at.hold(Victim.KIOSK, 0)
                 await at.check(first, second)
         except Exception as error:  # whatever escapes from a case is a lost one
             self.lost.append(f"{name}: {error!r}")
-        else:
-            CASES["kill table: lost"] -= 1
 
     def summary(self) -> str:
         what = "電子証明書取得" if self.enrols else "renewal"
