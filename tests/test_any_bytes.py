@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
-import signal
-import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from random import Random
-from types import FrameType
 
 import msgspec
 import pytest
@@ -70,6 +66,7 @@ from tests.cmp.fake_ca import FakeCa
 from tests.cmp.pki import NOW, Pki, new_key
 from tests.mutations import TRIED, ByChance, Draw, changed_pack, changed_text, mutated, reprotected
 from tests.revocation.teller import CrlTeller, OcspTeller, delegated
+from tests.watching import growing_little, holding_little, in_time
 
 pytestmark = pytest.mark.filterwarnings("ignore:Attribute's length")
 TRIES = int(os.environ.get("KIOSK_SOAK", "15")) * 12
@@ -78,10 +75,6 @@ WATCHED = 500
 """Inputs after which it must be shown that nothing hangs and nothing grows."""
 LONGEST_SECONDS = 120
 """For so many; a parser that takes longer hangs."""
-MOST_GROWTH = 128 * 1024
-"""KiB by which the process may grow while a parser is at it."""
-MOST_AT_ONCE = 32 * 1024 * 1024
-"""Bytes that a parser may hold while it reads one input."""
 
 CODE = SharedSecret(reference=b"TKYM1408054", secret=b"12345678901234560", iterations=200)
 NONCE = b"n" * 32
@@ -456,29 +449,8 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 _SCRATCH = Path()
 
 
-@contextmanager
-def watched() -> Iterator[None]:
-    """Nothing hangs."""
-
-    def give_up(_: int, __: FrameType | None) -> None:
-        raise TimeoutError(f"{WATCHED} inputs took more than {LONGEST_SECONDS} s")
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(LONGEST_SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def chance(what_for: str) -> Draw:
     return ByChance(Random(f"{SEED} {what_for}"))  # noqa: S311 - it is to be the same again
-
-
-def size() -> int:
-    """The largest this process has been, in KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def give(parser: Parser, data: bytes) -> bool:
@@ -499,14 +471,14 @@ def test_whatever_comes_is_read_or_refused_in_our_own_words(parser: Parser) -> N
     good = parser.good()
     taken = [each for each in good if give(parser, each)]
     assert taken, "else nothing is tested"
-    before, refused = size(), 0
+    refused = 0
     left = max(1, int(TRIES * parser.share))
-    while left > 0:
-        with watched():
-            for _ in range(min(left, WATCHED)):
-                refused += not give(parser, parser.spoil(draw, draw.pick(good, "which")))
-        left -= WATCHED
-    assert size() - before < MOST_GROWTH
+    with growing_little():
+        while left > 0:
+            with in_time(LONGEST_SECONDS):
+                for _ in range(min(left, WATCHED)):
+                    refused += not give(parser, parser.spoil(draw, draw.pick(good, "which")))
+            left -= WATCHED
     assert refused or parser.ours == ()
 
 
@@ -514,12 +486,6 @@ def test_whatever_comes_is_read_or_refused_in_our_own_words(parser: Parser) -> N
 def test_no_input_makes_a_parser_large(parser: Parser) -> None:
     draw = chance(f"{parser.name} memory")
     good = parser.good()
-    tracemalloc.start()
-    try:
-        before, _ = tracemalloc.get_traced_memory()
+    with holding_little():
         for _ in range(min(TRIES // 3, 2000)):
             give(parser, parser.spoil(draw, draw.pick(good, "which")))
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak - before < MOST_AT_ONCE

@@ -21,8 +21,11 @@ from kiosk.errors import KioskError
 from kiosk.journal import Event, Journal
 from kiosk.texts import Texts
 from tests.mutations import TRIED
+from tests.watching import growing_little, holding_little, in_time
 
 TRIES = int(os.environ.get("KIOSK_SOAK", "40"))
+LONGEST_SECONDS = 30
+"""For one journal; whoever takes longer hangs."""
 
 
 def written() -> bytes:
@@ -46,6 +49,12 @@ def file_of(content: bytes) -> Iterator[Path]:
         yield path
 
 
+@contextmanager
+def watched() -> Iterator[None]:
+    with in_time(LONGEST_SECONDS), growing_little(), holding_little():
+        yield
+
+
 def read_everything(path: Path) -> None:
     with suppress(JournalUnreadable), opened(path) as reader:
         list(told(reader.lines(), Texts("en")))
@@ -65,7 +74,7 @@ def test_a_file_with_other_bytes(changes: list[tuple[int, int]], length: int) ->
     content = bytearray(WHOLE)
     for position, value in changes:
         content[position] = value
-    with file_of(bytes(content[:length])) as path:
+    with file_of(bytes(content[:length])) as path, watched():
         read_everything(path)
         with suppress(KioskError), Journal(path) as journal:
             journal.append("v", Event.VISIT_BEGUN, "", "", "", "", "")
@@ -103,7 +112,8 @@ def test_a_table_that_no_kiosk_has_made(rows: list[tuple[object, ...]], removed:
             database.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
             database.executemany("INSERT INTO removed VALUES (?, ?)", removed)
             database.commit()
-        read_everything(path)
+        with watched():
+            read_everything(path)
 
 
 @pytest.mark.parametrize("made", ["CREATE TABLE other (x)", "CREATE TABLE journal (number, x)"])
