@@ -15,6 +15,7 @@ from tests.cutting import CASES
 from tests.mutations import TRIED
 from tests.postgres import Postgres, running_postgres
 from tests.ready_tokens import ReadyTokens, ready_tokens
+from tests.soaking import LEAST_INPUTS, is_whole
 
 # A machine that is busy with other tests is slow, which is no fault of what is tested.
 settings.register_profile("kiosk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -33,13 +34,20 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """A worker tells how much it has tried; of `make test-tokens` something has to have run at all."""
+    """A worker tells how much it has tried; of `make test-tokens` something has to have run, of a whole soak enough."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["tried"] = dict(TRIED)
         session.config.workeroutput["cases"] = dict(CASES)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter and session.config.option.markexpr == "tokens" and not exitstatus and not reporter.stats.get("passed"):
         session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
+    if reporter and not exitstatus and _has_tried_too_little(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _has_tried_too_little(config: pytest.Config) -> bool:
+    chosen = config.option.keyword or config.option.markexpr or config.option.collectonly
+    return not chosen and is_whole(config.args) and TRIED.total() < LEAST_INPUTS
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -50,7 +58,7 @@ def pytest_testnodedown(node: object) -> None:
     CASES.update(told.get("cases", {}))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Tell how many spoiled inputs were tried, parser by parser, and how many cases of tables."""
     for name, number in sorted(CASES.items()):
         terminalreporter.write_line(f"{number:>11,} {name}")
@@ -58,6 +66,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, number in sorted(TRIED.items()):
             terminalreporter.write_line(f"{number:>11,} {name}")
         terminalreporter.write_line(f"{TRIED.total():>11,} spoiled inputs in all")
+    if _has_tried_too_little(config):
+        terminalreporter.write_line(f"too few spoiled inputs: {LEAST_INPUTS:,} are promised", red=True)
 
 
 @pytest.fixture(scope="session")
