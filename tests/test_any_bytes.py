@@ -14,11 +14,15 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import msgspec
+import pkcs11
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
+from pkcs11 import Attribute
+from pkcs11.attributes import AttributeMapper
 
 from kiosk.ca.database import SETTINGS_FILE as LEDGER_FILE
 from kiosk.ca.database import configured_url
@@ -61,10 +65,11 @@ from kiosk.settings import CaSettings, Settings, SettingsError, load_settings
 from kiosk.tokens import wire
 from kiosk.tokens.inventory import read_inventory
 from kiosk.tokens.keys import wire_public
+from kiosk.tokens.objects import as_stored
 from kiosk.tokens.process import UNPACKABLE, ModuleSettings
 from tests.cmp.fake_ca import FakeCa
 from tests.cmp.pki import NOW, Pki, new_key
-from tests.mutations import TRIED, ByChance, Draw, changed_pack, changed_text, mutated, reprotected
+from tests.mutations import TRIED, ByChance, Draw, changed_bytes, changed_pack, changed_text, mutated, reprotected
 from tests.revocation.teller import CrlTeller, OcspTeller, delegated
 from tests.watching import growing_little, holding_little, in_time
 
@@ -300,6 +305,52 @@ def read_objects(data: bytes) -> None:
 
 
 @cache
+def attributes() -> Sequence[bytes]:
+    """The same as a module hands it out, attribute by attribute."""
+    named = {"ID": b"1" * 20, "LABEL": "見本太郎".encode()}
+    raw = [
+        named | {"VALUE": pki().customer.certificate.der},
+        named | {"MODULUS": b"\xc1" * 256, "PUBLIC_EXPONENT": b"\x01\x00\x01"},
+        named | {"EC_PARAMS": bytes.fromhex("06082a8648ce3d030107"), "EC_POINT": b"\x04\x41\x04" + b"\x07" * 64},
+    ]
+    return [msgspec.msgpack.encode(each) for each in raw]
+
+
+class RawObject:
+    """A token's object, whose attributes the library has to make something of."""
+
+    def __init__(self, raw: dict[str, bytes]) -> None:
+        self._raw = raw
+
+    def __getitem__(self, attribute: Attribute) -> Any:  # noqa: ANN401 - whatever the library makes of it
+        if attribute.name not in self._raw:
+            raise pkcs11.exceptions.AttributeTypeInvalid
+        return AttributeMapper().unpack_attributes(attribute, self._raw[attribute.name])
+
+
+def with_other_attributes(draw: Draw, packed: bytes) -> bytes:
+    raw = msgspec.msgpack.decode(packed, type=dict[str, bytes])
+    for _ in range(draw.number(1, 3, "changes")):
+        name = draw.pick(list(raw), "which")
+        match draw.number(0, 5, "change"):
+            case 0:
+                raw[name] = draw.pick([b"", b"\x00" * 300, b"A" * 200_000], "size")
+            case 1:
+                raw[name] = draw.pick(list(raw.values()), "of another")
+            case _ if raw[name]:
+                raw[name] = changed_bytes(draw, raw[name])
+    return msgspec.msgpack.encode(raw)
+
+
+def read_attributes(data: bytes) -> None:
+    """As a token process does, and then the kiosk."""
+    each: Any = RawObject(msgspec.msgpack.decode(data, type=dict[str, bytes]))
+    stored = [msgspec.msgpack.encode(as_stored(kind, each)) for kind in wire.ObjectKind]
+    assert max(map(len, stored)) < 2 * wire.LARGEST_CERTIFICATE
+    read_objects(msgspec.msgpack.encode([msgspec.Raw(each) for each in stored]))
+
+
+@cache
 def replies() -> Sequence[bytes]:
     facts = wire.TokenFacts(1, "60345f56", "USB", "SoftHSM", "v2", True, True, False, False, False, False)
     values = [None, True, b"signature", [facts], [wire.KeyKind.EC_P256]]
@@ -404,6 +455,7 @@ PARSERS = (
         (UnreadableCertificate,),
         changed_text,
     ),
+    Parser("token attributes", attributes, read_attributes, (), with_other_attributes),
     Parser("token objects", objects, read_objects, UNPACKABLE, changed_pack),
     Parser("token frames: replies", replies, read_reply, UNPACKABLE, changed_pack),
     Parser("token frames: requests", calls, msgspec.msgpack.Decoder(wire.Request).decode, UNPACKABLE, changed_pack),
