@@ -6,7 +6,7 @@ import shutil
 import signal
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -218,7 +218,8 @@ class _At:
             assert not twice, f"asked twice in one visit: {twice}"
         inventory = await self.bank.inventory()
         kinds = sorted(each.kind.value for each in inventory.objects)
-        assert kinds == sorted(each.value for each in ObjectKind), f"on the token: {kinds}, {visits[-1].asked}"
+        wanted = sorted(each.value for each in ObjectKind if each not in self._taken_by_softhsm(kinds))
+        assert kinds == wanted, f"on the token: {kinds}, {visits[-1].asked}"
         held = await self.bank.credential()  # which signs
         rows = [row for row in self._certificates() if row[2] > system_clock()]
         valid = [serial for serial, state, _ in rows if state == "valid"]
@@ -229,6 +230,16 @@ class _At:
         confirmed = [serial for state, serial in promises if state == "confirmed"]
         assert confirmed == valid, f"promised: {promises}"
         assert not [state for state, _ in promises if state in ("issued", "waiting")], f"promised: {promises}"
+
+    def _taken_by_softhsm(self, kinds: Sequence[str]) -> set[ObjectKind]:
+        """A public key whose label was being changed when its token's power was cut.
+
+        SoftHSM empties an object's file before it writes it anew. Nobody needs that object to sign; a certificate that
+        goes so is brought back by the next visit.
+        """
+        emptied = [each for each in self._directory.glob("tokens/*/*.object") if not each.stat().st_size]
+        gone = self._token is not None and len(emptied) == 1 and ObjectKind.PUBLIC_KEY.value not in kinds
+        return {ObjectKind.PUBLIC_KEY} if gone else set()
 
     def _certificates(self) -> list[tuple[str, str, datetime]]:
         rows = self._read("SELECT serial, state, not_after FROM certificates")
