@@ -120,9 +120,10 @@ class CutWay:
         """Whether the fault has happened."""
         return self.cut is None
 
-    async def announce(self, exchange: str) -> None:
-        """What is on the way from now on."""
+    async def announce(self, exchange: str) -> bool:
+        """What is on the way from now on; answers whether it is what is to be cut."""
         self.exchange = exchange
+        return self.cut is not None and self.cut.exchange == exchange
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of the kiosk's."""

@@ -72,18 +72,19 @@ class KeptWay:
         """Whether the connection was dropped."""
         return self.drop is None
 
-    async def announce(self, exchange: str) -> None:
-        """This one begins now, and none is under way."""
+    async def announce(self, exchange: str) -> bool:
+        """This one begins now, and none is under way; answers whether something is to befall it."""
         number = len(self.exchanges)
         self.exchanges.append(exchange)
         if self.drop is None or number != self.drop.before:
-            return
+            return False
         (idle,) = self._open
         if self.drop.parting in (Parting.CLOSE, Parting.RESET):
             await idle.end(hard=self.drop.parting is Parting.RESET)
             self.drop = None
-        else:
-            idle.parting = self.drop.parting
+            return False
+        idle.parting = self.drop.parting
+        return True
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of the kiosk's."""

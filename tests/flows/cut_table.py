@@ -103,8 +103,8 @@ class Way(Protocol):
     def is_done(self) -> bool:
         """Whether it has failed."""
 
-    async def announce(self, exchange: str) -> None:
-        """This exchange begins now."""
+    async def announce(self, exchange: str) -> bool:
+        """This exchange begins now; answers whether the way may fail in it."""
 
 
 @dataclass
@@ -178,8 +178,8 @@ class Visitor:
     def _announcing(self, way: Way) -> Callable[[httpx.Request], Awaitable[None]]:
         async def announce(request: httpx.Request) -> None:
             exchange = BodyType(read_message(request.content).body_type).name
-            await way.announce(exchange)
-            if exchange == POLLREQ and way.is_done:
+            may_fail = await way.announce(exchange)
+            if exchange == POLLREQ and not may_fail:
                 self._approve()
 
         return announce
@@ -202,7 +202,7 @@ class Visitor:
         return CmpClient(http, url, trust, peer=ca.peer, sleep=self._sleep, limits=limits)
 
     def _approve(self) -> None:
-        """The teller does, once the way is whole again."""
+        """The teller does, where nothing is to befall the answer that says so."""
         with office.opened(self.bank.directory / "ca") as counter, counter.book.begin() as connection:
             for each in promises.waiting(connection, system_clock()):
                 succession.decide(connection, each.id, approve=True, now=system_clock())
