@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
 
 from textual.app import App
+from textual.await_complete import AwaitComplete
 
 from kiosk.credentials import Credential
 from kiosk.desk import (
@@ -260,9 +261,9 @@ class ScreenDesk:
 
     @asynccontextmanager
     async def _shown(self, screen: Shown) -> AsyncIterator[Shown]:
-        await self._show(screen)
         answered = False
         try:
+            await self._show(screen)
             yield screen
             answered = True
         finally:
@@ -276,7 +277,7 @@ class ScreenDesk:
         top = self._app.screen
         if top in self._over:
             self._over = {each for each in self._over if each is not top}
-            await self._app.switch_screen(screen)
+            await self._complete(self._app.switch_screen(screen))
         else:
             await self._app.push_screen(screen, mode=self._mode)
 
@@ -305,4 +306,17 @@ class ScreenDesk:
             top = self._app.screen
             gone = self._app.pop_screen()
             self._over = {each for each in self._over if each is not top}
-            await gone
+            await self._complete(gone)
+
+    async def _complete(self, change: AwaitComplete) -> None:
+        """Wait until the stack has changed, also where whoever asked is cancelled meanwhile.
+
+        Textual's own loop waits for the same future: if that were cancelled, so would be the app.
+        """
+        changing = asyncio.ensure_future(change)
+        try:
+            await asyncio.wait([changing])
+        finally:
+            if not changing.done() and self._app.is_running:
+                await asyncio.wait([changing])
+        changing.result()

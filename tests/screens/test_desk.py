@@ -21,6 +21,8 @@ from kiosk.desk import Desk, NoticeAnswer, RenewalNotice, SavingStep, Standby, S
 from screens.idle_warning import IdleWarningScreen
 from screens.renewal_notice import RenewalNoticeScreen
 from screens.standby import StandbyScreen
+from screens.take_out import TakeOutScreen
+from screens.web_access import WebAccessScreen
 from screens.widgets.choice import Choice
 from screens.widgets.spinner import Spinner
 from tests.screens.samples import NOW, credential, fixed_clock
@@ -210,6 +212,47 @@ async def test_cancelled_question_is_off_the_stack() -> None:
         await until(lambda: isinstance(app.screen, RenewalNoticeScreen) and app.screen.is_mounted)
         shown.set()
         await until(lambda: names(app) == ["BetweenScreen"])
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["once", "and again while it goes"])
+async def test_a_question_cancelled_while_it_comes_takes_nothing_with_it(again: bool) -> None:
+    """Whatever turn of the loop it is in, where it takes the place of one that lingers, as after a token that is
+    pulled: the app goes on, and neither of the two screens stays."""
+    turns = 1
+
+    async def cut_short(desk: Desk) -> int:
+        nonlocal turns
+        shown = False
+        while not shown:
+            await answered(desk)
+            question = asyncio.create_task(desk.ask_take_out(removable=True))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            shown = isinstance(app.screen, TakeOutScreen) and bool(app.screen.query("Page"))
+            question.cancel()
+            if again:
+                await asyncio.sleep(0)
+                question.cancel()
+            await asyncio.wait([question])
+            assert question.cancelled()
+            assert names(app) == ["BetweenScreen"]
+            turns += 1
+        return turns
+
+    async def answered(desk: Desk) -> None:
+        asked = asyncio.create_task(desk.confirm_web_access(WebAccessQuestion(1, 2, "CA")))
+        await until(lambda: isinstance(app.screen, WebAccessScreen) and app.screen.is_mounted)
+        assert isinstance(app.screen, WebAccessScreen)
+        app.screen.answer(True)
+        assert await asked
+
+    reception = OneQuestion(cut_short)
+    app = KioskApp(reception, BRANCH, fixed_clock, settle_seconds=0.0)
+    async with app.run_test(size=SIZE):
+        await reception.ended()
+        assert reception.answers[0] > 1
+        await until(lambda: isinstance(app.screen, StandbyScreen))
+        assert app.is_running
 
 
 async def test_question_cancelled_below_another_goes_with_it() -> None:
