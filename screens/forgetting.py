@@ -7,6 +7,7 @@ import asyncio
 from rich.cells import cached_cell_len
 from rich.segment import Segment
 from textual._styles_cache import StylesCache
+from textual.dom import DOMNode
 
 _ENOUGH = 400
 """Timers beside which those a kiosk has under way are less than half: then asyncio throws cancelled ones away."""
@@ -32,3 +33,12 @@ def forget_timers() -> None:
     loop = asyncio.get_running_loop()
     for _ in range(_ENOUGH):
         loop.call_later(_LONG, int).cancel()
+
+
+def forget_found(node: DOMNode) -> None:
+    """Have `node` let go of the widgets that it has found below itself.
+
+    `query_one` keeps the last 1024, with all that they hold; on a screen that is drawn anew for each customer they are
+    those of the last hundreds of customers.
+    """
+    node._query_one_cache.clear()

@@ -11,6 +11,7 @@ from textual.timer import Timer
 
 from kiosk.desk import Errand, Standby
 from kiosk.errors import Problem
+from screens.forgetting import forget_found
 from screens.frame import Frame
 from screens.lobby import Lobby
 from screens.themes import DEFAULT_THEME
@@ -57,6 +58,7 @@ class StandbyScreen(Frame):
 
     async def _redraw(self) -> None:
         await self.recompose()
+        forget_found(self)
         for begin in self.query("#begin"):
             begin.focus()
 
