@@ -113,6 +113,17 @@ class FaultyModule:
         for each in (_AT, _FAULT, _STRUCK, _ABSENT, _OTHER, _FULL, _LOCKED):
             self._set(each, 0)
 
+    def take_out(self) -> None:
+        """Nothing is in, and nothing is to go wrong any more, until `make_whole`."""
+        self._set(_FAULT, 0)
+        self._set(_REMOVALS, self._get(_REMOVALS) + 1)
+        self._set(_ABSENT, 1)
+
+    @property
+    def is_out(self) -> bool:
+        """Whether nothing is in."""
+        return bool(self._get(_ABSENT))
+
     @property
     def has_struck(self) -> bool:
         """Whether something went wrong."""

@@ -14,11 +14,12 @@ import resource
 import sqlite3
 import statistics
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import CoroutineType
+from typing import Protocol
 
 import msgspec
 
@@ -31,12 +32,16 @@ from kiosk.reception import FrontDesk
 from kiosk.services import open_services
 from kiosk.settings import DEMO_PIN, Settings
 from kiosk.tokens.process import Limits
-from kiosk.tokens.wire import KeyKind, StoredObject
+from kiosk.tokens.wire import KeyKind, ObjectKind, StoredObject
 from tests.bank import Bank, child_processes, open_bank
-from tests.cutting import Cut, CutWay, Place, Toward, cut_way
+from tests.cutting import CASES, Cut, CutWay, Place, Toward, cut_way
 from tests.cutting import Fault as WayFault
 from tests.faults.faulty_module import Fault, FaultyModule
 from tests.scripted_desk import ScriptedDesk
+
+VISITS = int(os.environ.get("KIOSK_VISITS", "1000"))
+"""For whoever has no hours; the memory is judged over the latter half of them."""
+SEED = int(os.environ.get("KIOSK_SEED", "1"))
 
 _OTHER_LABEL = "OTHER-USB"
 _OTHER = Customer(20, KeyKind.EC_P256, "TKYM1408055 1403")
@@ -48,6 +53,11 @@ _LONGEST_VISIT = 300.0
 """Seconds; a visit that takes longer never ends."""
 _CALLS_OF_A_VISIT = 900
 _SECONDS_OF_A_VISIT = 2.0
+_CALM_EVERY = 10
+_CONNECTIONS = 4
+"""Of the HTTP client's pool and the proxy's; whether one is open at the end of a visit is a matter of moments."""
+_LONG_AGO, _MOST_A_VISIT = 100, 1000
+"""After so many visits whatever is made once has been made; bytes that each may leave."""
 _NOBODY = ("127.0.0.1", 9)
 
 _QUESTIONS = ("pin", "notice", "destination", "web-access 1/2", "web-access 2/2", "key-export", "completion")
@@ -66,9 +76,20 @@ TROUBLES = {
     "the way is cut": 14,
     "the way is silent": 1,
     "nobody is at the CA": 4,
+    "another token is in": 4,
 }
-"""What can happen to a visit, and how often in a hundred and ten."""
+"""What can happen to a visit, and how often in a hundred and fourteen."""
 _OF_THE_WAY = ("the way is cut", "the way is silent", "nobody is at the CA")
+
+
+class Serving(Protocol):
+    """Where the customers are served."""
+
+    async def ready(self) -> None:
+        """Wait until the next one can begin."""
+
+    async def serve(self, desk: ScriptedDesk) -> None:
+        """Hold a visit of one who answers as `desk` does, to its end; what he was told last `desk` knows then."""
 
 
 @dataclass
@@ -80,6 +101,11 @@ class Lobby:
     module: FaultyModule
     way: CutWay
     chance: random.Random
+    counter: Serving
+    troubles: Mapping[str, int] = field(default_factory=lambda: TROUBLES)
+    """What can happen here, and how often."""
+    between_visits: Counter[str] = field(default_factory=Counter)
+    """The kiosk's tasks that run while nobody is served."""
     happened: Counter[str] = field(default_factory=Counter)
     memory: list[int] = field(default_factory=list)
     """Resident bytes after each visit."""
@@ -89,7 +115,7 @@ class Lobby:
 
     async def hold_any(self) -> Completion | None:
         """One visit to which happens whatever chance has it."""
-        return await self.hold_one(*self.chance.choices(tuple(TROUBLES), list(TROUBLES.values())))
+        return await self.hold_one(*self.chance.choices(tuple(self.troubles), list(self.troubles.values())))
 
     async def hold_one(self, trouble: str) -> Completion | None:
         """One visit to which `trouble` happens, and a look at what is left in this process.
@@ -99,10 +125,11 @@ class Lobby:
         """
         self.happened[trouble] += 1
         desk = ScriptedDesk()
+        await self.counter.ready()
         self.module.make_whole()
         upstream = self.way.upstream
         after = await self._arrange(trouble, desk)
-        visit = asyncio.create_task(self.front_desk.serve(desk), name="visit")
+        visit = asyncio.create_task(self.counter.serve(desk), name="visit")
         try:
             async with asyncio.timeout(_LONGEST_VISIT):
                 await asyncio.wait([visit], timeout=after)
@@ -142,6 +169,8 @@ class Lobby:
                 self.way.cut = self._cut(WayFault.STALL)
             case "nobody is at the CA":
                 self.way.upstream = _NOBODY
+            case "another token is in":
+                self.module.strike_later(1, Fault.ANOTHER)
         return None
 
     def _turn_back(self, desk: ScriptedDesk) -> None:
@@ -166,35 +195,101 @@ class Lobby:
 
     def _look_back(self, trouble: str) -> None:
         """At what a visit must not leave in this process: a task, or a token process but for the one that looks."""
-        running = [each.get_name() for each in asyncio.all_tasks() if _is_ours(each)]
+        running = tasks("kiosk") - self.between_visits
         assert not running, f"after {trouble}: {running}"
         assert len(child_processes() - self.processes) <= 1, f"after {trouble}"
         gc.collect()
         self.memory.append(_resident())
 
-    async def look_at_token(self) -> tuple[Certificate, list[StoredObject]]:
-        """The one certificate on the customer's token, whose key must sign, and all that lies there."""
-        async with await self.bank.open_token() as token:
+    async def look_at_token(self, label: str = TOKEN_LABEL) -> tuple[Certificate, list[StoredObject]]:
+        """The one certificate on the token of this label, whose key must sign, and all that lies there."""
+        async with await self.bank.open_token(label) as token:
             inventory = await token.inventory()
             (credential,) = inventory.credentials
             assert await token.proves(credential)
             return credential.certificate, list(inventory.objects)
 
-    def states_of_customer(self) -> list[str]:
+    def states_of(self, customer: Customer) -> list[str]:
         """The states of the customer's certificates at the CA that are not over."""
         ledger = self.bank.directory / "ca" / "ledger.sqlite"
         asked = "SELECT state FROM certificates WHERE holder = ? AND state NOT IN ('superseded', 'revoked')"
         with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as database:
-            return [state for (state,) in database.execute(asked, (Customer().holder_id,))]
+            return [state for (state,) in database.execute(asked, (customer.holder_id,))]
 
 
-def census() -> Counter[str]:
-    """The living objects of the kiosk's own classes, by class."""
+async def calm(lobby: Lobby) -> None:
+    """A visit to which nothing happens comes to its end, whatever has happened to those before it.
+
+    One that goes on with a renewal looks for nothing else; what lies beside that goes at the visit after it. The other
+    token is whole without one, since no visit with it is cut.
+    """
+    for _ in range(2):
+        completion = await lobby.hold_one(CALM)
+        assert completion is not None, "a visit without trouble was not finished"
+        certificate, found = await lobby.look_at_token()
+        assert certificate == completion.certificate
+        if len(found) == len(ObjectKind):
+            break
+    _assert_whole(found, lobby.states_of(Customer()))
+    _, found = await lobby.look_at_token(_OTHER_LABEL)
+    _assert_whole(found, lobby.states_of(_OTHER))
+
+
+def _assert_whole(found: Sequence[StoredObject], states: Sequence[str]) -> None:
+    assert sorted(each.kind for each in found) == sorted(ObjectKind), f"one credential, and nothing else: {found}"
+    assert states == ["valid"], "the CA says the same"
+
+
+async def hold_many(lobby: Lobby, visits: int, living: Callable[[], Counter[str]]) -> None:
+    """Hold so many of every kind, and judge what they leave; the objects among the `living` are counted."""
+    early, files = Counter[str](), 0
+    while len(lobby.memory) < visits - 1:
+        await (calm(lobby) if len(lobby.memory) % _CALM_EVERY == 0 else lobby.hold_any())
+        if not files and len(lobby.memory) >= min(_LONG_AGO, visits // 2):
+            await calm(lobby)
+            early, files = living(), open_files()
+    await calm(lobby)
+    late = living()
+    grown = slope(lobby.memory[visits // 2 :])
+    CASES["visits in one process"] += len(lobby.memory)
+    print(f"{len(lobby.memory)} visits: {dict(lobby.happened)}")
+    print(f"{lobby.finished} finished; memory rises by {grown:.0f} bytes a visit over the latter half")
+    print(f"resident {lobby.memory[0] >> 10}, {lobby.memory[visits // 2] >> 10}, {lobby.memory[-1] >> 10} KiB")
+    print(f"open files {files}, {open_files()}; objects of ours {early.total()}, {late.total()}")
+    assert not late - early, "objects of visits that are over"
+    assert open_files() <= files + _CONNECTIONS
+    assert grown < _MOST_A_VISIT
+
+
+@dataclass(frozen=True)
+class AtDesk:
+    """Serves without a screen: the desk itself answers."""
+
+    front_desk: FrontDesk
+
+    async def ready(self) -> None:
+        """There is always somebody there."""
+
+    async def serve(self, desk: ScriptedDesk) -> None:
+        await self.front_desk.serve(desk)
+
+
+def census(counts: Callable[[type], bool] = lambda kind: str(kind.__module__).startswith("kiosk")) -> Counter[str]:
+    """The living objects of the classes that count, by class; by default the kiosk's own."""
     gc.collect()
     kinds = (type(each) for each in gc.get_objects())
-    return Counter(
-        f"{kind.__module__}.{kind.__qualname__}" for kind in kinds if str(kind.__module__).startswith("kiosk")
-    )
+    return Counter(f"{kind.__module__}.{kind.__qualname__}" for kind in kinds if counts(kind))
+
+
+def tasks(*packages: str) -> Counter[str]:
+    """The tasks that run a coroutine of these packages; one that has been waited for is none any more."""
+    running = (each.get_coro() for each in asyncio.all_tasks())
+    return Counter(each.__qualname__ for each in running if isinstance(each, CoroutineType) and _is_of(each, packages))
+
+
+def _is_of(running: CoroutineType[object, object, object], packages: Sequence[str]) -> bool:
+    frame = running.cr_frame
+    return frame is not None and frame.f_globals["__name__"].partition(".")[0] in packages
 
 
 def slope(values: Sequence[float]) -> float:
@@ -211,26 +306,21 @@ def _resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-def _is_ours(task: asyncio.Task[object]) -> bool:
-    """Whether it runs a coroutine of the kiosk's; a visit that has been waited for is none any more."""
-    running = task.get_coro()
-    return isinstance(running, CoroutineType) and f"{os.sep}kiosk{os.sep}" in running.cr_code.co_filename
-
-
 @asynccontextmanager
-async def open_lobby(directory: Path, seed: int) -> AsyncIterator[Lobby]:
-    """A kiosk that holds all of its visits with the same services, as in a day's work."""
+async def open_lobby(directory: Path, seed: int, **policy: object) -> AsyncIterator[Lobby]:
+    """A kiosk that holds all of its visits with the same services, as in a day's work; `policy` is added to its own."""
     async with open_bank(directory, ca_policy=_CA_POLICY, beforehand=_make_other_token) as bank:
         serials = [await _serial(bank, label) for label in (TOKEN_LABEL, _OTHER_LABEL)]
         module = FaultyModule(bank.settings.token, directory / "faulty-module", [each.encode() for each in serials])
         async with cut_way(bank.settings.ca.url) as way:
-            settings = _settings(bank.with_policy(window_days=400, idle_seconds=1).settings, module, way)
+            policy = {"window_days": 400, "idle_seconds": 1, **policy}
+            settings = _settings(bank.with_policy(**policy).settings, module, way)
             before = frozenset(child_processes())
             async with open_services(settings) as services:
                 retry = Retry(total=4.0, first=0.05, longest=0.2)
                 front_desk = FrontDesk(replace(services, retry=retry), settings.token)
                 chance = random.Random(seed)  # noqa: S311 - no secret
-                yield Lobby(bank, front_desk, module, way, chance, processes=before)
+                yield Lobby(bank, front_desk, module, way, chance, AtDesk(front_desk), processes=before)
                 await front_desk.close()
             assert child_processes() <= before, "a token process is left"
 
