@@ -52,8 +52,8 @@ soak: system-tokens $(READY)
 	@KIOSK_SOAK=$${KIOSK_SOAK:-5000} $(BIN)/python -m pytest -n auto --dist worksteal \
 		tests/test_any_bytes.py tests/ca/test_mutation.py \
 		tests/audit/test_any_file.py tests/ca/test_ocsp.py tests/revocation/test_answers.py tests/processes \
-		tests/flows/test_cut_table.py tests/flows/test_journal_table.py tests/flows/test_many_visits.py tests/screens/test_many_visits.py \
-		tests/faults tests/kills tests/tokens/test_card_cut.py -rP $(ARGS)
+		tests/flows/test_cut_table.py tests/flows/test_journal_table.py tests/flows/test_many_visits.py \
+		tests/screens/test_many_visits.py tests/faults tests/kills tests/tokens/test_card_cut.py -rP $(ARGS)
 
 # BENCH=bench_standby runs one of them alone
 bench: system-test $(READY)

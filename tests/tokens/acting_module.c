@@ -3,6 +3,7 @@
    ACTING_MODULE  the real module
    ACTING_FOLDER  holds what it is told, and what it did:
      flags     hex: added to the flags of C_GetTokenInfo
+     room      two numbers in hex, given as ulFreePublicMemory and ulFreePrivateMemory by C_GetTokenInfo
      removable where there is such a file each slot says that its token can be taken out
      results   one line for each C_Login or C_SetPIN to come: a CK_RV in hex, which is returned without asking the real
                module, or "ok"; where no line is left the real module is asked
@@ -23,6 +24,10 @@ typedef unsigned long rv_t;
 typedef struct { unsigned char version[2]; void *functions[68]; } list_t;
 typedef struct { unsigned long kind; void *value; unsigned long length; } attribute_t;
 typedef struct { unsigned char names[96]; unsigned long flags; } info_t; /* of a slot, and of a token */
+typedef struct {
+    info_t begin;
+    unsigned long sessions[4], pin_lengths[2], total_public, free_public, total_private, free_private;
+} token_info_t;
 
 enum { GET_FUNCTION_LIST = 3, GET_SLOT_INFO = 5, GET_TOKEN_INFO = 6, SET_PIN = 11, LOGIN = 18,
        DESTROY_OBJECT = 22, GET_ATTRIBUTE_VALUE = 24, SET_ATTRIBUTE_VALUE = 25, GENERATE_KEY_PAIR = 59 };
@@ -66,12 +71,19 @@ static int told(rv_t *result) {
     return 1;
 }
 
-static rv_t get_token_info(unsigned long slot, info_t *info) {
-    rv_t result = ((rv_t(*)(unsigned long, info_t *))real->functions[GET_TOKEN_INFO])(slot, info);
+static rv_t get_token_info(unsigned long slot, token_info_t *info) {
+    rv_t result = ((rv_t(*)(unsigned long, token_info_t *))real->functions[GET_TOKEN_INFO])(slot, info);
     FILE *file = opened("flags", "r");
-    unsigned long flags;
+    unsigned long flags, public, private;
     if (file) {
-        if (fscanf(file, "%lx", &flags) == 1) info->flags |= flags;
+        if (fscanf(file, "%lx", &flags) == 1) info->begin.flags |= flags;
+        fclose(file);
+    }
+    if ((file = opened("room", "r"))) {
+        if (fscanf(file, "%lx %lx", &public, &private) == 2) {
+            info->free_public = public;
+            info->free_private = private;
+        }
         fclose(file);
     }
     return result;

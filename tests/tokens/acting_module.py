@@ -48,6 +48,10 @@ class ActingModule:
         """Whatever the real token says, it has these as well from now on."""
         (self._folder / "flags").write_text(f"{int(flags):x}\n")
 
+    def tell_room(self, public: int, private: int) -> None:
+        """So many bytes are free, from now on."""
+        (self._folder / "room").write_text(f"{public:x} {private:x}\n")
+
     def can_be_taken_out(self) -> None:
         """Every token can, from now on."""
         (self._folder / "removable").touch()

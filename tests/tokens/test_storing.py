@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -28,11 +29,14 @@ from kiosk.tokens.wire import FailureKind, KeyKind, KeyOrigin, Room
 from tests.bank import Bank, open_bank
 from tests.flows.test_enrolment import Standing, Through
 from tests.scripted_desk import ScriptedDesk
+from tests.tokens.acting_module import ActingModule
 
 FULL = TokenError(FailureKind.FULL, "DeviceMemory")
 GENERAL = TokenError(FailureKind.DEVICE, "GeneralError")
 REFUSED = TokenError(FailureKind.DEVICE, "AttributeTypeInvalid")
 GONE = TokenError(FailureKind.GONE, "DeviceRemoved")
+UNAVAILABLE = ctypes.c_ulong(-1).value
+"""CK_UNAVAILABLE_INFORMATION."""
 
 
 class Unwilling(Token):
@@ -221,6 +225,31 @@ async def test_a_certificate_that_was_confirmed_meanwhile_is_not_given_up(bank: 
 async def test_a_software_token_does_not_tell_its_room(bank: Bank) -> None:
     async with await bank.open_token() as token:
         assert await token.room() == Room(None, None)
+
+
+async def test_the_room_that_a_token_tells_is_read(bank: Bank, tmp_path: Path) -> None:
+    module = ActingModule(bank, tmp_path / "acting")
+    module.tell_room(5000, 300)
+    async with await module.bank.open_token() as token:
+        assert await token.room() == Room(public=5000, private=300)
+        module.tell_room(0, UNAVAILABLE)
+        assert await token.room() == Room(None, None), "0 and CK_UNAVAILABLE_INFORMATION tell nothing"
+
+
+@pytest.mark.parametrize(("public", "private"), [(255, 4096), (4096, 31)])
+async def test_a_visit_with_a_token_that_tells_that_it_is_full_ends_before_any_question(
+    bank: Bank, tmp_path: Path, public: int, private: int
+) -> None:
+    before, ledger = await bank.inventory(), bank.ledger()
+    module = ActingModule(bank, tmp_path / "acting")
+    module.tell_room(public, private)
+    desk = ScriptedDesk()
+    outcome = await module.bank.visit(desk)
+    assert outcome.problem is not None
+    assert (outcome.problem.code, outcome.problem.changed) == (Code.TOKEN_FULL, Changed.NOTHING)
+    assert desk.asked == ["pin", "notice", "preprocessing", "problem"]
+    assert await bank.inventory() == before
+    assert bank.ledger() == ledger
 
 
 @pytest.mark.parametrize(
