@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from kiosk.desk import SavingStep, Standby
+from kiosk.demo_bank import Customer
+from kiosk.desk import SavingStep, Standby, TokenQuestion
 from kiosk.errors import Changed, Code
 from kiosk.journal import Event
-from kiosk.tokens.wire import KeyKind, ObjectKind
+from kiosk.tokens.wire import KeyKind, ObjectKind, TokenFacts
 from tests.bank import child_processes
 from tests.flows.test_reception import Board, front_desk_of
 from tests.scripted_desk import ScriptedDesk
 from tests.tokens.virtual_card import pcscd
-from tests.tokens.virtual_card.bank import CardBank, open_card_bank
+from tests.tokens.virtual_card.bank import NEIGHBOUR, CardBank, open_card_bank
 from tests.tokens.virtual_card.reader import Cut
 
 pytestmark = pytest.mark.tokens
 
 _DELETE_FILE = 0xE4
+_SERIALS = ("0001020304", "0506070809")
+"""Of the customer's card, and of the neighbour's."""
 
 
 @dataclass
@@ -77,6 +80,30 @@ async def test_a_visit_begins_when_a_card_is_put_in_and_ends_when_it_is_taken_ou
             assert desk.seen[-1] is True, "OpenSC's readers are said to be removable"
             desk.pins.append("123456")
     assert [standby for standby, _ in board.shown] == [Standby.INSERT]
+
+
+@pytest.mark.parametrize("meant", [0, 1], ids=["first slot", "second slot"])
+async def test_of_two_cards_in_two_slots_only_the_one_that_is_meant_is_touched(cards: CardBank, meant: int) -> None:
+    """They have one label, one PIN and one reader, and differ by their serial numbers alone."""
+
+    class Desk(ScriptedDesk):
+        async def choose_token(self, question: TokenQuestion) -> TokenFacts | None:
+            await super().choose_token(question)
+            assert len({each.label for each in question.tokens}) == 1
+            return next(each for each in question.tokens if each.serial == _SERIALS[meant])
+
+    await asyncio.to_thread(cards.service.slots[1].put_in, cards.neighbours)
+    lying = (cards.card, cards.neighbours)
+    before = [(each.files.copy(), dict(each.keys), replace(each.pin)) for each in lying]
+    desk = Desk()
+    outcome = await cards.bank.visit(desk)
+    assert "token" in desk.asked
+    assert outcome.completion is not None
+    assert outcome.completion.certificate.common_name == (Customer().common_name, NEIGHBOUR.common_name)[meant]
+    for card, (files, keys, pin) in zip(lying, before, strict=True):
+        touched = (card.files.master != files.master, card.keys != keys)
+        assert touched == ((True, True) if card is lying[meant] else (False, False))
+        assert card.pin == pin
 
 
 @pytest.mark.parametrize("another", [False, True], ids=["pulled", "exchanged"])
