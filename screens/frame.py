@@ -161,6 +161,8 @@ class Frame(Screen[None], inherit_bindings=False):
         self.call_after_refresh(self._offer_more)
 
     def _offer_more(self) -> None:
+        if not self.query(Page) or not self.query(Choices):  # it is going, and they go before the button
+            return
         for more in self.query("#more").results(Choice):
             was_focused = more.has_focus or self._more_had_focus
             self._more_had_focus = False

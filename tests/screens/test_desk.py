@@ -24,6 +24,7 @@ from screens.standby import StandbyScreen
 from screens.take_out import TakeOutScreen
 from screens.web_access import WebAccessScreen
 from screens.widgets.choice import Choice
+from screens.widgets.page import Page
 from screens.widgets.spinner import Spinner
 from tests.screens.samples import NOW, credential, fixed_clock
 from tests.screens.stage import BRANCH, SIZE, OneQuestion, Stopwatch, asking, for_ever, kiosk, screen_text, until
@@ -253,6 +254,17 @@ async def test_a_question_cancelled_while_it_comes_takes_nothing_with_it(again: 
         assert reception.answers[0] > 1
         await until(lambda: isinstance(app.screen, StandbyScreen))
         assert app.is_running
+
+
+async def test_a_screen_that_is_going_is_not_fitted_any_more() -> None:
+    """Its page goes before its buttons, and what was to be fitted after the next refresh comes in between."""
+    async with asking(lambda desk: desk.show_notice(NOTICE)) as (pilot, _):
+        screen = pilot.app.screen
+        await screen.query_one(Page).remove()
+        assert screen.query("#more")
+        screen.call_after_refresh(screen._offer_more)  # type: ignore[attr-defined]
+        await pilot.pause()
+        assert pilot.app.is_running
 
 
 async def test_question_cancelled_below_another_goes_with_it() -> None:
