@@ -11,6 +11,7 @@ from kiosk.desk import Desk, Errand, OffReason, ProblemAnswer, Standby, StandbyB
 from kiosk.errors import Code, KioskError, Problem
 from kiosk.idle import IdleLimit
 from kiosk.journal import Event, VisitRecord
+from kiosk.memory import give_back
 from kiosk.problems import as_problems, pc_problem
 from kiosk.services import Services
 from kiosk.tokens.errors import StoreFault
@@ -169,7 +170,10 @@ class FrontDesk:
         self, desk: Desk, store: Token, why_gone: Callable[[], Awaitable[Code | None]], errand: Errand = Errand.RENEWAL
     ) -> Outcome:
         pace = self._presence.pace()
-        outcome = await hold_visit(desk, store, self._services, self, pace, why_gone, self._call_staff, errand)
+        try:
+            outcome = await hold_visit(desk, store, self._services, self, pace, why_gone, self._call_staff, errand)
+        finally:
+            give_back()
         if outcome.problem and not outcome.explained:
             await self._explain(desk, outcome.problem)
         return outcome
