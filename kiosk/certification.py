@@ -122,7 +122,12 @@ class Certification:
         if self._heard_perhaps:
             if await self.is_heard():
                 return
-            again = await self._request()
+            try:
+                again = await self._request()
+            except Refused:
+                if await self.is_heard():  # by now: what had gone out was still on its way
+                    return
+                raise
             if again.certificate != self.new.certificate:
                 raise KioskError(Code.SUCCESSOR_UNDECIDED, "the CA has another certificate for this key by now")
             self._issued = again

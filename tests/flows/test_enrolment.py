@@ -20,6 +20,7 @@ from kiosk.cmp.envelope import Protector
 from kiosk.cmp.errors import Refused, TransferError, TransferFailure
 from kiosk.cmp.issued import Issued
 from kiosk.cmp.peer import Confirming, Peer, Resume
+from kiosk.cmp.retry import Retry
 from kiosk.cmp.signing import SigningKey
 from kiosk.credentials import HolderKind, HolderRule, IdShape, enrolment_key_id
 from kiosk.demo_bank import TOKEN_LABEL, Customer, make_software_token
@@ -435,6 +436,36 @@ async def test_a_confirmed_certificate_is_not_given_up_for_another_code(empty: B
     assert outcome.completion is not None
     assert "code" not in desk.asked
     assert (await empty.credential()).certificate == written.certificate == outcome.completion.certificate
+
+
+class Late(Through):
+    """The confirmation is still on its way when the CA is asked whether it has heard it."""
+
+    def __init__(self, real: CmpClient) -> None:
+        super().__init__(real)
+        self._on_its_way: list[Issued] = []
+
+    async def confirm(self, issued: Issued, sending: Callable[[], None] | None = None) -> None:
+        assert sending is not None
+        sending()
+        self._on_its_way.append(issued)
+        raise TransferError(TransferFailure.BROKEN_OFF)
+
+    async def enrol(self, protector: Protector, new_key: SigningKey, subject: bytes | None = None) -> Issued:
+        while self._on_its_way:
+            await self._real.confirm(self._on_its_way.pop())
+        return await super().enrol(protector, new_key, subject)
+
+
+async def test_a_confirmation_that_arrives_late_is_no_refusal(expired: Bank) -> None:
+    """The code is used up by it, and nothing can be asked by that any more."""
+    code = expired.code()
+    retry = Retry(sleep=lambda _: asyncio.sleep(0))
+    outcome = await expired.visit(with_code(code), through=Late, retry=retry)
+    assert outcome.problem is None
+    assert outcome.completion is not None
+    assert (await expired.credential()).certificate == outcome.completion.certificate
+    assert expired.states()[outcome.completion.certificate.serial] == "valid"
 
 
 class KnockedAt(Through):
