@@ -9,13 +9,15 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
+_DYING_SECONDS = 1.0
+"""Which a killed process may take; one that hangs in a driver never ends."""
 
 
 def end_with_parent(parent: int, how: signal.Signals) -> None:
@@ -79,16 +81,44 @@ class Orphans:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
         self._own = _children()
 
-    def outlast(self, seconds: float) -> None:
-        """Wait until the adopted ones have ended; those that have not after so long are killed."""
+    def reap(self, but: int = 0) -> set[int]:
+        """Bury those adopted ones that have ended, `but` for a child of our own; who has not."""
+        left = _children() - self._own - {but}
+        for each in tuple(left):
+            with suppress(ChildProcessError):
+                if os.waitpid(each, os.WNOHANG)[0]:
+                    left.discard(each)
+        return left
+
+    def outlast(self, seconds: float, wait: Callable[[int, float], bool]) -> bool:
+        """Wait until the adopted ones have ended; those that have not after so long are killed, and left to the kernel.
+
+        Args:
+            seconds: For all of them.
+            wait: Waits for a file that can be read, or for so long; whether it is to be waited no more.
+
+        Returns:
+            False where it is to be waited no more; nobody was killed then.
+        """
         end = time.monotonic() + seconds
-        for each in _children() - self._own:
-            with suppress(ProcessLookupError, ChildProcessError):
-                ended = os.pidfd_open(each)
-                select.select([ended], [], [], max(0.0, end - time.monotonic()))
-                os.close(ended)
+        for each in self.reap():
+            with suppress(OSError), _ending(each) as ended:
+                if wait(ended, end - time.monotonic()):
+                    return False
                 os.kill(each, signal.SIGKILL)
-                os.waitpid(each, 0)
+                wait(ended, _DYING_SECONDS)
+        self.reap()
+        return True
+
+
+@contextmanager
+def _ending(process: int) -> Iterator[int]:
+    """A file that can be read once the process has ended (pidfd_open(2))."""
+    ended = os.pidfd_open(process)
+    try:
+        yield ended
+    finally:
+        os.close(ended)
 
 
 def _children() -> set[int]:

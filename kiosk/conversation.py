@@ -114,8 +114,9 @@ class Conversation:
         with as_problems(), self.idle.suspended():
             inventory = await self.token.inventory()
         ours = self.services.anchors.ours_in(inventory, self._now())
+        begun = self.services.anchors.ours_or_begun_in(inventory, self._now())
         current = self._current(ours)
-        self._unfinished = frozenset(each.holder.id for each in current if what_is_pending(ours, each))
+        self._unfinished = frozenset(each.holder.id for each in current if what_is_pending(begun, each))
         if self.errand is Errand.ENROLMENT:
             self._others = current
             return self._rounded_off(await self._enrolments.hold([self._held(each) for each in current]))
@@ -128,7 +129,7 @@ class Conversation:
         credential = await self._the_one_meant(current)
         if credential is None:
             return None
-        match what_is_pending(ours, credential):
+        match what_is_pending(begun, credential):
             case UnfinishedEnrolment():
                 completion = await self._enrolments.hold((), credential.holder.id)
                 before = self._in_date(ours.of_holder(credential.holder.id))

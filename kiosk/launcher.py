@@ -125,6 +125,8 @@ class _Launcher:
     def run(self) -> tuple[int, LastWords]:
         """Until it is over: the launcher's own exit status, and why."""
         while True:
+            if not self._are_orphans_gone():
+                return 0, LastWords()
             end = self._once()
             if self._orders.told:
                 return 0, end.words
@@ -139,6 +141,20 @@ class _Launcher:
             if pause and not self._stay(pause):
                 return (0 if self._orders.told else 128 + signal.SIGHUP), end.words
 
+    def _are_orphans_gone(self) -> bool:
+        """Wait for a token process that the last kiosk has left in the middle of writing: two would make two keys.
+
+        False where it is over meanwhile.
+        """
+        return self._orphans.outlast(self._crashes.patience.grace, self._is_over_before)
+
+    def _is_over_before(self, file: int, seconds: float) -> bool:
+        """Wait for something in `file`, or for so long, whatever else is heard; whether it is over meanwhile."""
+        end = time.monotonic() + seconds
+        while not self._orders.told and self._orders.heard_or(file, end - time.monotonic()):
+            pass
+        return bool(self._orders.told)
+
     def _judged(self, end: _End) -> tuple[str, float]:
         """The code to be told, and for how many seconds nobody is served."""
         if end.status == os.EX_TEMPFAIL:  # it is not broken: something stands in its way
@@ -147,11 +163,7 @@ class _Launcher:
         return (Code.KIOSK_CRASHED if pause else ""), pause
 
     def _once(self) -> _End:
-        """Start the kiosk and wait for its end.
-
-        Not beside a token process that the one before has left in the middle of writing: two would make two keys.
-        """
-        self._orphans.outlast(self._crashes.patience.grace)
+        """Start the kiosk and wait for its end."""
         with _pipe() as (said, saying), _pipe() as (beaten, beating):
             self._crashes.begin()
             command = [*self._command, str(saying.fileno()), str(beating.fileno())]
@@ -178,6 +190,7 @@ class _Launcher:
                     _ready(ended, select.POLLIN, self._crashes.patience.grace)
                     return True
                 self._orders.heard_or(ended, silence.look_every)
+                self._orphans.reap(but=child.pid)
             if self._orders.told and child.poll() is None:
                 child.send_signal(self._orders.told)
                 _ready(ended, select.POLLIN, self._crashes.patience.grace)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kiosk.credentials import Credential, enrolment_key_id
-from kiosk.tokens.inventory import Inventory, ItemKind
+from kiosk.tokens.inventory import PENDING_LABEL, Inventory, ItemKind
 from kiosk.tokens.wire import StoredObject
 
 
@@ -52,7 +52,7 @@ def what_is_pending(inventory: Inventory, credential: Credential) -> Pending | N
     """What has to come to its end before anything else is done for the holder of `credential`; None where nothing has.
 
     Args:
-        inventory: Of the store, with what is not ours left out (`Inventory.trusted`).
+        inventory: Of the store, without what others have issued (`Inventory.trusted_or_begun`).
         credential: The one that the holder logs in with (`Inventory.current`).
     """
     if inventory.is_unfinished_enrolment(credential):
@@ -62,7 +62,8 @@ def what_is_pending(inventory: Inventory, credential: Credential) -> Pending | N
     before = inventory.predecessor(credential)
     if before is not None:  # it has ended meanwhile: otherwise the holder would log in with it
         return renewal_in(inventory, before)
-    if _is(ItemKind.PENDING_CREDENTIAL, inventory, credential):
+    labels = {each.label for each in inventory.certificates_of(credential)}
+    if PENDING_LABEL in labels and _is(ItemKind.PENDING_CREDENTIAL, inventory, credential):
         return UnfinishedElsewhere(credential)
     return None
 

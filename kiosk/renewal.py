@@ -130,8 +130,9 @@ class Renewal:
         """
         if self.is_dead:
             with as_problems():
-                await self._successor.look()
-            await self._successor.remove("nothing can come of it any more")
+                inventory = await self._successor.look()
+            if self._word is not None or inventory.successor(self.old) is None:
+                await self._successor.remove("nothing can come of it any more")
 
     async def prepare(self, wait: Preparing, *, resumes: bool = False) -> None:
         """Ask the CA, with the old key, whether all is well. Changes nothing.

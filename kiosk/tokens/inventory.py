@@ -33,6 +33,8 @@ class Inventory:
     """How IDs are told from subjects."""
     ours: frozenset[bytes] | None = None
     """The certificates (DER) that our CA has issued, with or without key; None where nobody has checked."""
+    readings: dict[bytes, Certificate | None] = field(default_factory=dict, compare=False, repr=False)
+    """What was read of a certificate (DER) before; None where it is damaged."""
     slots: tuple[bytes, ...] = ()
     """The only CKA_IDs that a key can have here, in the order in which they are used; empty where any ID will do."""
 
@@ -114,13 +116,19 @@ class Inventory:
         return replace(self, credentials=tuple(each for each in self.credentials if _der(each) in ours), ours=ours)
 
     def trusted_or_begun(self, trusts: Callable[[Certificate], bool]) -> Inventory:
-        """As `trusted`, with those besides that an earlier visit has written and not finished, whoever has issued them.
+        """As `trusted`, with those besides that an earlier visit has written, whoever has issued them.
 
-        They may be of an intermediate that nobody has pinned yet, and what is not found again is made twice.
+        They may be of an intermediate that nobody has pinned yet, and what is not found again is made twice. They are
+        told by their label, or by the key's ID, which is none that anybody else would think of.
         """
         trusted = self.trusted(trusts)
-        kept = (each for each in self.credentials if each in trusted.credentials or self._is_pending(each))
-        return replace(trusted, credentials=tuple(kept))
+        successors = {successor_key_id(each.certificate) for each in trusted.credentials}
+
+        def is_ours_or_begun(each: Credential) -> bool:
+            begun = each.key_id in successors or self._is_pending(each)
+            return each in trusted.credentials or (begun and _is_issued(each.certificate))
+
+        return replace(trusted, credentials=tuple(filter(is_ours_or_begun, self.credentials)))
 
     def successor_id(self, credential: Credential) -> bytes | None:
         """CKA_ID of the key that is to succeed `credential`, or does so already; None where no place is free for it."""
@@ -206,7 +214,8 @@ class Inventory:
         if self.slots:
             begun = self.unfinished_enrolment(holder_id)
             return begun.key_id if begun else self._pending_slot() or self.free_slot()
-        finished = {each.key_id for each in self._certificates() if _is_issued(each) and each.label != PENDING_LABEL}
+        named = (each for each in self._certificates() if each.label != PENDING_LABEL)
+        finished = {each.key_id for each in named if _is_issued(self._read(each))}
         before = self.of_holder(holder_id)
         first = enrolment_key_id(holder_id, before[-1].certificate if before else None)
         ids = dict.fromkeys((first, *self._enrolment_key_ids(holder_id)))
@@ -265,7 +274,7 @@ class Inventory:
     def _is_successors_of(self, credential: Credential, stored: StoredObject) -> bool:
         if not self.slots:
             return stored.key_id == successor_key_id(credential.certificate)
-        read = _read(stored)
+        read = self._read(stored)
         return read is not None and self._is_ours(read, credential) and self._may_succeed(read, credential)
 
     def _certificates(self) -> list[StoredObject]:
@@ -273,11 +282,16 @@ class Inventory:
 
     def _read_certificates(self) -> list[Certificate]:
         """Whoever has issued them, with or without key; what is damaged is passed over."""
-        return [each for each in map(_read, self._certificates()) if each is not None]
+        return [each for each in map(self._read, self._certificates()) if each is not None]
+
+    def _read(self, stored: StoredObject) -> Certificate | None:
+        if stored.der not in self.readings:
+            self.readings[stored.der] = _read(stored)
+        return self.readings[stored.der]
 
     def _issued_certificates(self) -> list[Certificate]:
         """Those that somebody has issued, and no token software as a placeholder."""
-        return [each for each in self._read_certificates() if each.issuer_der != each.subject_der]
+        return [each for each in self._read_certificates() if _is_issued(each)]
 
     def public_half_of(self, key_id: bytes) -> PublicKey | None:
         """The public half of that key, from the key, its public key or its certificate; None where nothing tells it."""
@@ -304,7 +318,7 @@ class Inventory:
         return [each for each in self._certificates() if each.key_id == new.key_id and self._is_outdated(each, new)]
 
     def _is_outdated(self, stored: StoredObject, new: Credential) -> bool:
-        old, certificate = _read(stored), new.certificate
+        old, certificate = self._read(stored), new.certificate
         if old is None or old == certificate or old.public_key_der != certificate.public_key_der:
             return False
         return self._is_ours(old, new) and old.not_before <= certificate.not_before  # which is told in whole seconds
@@ -347,10 +361,9 @@ def read_inventory(objects: Sequence[StoredObject], rule: HolderRule, slots: tup
     return Inventory(tuple(objects), tuple(dict.fromkeys(in_order)), unreadable, rule, slots=slots)
 
 
-def _is_issued(stored: StoredObject) -> bool:
-    """Whether somebody has issued this certificate; token software signs its placeholders itself."""
-    read = _read(stored)
-    return read is not None and read.issuer_der != read.subject_der
+def _is_issued(certificate: Certificate | None) -> bool:
+    """Whether somebody has issued it; token software signs its placeholders itself."""
+    return certificate is not None and certificate.issuer_der != certificate.subject_der
 
 
 def _der(credential: Credential) -> bytes:

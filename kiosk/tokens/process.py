@@ -190,6 +190,8 @@ class TokenProcess:
             try:
                 await asyncio.wait([self._last_act], timeout=_LAST_ACT_SECONDS)
             except asyncio.CancelledError:
+                self._last_act.cancel()
+                await asyncio.wait([self._last_act])
                 self._channel.close()  # it ends by itself when the act has, and needs nobody for that
                 raise
         self._kill()

@@ -20,10 +20,13 @@ from kiosk.clock import one_year_after, system_clock
 from kiosk.cmp.answers import Trust
 from kiosk.cmp.client import CmpClient
 from kiosk.cmp.signing import Signer
+from kiosk.cmp.status import rejection, write_error
+from kiosk.cmp.vocabulary import BodyType, FailInfo
 from kiosk.credentials import enrolment_key_id
 from kiosk.demo_bank import Customer, DemoBank, make_software_token, manual_subject
 from kiosk.desk import Errand, SavingStep
 from kiosk.journal import Event
+from kiosk.tokens.token import Token
 from kiosk.tokens.wire import KeyKind
 from tests.bank import Bank, open_bank
 from tests.cmp.fake_ca import FakeCa
@@ -104,6 +107,47 @@ async def test_what_counts_from_its_issue_is_not_given_up(tmp_path: Path) -> Non
     await at.visit()
     assert at.told(Event.REMOVING_KEY) == []
     assert (await at.bank.inventory()).credential_of(at.house.issued[-1]) is not None
+
+
+def superseded(old: Certificate, at: RolledBranch, kind: BodyType) -> None:
+    """From now on the CA takes no such message by the old certificate."""
+
+    def body(answer: int, content: bytes) -> tuple[int, bytes]:
+        if old.der not in at.ca.asked[-1].extra_certificates:
+            return answer, content
+        return BodyType.ERROR, write_error(rejection([FailInfo.CERT_REVOKED], "superseded"))
+
+    at.ca.only_for, at.ca.body = kind, body
+
+
+@pytest.mark.parametrize("settings", [{}, {"preset": "rfc9483"}], ids=["the same key", "a new key"])
+async def test_what_the_ca_has_confirmed_is_not_cleaned_away(tmp_path: Path, settings: Facts) -> None:
+    at = await rolled(tmp_path, settings)
+    old = await at.bank.credential()
+    with pytest.RaisesGroup(Cut):
+        await at.visit(ScriptedDesk(at_step=cut_at(SavingStep.RETIRE)))
+    superseded(old.certificate, at, BodyType.GENM)
+    await at.visit()
+    assert (await at.bank.inventory()).credential_of(at.house.issued[0]) is not None
+    assert at.told(Event.REMOVING_KEY) == []
+
+
+async def test_nor_given_up_where_it_has_its_own_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token was pulled as the old one was to go."""
+    at = await rolled(tmp_path, LIKE_EJBCA)
+    old, remove = await at.bank.credential(), Token.remove
+
+    async def pulled(*_: object) -> bool:
+        raise Cut
+
+    monkeypatch.setattr(Token, "remove", pulled)
+    with pytest.RaisesGroup(Cut):
+        await at.visit()
+    monkeypatch.setattr(Token, "remove", remove)
+    superseded(old.certificate, at, BodyType.KUR)
+    await at.visit()
+    assert (await at.bank.inventory()).credential_of(at.house.issued[0]) is not None
+    assert at.told(Event.REMOVING_KEY) == []
 
 
 async def test_on_a_card_with_places_what_was_begun_is_found(tmp_path: Path) -> None:

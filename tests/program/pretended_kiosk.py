@@ -45,6 +45,9 @@ def main() -> None:
             if os.fork() == 0:
                 _outlive(Path(settings).with_name("gate"), ended=Path(settings).with_name("ended"))
             os.kill(os.getpid(), signal.SIGKILL)
+        case ["has", "helpers"]:
+            for _ in range(3):
+                _start_helper()
         case ["deaf"]:
             for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
@@ -74,6 +77,15 @@ def _fill_terminal() -> None:
     with suppress(BlockingIOError):
         while True:
             os.write(terminal, b"#" * 65536)
+
+
+def _start_helper() -> None:
+    """Whose own parent ends before it does, as that of a module's helper may."""
+    parent = os.fork()
+    if parent == 0:
+        os.fork()
+        os._exit(0)
+    os.waitpid(parent, 0)
 
 
 def _outlive(gate: Path, ended: Path) -> NoReturn:

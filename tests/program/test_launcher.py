@@ -271,3 +271,21 @@ def test_what_is_left_and_does_not_end_is_ended(launched: Launch, directory: Pat
     with (directory / "gate").open("wb"):
         terminal.wait_for("this kiosk stands")
     assert not (directory / "ended").exists()
+
+
+def test_whoever_is_adopted_is_buried(launched: Launch) -> None:
+    """A kiosk runs for months, and each process that has ended and is not asked for keeps its number."""
+    terminal = launched("has helpers", hung_after=LATER)
+    terminal.wait_for("this kiosk has helpers")
+    children = Path(f"/proc/{terminal.pid}/task/{terminal.pid}/children")
+    terminal.wait_until(lambda: len(children.read_text().split()) == 1, "the end of the helpers")
+
+
+def test_told_to_end_it_does_not_wait_for_what_is_left(launched: Launch, directory: Path) -> None:
+    os.mkfifo(directory / "gate")
+    terminal = launched("leaves an orphan", grace=NEVER)
+    with (directory / "gate").open("wb"):
+        while not crashes(directory):
+            terminal.read_for(0.05)
+        terminal.process.kill(signal.SIGTERM)
+        terminal.wait_until(lambda: not terminal.process.isalive(), "the launcher's end")
