@@ -43,8 +43,8 @@ def test_waiting_for_one_that_goes_on_has_its_limit(bank: Bank) -> None:
     process = TokenProcess.start(bank.settings.token)
     with pytest.raises(subprocess.TimeoutExpired):
         process._process.wait(0.01)
-    os.kill(process.pid, signal.SIGTERM)
-    assert process._process.wait() == -signal.SIGTERM
+    os.kill(process.pid, signal.SIGABRT)
+    assert process._process.wait() == -signal.SIGABRT
     process._process.kill()
 
 

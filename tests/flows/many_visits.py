@@ -143,7 +143,8 @@ class Lobby:
         assert problem is None or problem.code != "K-99", f"{trouble}: {problem}"
         self._look_back(trouble)
         self.finished += desk.completion is not None
-        await asyncio.sleep(1.0 if desk.completion else 0.0)  # a successor issued in the same second ends no later
+        has_issued = desk.completion or problem
+        await asyncio.sleep(1.0 if has_issued else 0.0)  # a successor issued in the same second ends no later
         return desk.completion
 
     async def _arrange(self, trouble: str, desk: ScriptedDesk) -> float | None:

@@ -10,6 +10,7 @@ from kiosk.certificates import Certificate
 from kiosk.credentials import Credential, Holder, HolderKind
 from kiosk.tokens.inventory import Inventory
 from tests.cmp.pki import NOW, Pki, new_key
+from tests.tokens.laid_out import written
 
 DAY = timedelta(days=1)
 ID = "TKYM1408054"
@@ -38,5 +39,6 @@ def test_only_the_ids_own_expired_credentials_are_expired_the_newest_last(pki: P
 def test_a_key_that_has_a_certificate_in_date_as_well_is_none_of_an_expired_credential(pki: Pki) -> None:
     shared = new_key().public_key()
     expired, in_date = pki.issue("Customer", shared, end=NOW - DAY), pki.issue("Customer", shared, end=NOW + DAY)
-    assert Inventory((), held(expired, in_date), 0).expired(ID, NOW) == ()
-    assert [each.certificate for each in Inventory((), held(expired), 0).expired(ID, NOW)] == [expired]
+    objects = tuple(written(each, b"1") for each in (expired, in_date))
+    assert Inventory(objects, held(expired, in_date), 0).expired(ID, NOW) == ()
+    assert [each.certificate for each in Inventory(objects[:1], held(expired), 0).expired(ID, NOW)] == [expired]
