@@ -78,7 +78,10 @@ async def test_a_token_process_without_memory_is_told_and_costs_nothing(bank: Ba
                 resource.prlimit(process, resource.RLIMIT_AS, (1 << 20, 1 << 20))
 
     outcome = await bank.visit(ScriptedDesk(at_step=starve))
-    assert outcome.problem
+    if outcome.problem is None:
+        assert step not in (SavingStep.KEY, SavingStep.WRITE), "for which it needs more than it has"
+        assert outcome.completion
+        return
     is_renewed = outcome.problem.changed is Changed.RENEWED
     told = {Code.OLD_CREDENTIAL_NOT_REMOVED} if is_renewed else {Code.TOKEN_FAILED, Code.TOKEN_FULL}
     assert outcome.problem.code in told, outcome.problem
