@@ -49,7 +49,7 @@ snapshots: $(READY)
 # the tests that try things at random or everywhere, for as long as it takes. KIOSK_SOAK is how much is tried of each kind;
 # 5000 gives the parsers a million spoiled inputs
 soak: system-tokens $(READY)
-	@KIOSK_SOAK=$${KIOSK_SOAK:-5000} PYTHONMALLOC=malloc $(BIN)/python -m pytest -n auto --dist worksteal \
+	@KIOSK_SOAK=$${KIOSK_SOAK:-5000} $(BIN)/python -m pytest -n auto --dist worksteal \
 		tests/test_any_bytes.py tests/ca/test_mutation.py \
 		tests/audit/test_any_file.py tests/ca/test_ocsp.py tests/revocation/test_answers.py tests/processes \
 		tests/flows/test_cut_table.py tests/flows/test_journal_table.py tests/flows/test_many_visits.py \

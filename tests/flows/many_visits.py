@@ -57,11 +57,7 @@ _CALM_EVERY = 10
 _CONNECTIONS = 4
 """Of the HTTP client's pool and the proxy's; whether one is open at the end of a visit is a matter of moments."""
 _LONG_AGO, _MOST_A_VISIT = 100, 1000
-"""After so many visits whatever is made once has been made; bytes that each may leave.
-
-`make soak` has it judged under PYTHONMALLOC=malloc: Python's own arenas are a mebibyte each, and whether one more is
-begun decides the slope of 500 visits.
-"""
+"""After so many visits whatever is made once has been made; bytes that each may leave."""
 _NOBODY = ("127.0.0.1", 9)
 
 _QUESTIONS = ("pin", "notice", "destination", "web-access 1/2", "web-access 2/2", "key-export", "completion")
