@@ -123,8 +123,11 @@ def _ending(process: int) -> Iterator[int]:
 
 def _children() -> set[int]:
     """Of every thread of this process."""
-    listed = (path.read_text().split() for path in Path("/proc/self/task").glob("*/children"))
-    return {int(each) for numbers in listed for each in numbers}
+    found: set[int] = set()
+    for path in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):  # a thread that has ended meanwhile
+            found.update(int(each) for each in path.read_text().split())
+    return found
 
 
 def leave_no_core() -> None:

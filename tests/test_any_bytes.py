@@ -322,7 +322,7 @@ class RawObject:
     def __init__(self, raw: dict[str, bytes]) -> None:
         self._raw = raw
 
-    def __getitem__(self, attribute: Attribute) -> Any:  # noqa: ANN401 - whatever the library makes of it
+    def __getitem__(self, attribute: Attribute) -> object:
         if attribute.name not in self._raw:
             raise pkcs11.exceptions.AttributeTypeInvalid
         return AttributeMapper().unpack_attributes(attribute, self._raw[attribute.name])

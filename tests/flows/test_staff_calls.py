@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -22,6 +23,7 @@ from cryptography.x509.oid import NameOID
 from kiosk.clock import system_clock
 from kiosk.errors import Code
 from kiosk.journal import Event, Journal
+from kiosk.reception import FrontDesk
 from kiosk.services import open_services
 from kiosk.settings import Settings, SettingsError
 from kiosk.tokens.process import ModuleSettings
@@ -172,11 +174,15 @@ def tls_server(directory: Path) -> tuple[ssl.SSLContext, Path]:
 async def stand_by(settings: Settings, until: Callable[[], bool]) -> None:
     """A kiosk that nobody comes to, until so much is true."""
     async with front_desk_of(settings) as front_desk:
-        waiting = asyncio.create_task(front_desk.wait_for_customer(Board()))
-        async with asyncio.timeout(20):
-            while not until():  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-        waiting.cancel()
+        await stand_by_at(front_desk, until)
+
+
+async def stand_by_at(front_desk: FrontDesk, until: Callable[[], bool]) -> None:
+    waiting = asyncio.create_task(front_desk.wait_for_customer(Board()))
+    async with asyncio.timeout(20):
+        while not until():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    waiting.cancel()
 
 
 async def test_a_damaged_journal_is_told_until_it_has_reached_somebody_and_then_no_more(bank: Bank) -> None:
@@ -205,29 +211,21 @@ async def test_a_call_under_way_has_reached_nobody_yet(bank: Bank, monkeypatch: 
     Path(bank.settings.journal).write_bytes(b"no database" * 1000)
     looks, shorten = 0, Journal.remove_older_than
 
-    def counted(journal: Journal, *rules: object) -> int:
+    def counted(journal: Journal, days: int, zone: ZoneInfo) -> int:
         nonlocal looks
         looks += 1
-        return shorten(journal, *rules)  # type: ignore[arg-type]
+        return shorten(journal, days, zone)
 
     monkeypatch.setattr(Journal, "remove_older_than", counted)
     async with (
-        asyncio.timeout(30),
         listening(Receiver(status=500, silent=True)) as receiver,
         front_desk_of(calling(bank, receiver.url)) as front_desk,
     ):
-
-        async def standing_by(until: Callable[[], bool]) -> None:
-            waiting = asyncio.create_task(front_desk.wait_for_customer(Board()))
-            while not until():  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-            waiting.cancel()
-
-        await standing_by(lambda: len(receiver.calls) == 1 and looks == 1)
-        await standing_by(lambda: looks == 2)
+        await stand_by_at(front_desk, lambda: len(receiver.calls) == 1 and looks == 1)
+        await stand_by_at(front_desk, lambda: looks == 2)
         receiver.wakes.set()
         await front_desk.close()
-        await standing_by(lambda: len(receiver.calls) == 2)
+        await stand_by_at(front_desk, lambda: len(receiver.calls) == 2)
     assert {call["code"] for call in receiver.calls} == {Code.JOURNAL_DAMAGED}
 
 

@@ -257,8 +257,7 @@ def test_no_kiosk_is_started_beside_what_another_has_left_at_work(launched: Laun
     os.mkfifo(directory / "gate")
     terminal = launched("leaves an orphan", grace=LIMIT)
     with (directory / "gate").open("wb"):
-        while not crashes(directory):
-            terminal.read_for(0.05)
+        terminal.wait_until(lambda: bool(crashes(directory)), "the crash")
         terminal.read_for(2.0)
         assert "this kiosk stands" not in terminal.text()
     terminal.wait_for("this kiosk stands")
@@ -285,7 +284,6 @@ def test_told_to_end_it_does_not_wait_for_what_is_left(launched: Launch, directo
     os.mkfifo(directory / "gate")
     terminal = launched("leaves an orphan", grace=NEVER)
     with (directory / "gate").open("wb"):
-        while not crashes(directory):
-            terminal.read_for(0.05)
+        terminal.wait_until(lambda: bool(crashes(directory)), "the crash")
         terminal.process.kill(signal.SIGTERM)
         terminal.wait_until(lambda: not terminal.process.isalive(), "the launcher's end")

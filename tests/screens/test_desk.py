@@ -260,9 +260,10 @@ async def test_a_screen_that_is_going_is_not_fitted_any_more() -> None:
     """Its page goes before its buttons, and what was to be fitted after the next refresh comes in between."""
     async with asking(lambda desk: desk.show_notice(NOTICE)) as (pilot, _):
         screen = pilot.app.screen
+        assert isinstance(screen, RenewalNoticeScreen)
         await screen.query_one(Page).remove()
         assert screen.query("#more")
-        screen.call_after_refresh(screen._offer_more)  # type: ignore[attr-defined]
+        screen.call_after_refresh(screen._offer_more)
         await pilot.pause()
         assert pilot.app.is_running
 
