@@ -6,11 +6,14 @@ the CA has revoked, and the token would be told for unfinished for ever.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from kiosk.certificates import Certificate
 from kiosk.desk import CleaningQuestion, Destination, SavingStep
-from kiosk.journal import Event
+from kiosk.errors import Code
+from kiosk.journal import Event, Journal
 from kiosk.tokens.inventory import Inventory
 from kiosk.tokens.wire import ObjectKind, StoreKind
 from tests.bank import Bank
@@ -100,16 +103,19 @@ async def test_on_a_card_with_places_what_may_be_another_ids_stays(bank: Bank) -
     assert (await bank.inventory()).has_key(PLACES[1])
 
 
-async def test_a_store_that_fails_meanwhile_does_not_undo_the_renewal(bank: Bank) -> None:
+async def test_a_store_that_fails_meanwhile_does_not_undo_the_renewal_and_is_told_to_staff(bank: Bank) -> None:
     await begin_twice(bank, BEFORE_CONFIRM, BEFORE_CONFIRM)
 
-    class Loses(ScriptedDesk):
+    class Locks(ScriptedDesk):
         async def confirm_cleaning(self, question: CleaningQuestion) -> bool:
-            for file in bank.database.iterdir():
-                file.write_bytes(b"")
+            bank.database.chmod(0o500)
             return await super().confirm_cleaning(question)
 
-    outcome = await bank.visit(Loses(destination=USB))
+    outcome = await bank.visit(Locks(destination=USB))
+    bank.database.chmod(0o700)
     assert outcome.problem is None
     assert outcome.completion is not None
     assert (await bank.credential()).certificate == outcome.completion.certificate
+    with Journal(Path(bank.settings.journal)) as journal:
+        (why,) = (each.detail for each in journal.entries() if each.code == Code.OLD_CREDENTIAL_NOT_REMOVED)
+    assert why
