@@ -13,6 +13,7 @@ import random
 import resource
 import sqlite3
 import statistics
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
@@ -31,7 +32,7 @@ from kiosk.pin import Pin
 from kiosk.reception import FrontDesk
 from kiosk.services import open_services
 from kiosk.settings import DEMO_PIN, Settings
-from kiosk.tokens.process import Limits
+from kiosk.tokens.process import Limits, TokenProcess
 from kiosk.tokens.wire import KeyKind, ObjectKind, StoredObject
 from tests.bank import Bank, child_processes, open_bank
 from tests.cutting import CASES, Cut, CutWay, Place, Toward, cut_way
@@ -58,6 +59,8 @@ _CONNECTIONS = 4
 """Of the HTTP client's pool and the proxy's; whether one is open at the end of a visit is a matter of moments."""
 _LONG_AGO, _MOST_A_VISIT = 100, 1000
 """After so many visits whatever is made once has been made; bytes that each may leave."""
+_PASSING_NAMES = 300_000
+"""More than the table has room for in a process that has loaded all that tests load."""
 _NOBODY = ("127.0.0.1", 9)
 
 _QUESTIONS = ("pin", "notice", "destination", "web-access 1/2", "web-access 2/2", "key-export", "completion")
@@ -141,7 +144,7 @@ class Lobby:
             self.way.upstream, self.way.cut = upstream, None
         problem = desk.problem
         assert problem is None or problem.code != "K-99", f"{trouble}: {problem}"
-        self._look_back(trouble)
+        await self._look_back(trouble)
         self.finished += desk.completion is not None
         has_issued = desk.completion or problem
         await asyncio.sleep(1.0 if has_issued else 0.0)  # a successor issued in the same second ends no later
@@ -194,8 +197,14 @@ class Lobby:
         part = self.chance.choice(("handshake 1", "change 1", "sealed 1", "sealed 2", "sealed 3", "sealed 4"))
         return Cut("", toward, part, self.chance.choice(tuple(Place)), fault)
 
-    def _look_back(self, trouble: str) -> None:
-        """At what a visit must not leave in this process: a task, or a token process but for the one that looks."""
+    async def _look_back(self, trouble: str) -> None:
+        """At what a visit must not leave in this process: a task, or a token process but for the one that looks.
+
+        One that is cancelled just as it closes its token leaves the end of its processes to come by itself.
+        """
+        endings = {each for each in asyncio.all_tasks() if _runs(each, TokenProcess.end)}
+        if endings:
+            await asyncio.wait(endings, timeout=_HELD_UP)
         running = tasks("kiosk") - self.between_visits
         assert not running, f"after {trouble}: {running}"
         assert len(child_processes() - self.processes) <= 1, f"after {trouble}"
@@ -236,6 +245,16 @@ async def calm(lobby: Lobby) -> None:
     _assert_whole(found, lobby.states_of(_OTHER))
 
 
+def _let_names_come_and_go() -> None:
+    """Have Python's table of interned strings grow as far as it ever does by strings that do not stay.
+
+    It keeps the place of each that has gone until it is full, which by thirty in a visit takes some thousand visits,
+    and is made anew then, with room for three times those that live: two megabytes at once, and never again.
+    """
+    for number in range(_PASSING_NAMES):
+        sys.intern(f"passing {number}")
+
+
 def _assert_whole(found: Sequence[StoredObject], states: Sequence[str]) -> None:
     assert sorted(each.kind for each in found) == sorted(ObjectKind), f"one credential, and nothing else: {found}"
     assert states == ["valid"], "the CA says the same"
@@ -243,6 +262,7 @@ def _assert_whole(found: Sequence[StoredObject], states: Sequence[str]) -> None:
 
 async def hold_many(lobby: Lobby, visits: int, living: Callable[[], Counter[str]]) -> None:
     """Hold so many of every kind, and judge what they leave; the objects among the `living` are counted."""
+    _let_names_come_and_go()
     early, files = Counter[str](), 0
     while len(lobby.memory) < visits - 1:
         await (calm(lobby) if len(lobby.memory) % _CALM_EVERY == 0 else lobby.hold_any())
@@ -286,6 +306,11 @@ def tasks(*packages: str) -> Counter[str]:
     """The tasks that run a coroutine of these packages; one that has been waited for is none any more."""
     running = (each.get_coro() for each in asyncio.all_tasks())
     return Counter(each.__qualname__ for each in running if isinstance(each, CoroutineType) and _is_of(each, packages))
+
+
+def _runs(task: asyncio.Task[object], what: Callable[..., object]) -> bool:
+    running = task.get_coro()
+    return isinstance(running, CoroutineType) and running.__qualname__ == what.__qualname__
 
 
 def _is_of(running: CoroutineType[object, object, object], packages: Sequence[str]) -> bool:
