@@ -28,6 +28,7 @@ from kiosk.certificates import Certificate
 from kiosk.cmp.retry import Retry
 from kiosk.demo_bank import TOKEN_LABEL, Customer, add_software_token, issue_onto_token, softhsm
 from kiosk.desk import Completion, NoticeAnswer
+from kiosk.journal import Journal
 from kiosk.pin import Pin
 from kiosk.reception import FrontDesk
 from kiosk.services import open_services
@@ -61,6 +62,7 @@ _LONG_AGO, _MOST_A_VISIT = 100, 1000
 """After so many visits whatever is made once has been made; bytes that each may leave."""
 _PASSING_NAMES = 300_000
 """More than the table has room for in a process that has loaded all that tests load."""
+_LINES_TOLD = 40
 _NOBODY = ("127.0.0.1", 9)
 
 _QUESTIONS = ("pin", "notice", "destination", "web-access 1/2", "web-access 2/2", "key-export", "completion")
@@ -113,6 +115,8 @@ class Lobby:
     memory: list[int] = field(default_factory=list)
     """Resident bytes after each visit."""
     finished: int = 0
+    last: ScriptedDesk = field(default_factory=ScriptedDesk)
+    """Of the visit that was held last."""
     processes: frozenset[int] = frozenset()
     """The bank's own."""
 
@@ -127,7 +131,7 @@ class Lobby:
             AssertionError: something of the visit is still there.
         """
         self.happened[trouble] += 1
-        desk = ScriptedDesk()
+        self.last = desk = ScriptedDesk()
         await self.counter.ready()
         self.module.make_whole()
         upstream = self.way.upstream
@@ -219,6 +223,13 @@ class Lobby:
             assert await token.proves(credential)
             return credential.certificate, list(inventory.objects)
 
+    def tell(self) -> str:
+        """How the last visit went, for whoever looks for what went wrong."""
+        with Journal(Path(self.bank.settings.journal)) as journal:
+            lines = [f"{each.at} {each.event} {each.code} {each.detail}" for each in journal.entries()[-_LINES_TOLD:]]
+        asked = [type(each).__name__ for each in self.last.seen]
+        return "\n".join([f"{self.last.problem}", f"{asked}", *lines])
+
     def states_of(self, customer: Customer) -> list[str]:
         """The states of the customer's certificates at the CA that are not over."""
         ledger = self.bank.directory / "ca" / "ledger.sqlite"
@@ -235,7 +246,7 @@ async def calm(lobby: Lobby) -> None:
     """
     for _ in range(2):
         completion = await lobby.hold_one(CALM)
-        assert completion is not None, "a visit without trouble was not finished"
+        assert completion is not None, f"a visit without trouble was not finished: {lobby.tell()}"
         certificate, found = await lobby.look_at_token()
         assert certificate == completion.certificate
         if len(found) == len(ObjectKind):
