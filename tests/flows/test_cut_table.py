@@ -50,6 +50,7 @@ SOME: Sequence[tuple[Errand, bool, Cut]] = (
     (APPROVED_ENROLMENT, False, Cut(POLLREQ, KIOSK, "the body", Place.MIDDLE, Fault.PAUSE)),
     (REJECTED, False, Cut(CERTCONF, KIOSK, "the empty line", Place.FIRST, Fault.CLOSE)),
     (RESUMED, False, Cut(KUR, KIOSK, "the body", Place.MIDDLE, Fault.RESET)),
+    (RESUMED, False, Cut(GENM, CA, "the body", Place.MIDDLE, Fault.FLIP)),
 )
 SOME_DROPS: Sequence[tuple[Errand, bool, Drop]] = (
     (RENEWAL, True, Drop(1, Parting.RESET)),
