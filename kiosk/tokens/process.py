@@ -184,7 +184,8 @@ class TokenProcess:
     async def end(self) -> None:
         """End the process, after what it is writing if that takes only a moment, and wait until it is gone.
 
-        A process that even the kernel cannot end, because it hangs in a driver, is left to the kernel.
+        Who is cancelled meanwhile waits no longer; it is buried all the same. A process that even the kernel cannot
+        end, because it hangs in a driver, is left to the kernel.
         """
         if self._last_act is not None:
             try:
@@ -195,6 +196,9 @@ class TokenProcess:
                 self._channel.close()  # it ends by itself when the act has, and needs nobody for that
                 raise
         self._kill()
+        await asyncio.shield(self._bury())
+
+    async def _bury(self) -> None:
         if self._exchange_under_way is not None:
             await asyncio.wait([self._exchange_under_way])
         with suppress(subprocess.TimeoutExpired):

@@ -204,9 +204,9 @@ class Lobby:
     async def _look_back(self, trouble: str) -> None:
         """At what a visit must not leave in this process: a task, or a token process but for the one that looks.
 
-        One that is cancelled just as it closes its token leaves the end of its processes to come by itself.
+        One that is cancelled just as a token process ends leaves that to come to its end by itself.
         """
-        endings = {each for each in asyncio.all_tasks() if _runs(each, TokenProcess.end)}
+        endings = {each for each in asyncio.all_tasks() if _runs(each, TokenProcess.end, TokenProcess._bury)}
         if endings:
             await asyncio.wait(endings, timeout=_HELD_UP)
         running = tasks("kiosk") - self.between_visits
@@ -319,9 +319,9 @@ def tasks(*packages: str) -> Counter[str]:
     return Counter(each.__qualname__ for each in running if isinstance(each, CoroutineType) and _is_of(each, packages))
 
 
-def _runs(task: asyncio.Task[object], what: Callable[..., object]) -> bool:
+def _runs(task: asyncio.Task[object], *any_of: Callable[..., object]) -> bool:
     running = task.get_coro()
-    return isinstance(running, CoroutineType) and running.__qualname__ == what.__qualname__
+    return isinstance(running, CoroutineType) and running.__qualname__ in {each.__qualname__ for each in any_of}
 
 
 def _is_of(running: CoroutineType[object, object, object], packages: Sequence[str]) -> bool:

@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -75,6 +77,21 @@ async def test_a_cancelled_request_ends_the_process(bank: Bank) -> None:
     with pytest.raises(asyncio.CancelledError):
         await request
     await process.end()
+    assert process.pid not in child_processes()
+
+
+async def test_a_process_is_buried_by_whoever_is_cancelled_while_it_ends(bank: Bank) -> None:
+    threads, at_work = ThreadPoolExecutor(1), threading.Event()
+    asyncio.get_running_loop().set_default_executor(threads)
+    threads.submit(at_work.wait)  # the thread that is to wait for the process has to wait itself
+    process = TokenProcess.start(bank.settings.token)
+    ending = asyncio.create_task(process.end())
+    await asyncio.sleep(0)
+    ending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    at_work.set()
+    await asyncio.to_thread(lambda: None)
     assert process.pid not in child_processes()
 
 
