@@ -57,7 +57,6 @@ class Crashes:
         self._times = [each for each in self._times if now - each < patience.within] + [now]
         if not self._pauses and len(self._times) < patience.crashes:
             return 0.0
-        self._times.clear()
         pause = min(patience.first_pause * 2.0 ** min(self._pauses, 64), patience.longest_pause)
         self._pauses += 1
         return pause

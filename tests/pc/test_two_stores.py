@@ -18,6 +18,7 @@ from kiosk.tokens.inventory import Inventory
 from kiosk.tokens.wire import ObjectKind, StoreKind
 from tests.bank import Bank
 from tests.flows.test_conversation import Cut, cut_at
+from tests.flows.test_journal_first import Witness
 from tests.pc.customer import pc_desk
 from tests.scripted_desk import ScriptedDesk
 from tests.tokens.test_slots import PLACES, with_places
@@ -92,6 +93,14 @@ async def test_nothing_goes_unasked(bank: Bank) -> None:
     assert outcome.completion is not None
     assert await bank.pc_inventory() == begun
     assert Event.CLEANING not in bank.events()
+
+
+async def test_it_is_in_the_journal_before_it_goes(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    await begin_twice(bank, BEFORE_WRITE, BEFORE_WRITE)
+    witness = Witness(bank, monkeypatch)
+    await bank.visit(ScriptedDesk(destination=USB))
+    removals = [event for act, event in witness.acts if act == "Remove"]
+    assert removals == [Event.RETIRING, Event.CLEANING]
 
 
 async def test_on_a_card_with_places_what_may_be_another_ids_stays(bank: Bank) -> None:
