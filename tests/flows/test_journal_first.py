@@ -11,11 +11,14 @@ from typing import cast
 import pytest
 
 from kiosk.cmp.client import CmpClient
+from kiosk.credentials import successor_key_id
 from kiosk.desk import MenuChoice, NoticeAnswer
 from kiosk.journal import Event
 from kiosk.settings import DEMO_PIN
 from kiosk.tokens import wire
+from kiosk.tokens.items import PENDING_LABEL
 from kiosk.tokens.process import TokenProcess
+from kiosk.tokens.wire import KeyKind
 from tests.bank import Bank, open_bank
 from tests.flows.test_conversation import Counterfeit
 from tests.flows.test_enrolment import with_code
@@ -105,6 +108,21 @@ async def test_a_change_of_the_pin(bank: Bank, monkeypatch: pytest.MonkeyPatch) 
     )
     await bank.visit(desk)
     assert witness.acts == [("ChangePin", Event.CHANGING_PIN)]
+
+
+async def test_a_cleaning(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with await bank.open_token() as token:
+        wanted = successor_key_id((await bank.credential()).certificate)
+        await token.make_key_pair(KeyKind.EC_P256, wanted, PENDING_LABEL)
+        (private,) = (each for each in (await token.inventory()).objects if _is_private(each, wanted))
+        assert await token.remove(private)
+    witness = Witness(bank, monkeypatch)
+    await bank.visit(ScriptedDesk(notice=NoticeAnswer.LATER))
+    assert witness.acts == [("Remove", Event.CLEANING)]
+
+
+def _is_private(stored: wire.StoredObject, key_id: bytes) -> bool:
+    return (stored.kind, stored.key_id) == (wire.ObjectKind.PRIVATE_KEY, key_id)
 
 
 @pytest.fixture
