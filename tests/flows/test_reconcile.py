@@ -74,6 +74,12 @@ def elsewhere(bank: Bank) -> Bank:
     return Bank(DemoBank(bank.directory, msgspec.structs.replace(bank.settings, journal=journal)))
 
 
+def cut_off(bank: Bank) -> Bank:
+    """A kiosk that cannot reach the CA."""
+    nowhere = msgspec.structs.replace(bank.settings.ca, url="https://127.0.0.1:1/.well-known/cmp")
+    return Bank(DemoBank(bank.directory, msgspec.structs.replace(bank.settings, ca=nowhere)))
+
+
 async def whole(bank: Bank) -> Certificate:
     """The one certificate of the token, whose key signs, and beside which nothing lies."""
     assert sorted(each.kind for each in (await bank.inventory()).objects) == sorted(ObjectKind)
@@ -174,6 +180,31 @@ async def test_where_the_old_one_is_revoked_what_was_begun_goes_with_a_yes(bank:
     assert outcome.problem is not None
     assert (outcome.problem.code, outcome.problem.changed) == (Code.CERTIFICATE_NOT_ACCEPTED, Changed.NOTHING)
     assert await whole(bank) == old.certificate
+
+
+async def test_where_both_are_revoked_what_was_begun_goes_with_a_yes(bank: Bank) -> None:
+    old = await bank.credential()
+    await cut(bank, SavingStep.CONFIRM)
+    for each in (await bank.inventory()).credentials:
+        revoke(bank, each.certificate, "keyCompromise")
+    desk = ScriptedDesk()
+    outcome = await bank.visit(desk)
+    assert outcome.problem is not None
+    assert (outcome.problem.code, outcome.problem.changed) == (Code.CERTIFICATE_NOT_ACCEPTED, Changed.NOTHING)
+    assert desk.asked == ["pin", "resumption", "preprocessing", "cleaning", "problem"]
+    assert await whole(bank) == old.certificate
+
+
+@pytest.mark.parametrize("step", [SavingStep.WRITE, SavingStep.CONFIRM])
+async def test_nothing_is_given_up_because_the_ca_cannot_be_asked(bank: Bank, step: SavingStep) -> None:
+    await cut(bank, step)
+    begun = await bank.inventory()
+    desk = ScriptedDesk()
+    outcome = await cut_off(bank).visit(desk)
+    assert outcome.problem is not None
+    assert outcome.problem.code is Code.CA_NOT_REACHED
+    assert desk.asked == ["pin", "resumption", "preprocessing", "problem"]
+    assert await bank.inventory() == begun
 
 
 async def test_one_that_the_ca_has_confirmed_needs_no_old_one_any_more(bank: Bank) -> None:
@@ -362,10 +393,8 @@ async def test_one_that_was_begun_at_a_pc_and_is_confirmed_is_the_customers(bank
 async def test_nothing_is_said_that_nobody_knows(bank: Bank) -> None:
     """The CA cannot be asked; what is on the token can be looked at all the same."""
     await out_of_a_pc(bank, SavingStep.CONFIRM)
-    nowhere = msgspec.structs.replace(bank.settings.ca, url="https://127.0.0.1:1/.well-known/cmp")
-    cut_off = Bank(DemoBank(bank.directory, msgspec.structs.replace(bank.settings, ca=nowhere)))
     desk = ScriptedDesk()
-    outcome = await cut_off.visit(desk)
+    outcome = await cut_off(bank).visit(desk)
     assert outcome.problem is None
     assert desk.asked == ["pin", "preprocessing", "menu"]
 
