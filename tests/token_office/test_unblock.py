@@ -62,6 +62,7 @@ async def test_a_wrong_security_officers_pin_changes_nothing(locked: Bank) -> No
     done = await unblock(locked, (SO[0], "87654321"), *new(NEW, NEW))
     assert "The security officer's PIN is wrong." in done.text
     assert done.status == 1
+    assert Event.UNBLOCKING in locked.events(), "whatever came of it"
     assert Event.UNBLOCKED not in locked.events()
     assert not await opens(locked, NEW)
 

@@ -17,11 +17,12 @@ from typing import BinaryIO
 import msgspec
 import pytest
 
-from kiosk.tokens import process
+from kiosk.tokens import process, wire
 from kiosk.tokens.process import Limits
 from kiosk.tokens.token import Token
 from kiosk.tokens.wire import KeyKind, ObjectKind
 from tests.bank import Bank, child_processes
+from tests.flows.test_journal_first import LASTING
 from tests.forks import FORKS
 from tests.tokens.acting_module import ActingModule
 
@@ -35,6 +36,11 @@ LIMIT = 30.0
 @pytest.fixture
 def acting(bank: Bank, tmp_path: Path) -> ActingModule:
     return ActingModule(bank, tmp_path / "acting")
+
+
+def test_whatever_leaves_a_token_another_one_than_before_is_let_come_to_its_end() -> None:
+    """But changes of PINs, which are one command of the token's."""
+    assert set(wire.WRITING) == set(LASTING) - {wire.ChangePin, wire.ChangePinAtPad}
 
 
 async def made(bank: Bank) -> list[ObjectKind]:
