@@ -10,7 +10,8 @@ import os
 import select
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +19,7 @@ import msgspec
 import pytest
 
 from kiosk.tokens import process, wire
+from kiosk.tokens.errors import TokenProcessDied
 from kiosk.tokens.process import Limits
 from kiosk.tokens.token import Token
 from kiosk.tokens.wire import KeyKind, ObjectKind
@@ -88,6 +90,14 @@ async def test_nobody_waits_long_for_it(acting: ActingModule, monkeypatch: pytes
     assert await made(acting.real) == []
 
 
+async def test_no_other_request_gets_its_answer(acting: ActingModule) -> None:
+    async with cancelled_in_the_middle(acting) as (token, standing):
+        with pytest.raises(TokenProcessDied):
+            await token.inventory()
+        standing.close()
+        await token.__aexit__(None, None, None)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 async def test_what_a_whole_group_is_told_does_not_end_it(acting: ActingModule, number: signal.Signals) -> None:
     """systemd tells everybody to end, and a terminal that closes does too."""
@@ -118,6 +128,7 @@ async def _make_until_told(bank: Bank) -> None:
 
 
 def _kiosk(bank: Bank) -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)  # as whoever started it may have left it
     asyncio.run(_make_until_told(bank))
 
 
@@ -161,3 +172,32 @@ async def test_a_module_that_hangs_ends_without_its_kiosk_too(acting: ActingModu
     async with orphaned_in_the_middle(acting) as (worker, _):
         assert ends(worker)
     assert await made(acting.real) == []
+
+
+async def _make_and_stay(bank: Bank, told: Connection) -> None:
+    async with await bank.open_token() as token:
+        await token.make_key_pair(KeyKind.EC_P256, KEY_ID, "last act")
+        told.send(child_processes())
+        await asyncio.Event().wait()
+
+
+def _staying_kiosk(bank: Bank, told: Connection) -> None:
+    asyncio.run(_make_and_stay(bank, told))
+
+
+async def test_one_that_has_written_and_hangs_at_something_else_ends_with_its_kiosk(bank: Bank) -> None:
+    told, telling = FORKS.Pipe(duplex=False)
+    kiosk = FORKS.Process(target=_staying_kiosk, args=(bank, telling))
+    kiosk.start()
+    assert told.poll(LIMIT)
+    (number,) = told.recv()
+    worker = os.pidfd_open(number)
+    try:
+        signal.pidfd_send_signal(worker, signal.SIGSTOP)
+        kiosk.kill()
+        kiosk.join()
+        assert ends(worker)
+    finally:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(worker, signal.SIGKILL)
+        os.close(worker)
