@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from kiosk.chain import BEGINNING, link
 from kiosk.errors import Code, KioskError
-from kiosk.journal import Event, Journal
+from kiosk.journal import ROOM, Event, Journal
 from tests.old_journal import write_old_journal
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -117,7 +119,8 @@ def test_two_processes_write_one_chain(tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from kiosk.journal import Event, Journal
+from types import SimpleNamespace
+from kiosk.journal import ROOM, Event, Journal
 with Journal(Path(sys.argv[1])) as journal:
     for number in range(40):
         journal.append("v", Event.WRITING, "", "", "", "", str(number))
@@ -307,6 +310,20 @@ async def test_after_a_line_that_could_not_be_written_one_says_that_this_is_over
         journal.make_sure()
         assert [(each.event, each.detail) for each in journal.entries()] == [("writable-again", "OperationalError")]
     assert holds_from(path, 1, BEGINNING)
+
+
+@pytest.mark.parametrize(("flags", "blocks"), [(os.ST_RDONLY, ROOM), (0, ROOM // 4096 - 1)])
+def test_nothing_begins_on_a_disc_that_has_become_read_only_or_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: int, blocks: int
+) -> None:
+    """As the kernel makes one read-only after an error of the disc: with files open on it."""
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        journal.make_sure()
+        disc = SimpleNamespace(f_flag=flags, f_bavail=blocks, f_frsize=4096)
+        monkeypatch.setattr(os, "statvfs", lambda _: disc)
+        with pytest.raises(KioskError) as refused:
+            journal.make_sure()
+    assert refused.value.problem.code is Code.JOURNAL_NOT_WRITABLE
 
 
 async def test_damage_that_is_found_meanwhile_is_set_aside_without_a_new_start(tmp_path: Path) -> None:

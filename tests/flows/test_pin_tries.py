@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pkcs11 import TokenFlag
 
-from kiosk.desk import LastTryAnswer, LastTryQuestion, PinPurpose, PinQuestion, Tries, Unfit
+from kiosk.desk import LastTryAnswer, LastTryQuestion, MenuChoice, PinPurpose, PinQuestion, Tries, Unfit
 from kiosk.errors import Changed, Code
 from kiosk.journal import Event
 from kiosk.settings import DEMO_PIN
@@ -124,9 +124,10 @@ async def test_a_refused_present_pin_is_not_sent_again(bank: Bank) -> None:
 
 
 async def test_a_pin_refused_once_may_become_the_new_one(bank: Bank) -> None:
-    desk = changing(NEW, "11111111", "11111111", DEMO_PIN, NEW, NEW)
+    first, again = (NEW, "11111111", "11111111", DEMO_PIN, NEW, NEW), (NEW, "22222222", "22222222")
+    desk = changing(*first, *again, menu=(MenuChoice.CHANGE_PIN, MenuChoice.CHANGE_PIN))
     assert (await bank.visit(desk)).problem is None
-    async with await bank.open_token(pin=NEW):
+    async with await bank.open_token(pin="22222222"):
         pass
 
 
