@@ -18,6 +18,7 @@ from kiosk.certificates import Certificate
 from kiosk.credentials import enrolment_key_id, successor_key_id
 from kiosk.demo_bank import Customer, DemoBank
 from kiosk.desk import (
+    CleaningQuestion,
     Errand,
     HeldId,
     IdQuestion,
@@ -350,6 +351,16 @@ async def test_one_that_has_ended_and_of_which_the_ca_knows_nothing_leads_to_a_c
     assert outcome.completion is not None
     assert desk.asked[:6] == [*ENDED, "cleaning", "problem", "code"]
     await whole(ended)
+
+
+async def test_what_has_come_by_its_certificate_meanwhile_is_not_given_up(ended: Bank) -> None:
+    class Slow(ScriptedDesk):
+        async def confirm_cleaning(self, question: CleaningQuestion) -> bool:
+            await asked_in_time(ended, written=True)
+            return await super().confirm_cleaning(question)
+
+    await ended.visit(Slow())
+    assert len((await ended.inventory()).credentials) == 2
 
 
 async def test_who_goes_on_with_nothing_that_has_ended_is_told_of_the_code(ended: Bank) -> None:
