@@ -6,8 +6,8 @@ import pytest
 from pkcs11 import TokenFlag
 
 from kiosk.desk import CertificateDetails, LastTryAnswer, MenuChoice, NoticeAnswer, PinPurpose, PinQuestion, Unfit
-from kiosk.errors import Changed, Code
-from kiosk.journal import Event
+from kiosk.errors import Changed, Code, KioskError
+from kiosk.journal import Event, VisitRecord
 from kiosk.pin import Pin
 from kiosk.settings import DEMO_PIN
 from kiosk.tokens.errors import TokenError
@@ -153,3 +153,31 @@ async def test_details_tell_the_certificate_and_who_issued_it(bank: Bank) -> Non
     assert details.credential == credential
     assert details.days_left == 20
     assert details.authority == "Demo Issuing CA"
+
+
+async def test_no_pin_is_kept_where_the_change_cannot_be_written_down(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note, typed = VisitRecord.note, list[Pin]()
+
+    async def fails_to(record: VisitRecord, event: Event, **told: str) -> None:
+        if event is Event.CHANGING_PIN:
+            raise KioskError(Code.JOURNAL_NOT_WRITABLE)
+        await note(record, event, **told)
+
+    class Remembers(ScriptedDesk):
+        async def ask_pin(self, question: PinQuestion) -> Pin | None:
+            pin = await super().ask_pin(question)
+            assert pin is not None
+            typed.append(pin)
+            return pin
+
+    monkeypatch.setattr(VisitRecord, "note", fails_to)
+    menu = [MenuChoice.CHANGE_PIN]
+    outcome = await bank.visit(Remembers(pins=[DEMO_PIN, DEMO_PIN, NEW, NEW], notice=NoticeAnswer.LATER, menu=menu))
+    assert outcome.problem is not None
+    assert outcome.problem.code is Code.JOURNAL_NOT_WRITABLE
+    assert len(typed) == 4
+    for each in typed:
+        with pytest.raises(RuntimeError, match="handed over"):
+            each.take()
