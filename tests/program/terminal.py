@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,8 @@ class Terminal:
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self.raw = b""
+        self.is_fit_for_a_shell = False
+        """Whether the terminal, when the program had ended, echoed what is typed and knew Ctrl+C and Ctrl+S."""
         self.process = pexpect.spawn(
             sys.executable,
             ["-m", module, *map(str, arguments)],
@@ -81,6 +84,7 @@ class Terminal:
             assert time.monotonic() < end, f"it did not end; the screen is:\n{self.text()}"
             self._read()
         self._read()
+        self.is_fit_for_a_shell = _is_fit_for_a_shell(self.process.child_fd)
         self.process.close()
         if self.process.signalstatus is not None:
             return -int(self.process.signalstatus)
@@ -94,3 +98,8 @@ class Terminal:
         received = cast("bytes", data)  # the stubs say str, which is true only where an encoding is given
         self.raw += received
         self._stream.feed(received)
+
+
+def _is_fit_for_a_shell(terminal: int) -> bool:
+    modes, wanted = termios.tcgetattr(terminal), termios.ECHO | termios.ICANON | termios.ISIG | termios.IEXTEN
+    return modes[3] & wanted == wanted and bool(modes[0] & termios.IXON)

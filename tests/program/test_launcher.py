@@ -128,6 +128,7 @@ def test_wrong_settings_are_told_and_not_tried_again(launched: Launch) -> None:
 def test_one_that_was_left_is_over(launched: Launch) -> None:
     terminal = launched("left")
     assert terminal.wait_for_end() == 0
+    assert terminal.is_fit_for_a_shell
     assert terminal.raw.rindex(NORMAL_SCREEN) > terminal.raw.rindex(b"\x1b[?1049h")
 
 
@@ -151,6 +152,7 @@ def test_a_signal_for_the_launcher_gives_the_terminal_back(
     terminal.wait_for(Code.KIOSK_CRASHED if ends else "this kiosk stands")
     terminal.process.kill(number)
     assert terminal.wait_for_end() == 0
+    assert terminal.is_fit_for_a_shell
     assert terminal.raw.rindex(NORMAL_SCREEN) > terminal.raw.rindex(b"\x1b[?1049h")
     assert terminal.raw.rindex(NO_MOUSE) > terminal.raw.rindex(b"\x1b[?1003h")
 
