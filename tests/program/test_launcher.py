@@ -177,8 +177,9 @@ def test_keys_reach_neither_a_shell_nor_the_next_kiosk(launched: Launch, directo
     terminal = launched(*["raises"] * 3)
     terminal.wait_for(Code.KIOSK_CRASHED)
     terminal.process.send("\x03\x1c\x1a\x13rm -rf /\r")
+    drawn = terminal.raw.count("調整中".encode())
     terminal.process.setwinsize(20, 70)
-    terminal.wait_for("調整中")
+    terminal.wait_until(lambda: terminal.raw.count("調整中".encode()) > drawn, "the same for the new size")
     assert terminal.process.isalive()
     assert b"rm -rf" not in terminal.raw
     assert len(crashes(directory)) == 3
@@ -271,6 +272,7 @@ def test_what_is_left_and_does_not_end_is_ended(launched: Launch, directory: Pat
     terminal = launched("leaves an orphan")
     with (directory / "gate").open("wb"):
         terminal.wait_for("this kiosk stands")
+        assert len(children_of(terminal)) == 1, "the kiosk alone"
     assert not (directory / "ended").exists()
 
 
@@ -278,8 +280,11 @@ def test_whoever_is_adopted_is_buried(launched: Launch) -> None:
     """A kiosk runs for months, and each process that has ended and is not asked for keeps its number."""
     terminal = launched("has helpers", hung_after=LATER)
     terminal.wait_for("this kiosk has helpers")
-    children = Path(f"/proc/{terminal.pid}/task/{terminal.pid}/children")
-    terminal.wait_until(lambda: len(children.read_text().split()) == 1, "the end of the helpers")
+    terminal.wait_until(lambda: len(children_of(terminal)) == 1, "the end of the helpers")
+
+
+def children_of(terminal: Terminal) -> list[str]:
+    return Path(f"/proc/{terminal.pid}/task/{terminal.pid}/children").read_text().split()
 
 
 def test_told_to_end_it_does_not_wait_for_what_is_left(launched: Launch, directory: Path) -> None:

@@ -25,7 +25,7 @@ from kiosk.storing import check_room
 from kiosk.tokens.errors import TokenError
 from kiosk.tokens.process import TokenProcess
 from kiosk.tokens.token import Token, TokenKey, find_tokens
-from kiosk.tokens.wire import FailureKind, KeyKind, KeyOrigin, Room
+from kiosk.tokens.wire import FailureKind, KeyKind, KeyOrigin, Room, StoredObject
 from tests.bank import Bank, open_bank
 from tests.flows.test_enrolment import Standing, Through
 from tests.scripted_desk import ScriptedDesk
@@ -44,6 +44,8 @@ class Unwilling(Token):
 
     failures: list[TokenError]
     free = Room()
+    lets_go = True
+    """Whether it removes what it is told to."""
 
     async def room(self) -> Room:
         return self.free
@@ -69,6 +71,9 @@ class Unwilling(Token):
         if self.failures:
             raise self.failures.pop(0)
         await super().write_certificate(certificate, key_id, label, by_label=by_label)
+
+    async def remove(self, stored: StoredObject) -> bool:
+        return self.lets_go and await super().remove(stored)
 
 
 class Unreachable(Through):
@@ -117,6 +122,15 @@ async def code_of(act: object) -> Code | None:
     with pytest.raises(KioskError) as raised:
         await act  # type: ignore[misc]
     return raised.value.problem.code
+
+
+@pytest.mark.parametrize("failure", [FULL, GENERAL], ids=lambda each: each.detail)
+async def test_a_key_that_cannot_be_removed_again_is_told_as_begun(bank: Bank, failure: TokenError) -> None:
+    """And by what was wrong first: that its place is taken comes of that."""
+    async with prepared(bank) as at:
+        at.token.failures, at.token.lets_go = [failure], False
+        assert await code_of(at.renewal.make_key()) is Code.TOKEN_FULL
+        assert at.standing.changed is Changed.UNFINISHED
 
 
 @pytest.mark.tokens
