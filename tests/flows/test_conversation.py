@@ -25,7 +25,7 @@ from kiosk.certificates import read_certificate
 from kiosk.clock import JAPAN, one_year_after, one_year_before, system_clock
 from kiosk.cmp.client import CmpClient, GeneralAnswer
 from kiosk.cmp.envelope import Protector
-from kiosk.cmp.errors import Distrust, TransferError, TransferFailure, UntrustedAnswer
+from kiosk.cmp.errors import Distrust, Refused, TransferError, TransferFailure, UntrustedAnswer
 from kiosk.cmp.issued import Issued, WrongCertificate
 from kiosk.cmp.peer import Peer
 from kiosk.cmp.signing import Signer, SigningKey
@@ -532,6 +532,27 @@ async def test_a_successors_key_that_nothing_tells_makes_room_while_none_is_conf
     states = bank.states()
     assert (states.pop(new.certificate.serial), states.pop(old.certificate.serial)) == ("valid", "superseded")
     assert set(states.values()) == {"revoked"}
+    events = bank.events()
+    assert events.index(Event.REJECTING) < events.index(Event.REMOVING_KEY)
+
+
+@pytest.mark.parametrize(
+    ("says", "code"),
+    [(Refused(["systemUnavail"], proven=True), Code.CA_BUSY), (Refused(proven=False), Code.REFUSAL_NOT_PROVEN)],
+    ids=["not now", "not proven"],
+)
+async def test_what_a_trial_does_not_show_says_nothing_about_the_key(bank: Bank, says: Refused, code: Code) -> None:
+    await cut_and_mute(bank, SavingStep.WRITE)
+    before = await bank.inventory()
+
+    class Says(Counterfeit):
+        async def update(self, signer: Signer, new_key: SigningKey) -> Issued:  # noqa: ARG002
+            raise says
+
+    outcome = await bank.visit(ScriptedDesk(), through=Says)
+    assert outcome.problem is not None
+    assert outcome.problem.code is code
+    assert await bank.inventory() == before
 
 
 WITH_A_TELLER = 'approval = ["update"]\n'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +15,10 @@ from kiosk.ca.promises import Asker
 from kiosk.ca.revoking import put_on_crl
 from kiosk.ca.schema import CertificateState, PromiseKind, PromiseState
 from kiosk.certificates import Certificate
+from kiosk.cmp.errors import TransferError, TransferFailure
+from kiosk.cmp.issued import Issued
+from kiosk.cmp.retry import Retry
+from kiosk.cmp.signing import Signer, SigningKey
 from kiosk.credentials import enrolment_key_id, successor_key_id
 from kiosk.demo_bank import Customer, DemoBank
 from kiosk.desk import (
@@ -34,7 +38,7 @@ from kiosk.tokens.inventory import PENDING_LABEL
 from kiosk.tokens.wire import KeyKind, ObjectKind
 from tests.bank import Bank, child_processes, open_bank
 from tests.flows.test_conversation import cut_at
-from tests.flows.test_enrolment import add_holder
+from tests.flows.test_enrolment import Through, add_holder
 from tests.scripted_desk import ScriptedDesk
 from tests.tokens.acting_module import ActingModule
 
@@ -499,3 +503,28 @@ def revoke(bank: Bank, certificate: Certificate, reason: str) -> None:
         entry = find_serial(connection, issuer_hash(certificate.issuer_der), certificate.serial)
         assert entry is not None
         assert put_on_crl(connection, entry, reason, counter.now)
+
+
+async def test_one_that_ran_out_while_it_was_confirmed_is_not_confirmed_for_another(bank: Bank) -> None:
+    """The CA has another certificate for the key by then, which lies on no token."""
+
+    class TooLate(Through):
+        is_lost = False
+
+        async def update(self, signer: Signer, new_key: SigningKey) -> Issued:
+            return await self._real.update(signer, new_key)
+
+        async def confirm(self, issued: Issued, sending: Callable[[], None] | None = None) -> None:
+            if self.is_lost:
+                await self._real.confirm(issued, sending)
+                return
+            self.is_lost = True
+            run_out(bank)
+            raise TransferError(TransferFailure.TIME_OUT)
+
+    outcome = await bank.visit(ScriptedDesk(), through=TooLate, retry=Retry(first=0.01, longest=0.01))
+    assert outcome.problem is not None
+    assert (outcome.problem.code, outcome.problem.changed) == (Code.SUCCESSOR_UNDECIDED, Changed.STORED)
+    assert sorted(bank.states().values()) == ["revoked", "unconfirmed", "valid"]
+    assert (await bank.visit(ScriptedDesk())).completion is not None
+    assert bank.states()[(await whole(bank)).serial] == "valid"
