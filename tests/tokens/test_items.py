@@ -310,6 +310,20 @@ def test_what_could_not_be_told_apart_when_it_is_removed_is_left() -> None:
     assert look(OLD_WHOLE[2], OLD_WHOLE[2], *NEW_NAMED).debris(NOW) == ()
 
 
+def test_only_an_earlier_certificate_for_the_same_key_is_outdated() -> None:
+    stored = [written(ours(NEW, begin=NOW - days * DAY), NEW.key_id, PENDING_LABEL) for days in (2, 1)]
+    inventory = look(*NEW.both(), *stored)
+    earlier, later = inventory.credentials
+    assert inventory.outdated_by(later) == stored[:1]
+    assert inventory.outdated_by(earlier) == []
+
+
+def test_a_placeholder_beside_a_begun_key_is_no_certificate_of_its() -> None:
+    begun = read_inventory((*OLD_WHOLE, *NEW.both(), NEW_PLACEHOLDER), HolderRule())
+    trusted = begun.trusted_or_begun(is_issued_by(OUR_PKI))
+    assert [each.certificate for each in trusted.credentials] == [OLD_CERTIFICATE]
+
+
 def test_of_two_keys_alike_a_certificate_has_the_one_with_its_id() -> None:
     copy = Pair(b"\x05", key=OLD.key)
     for objects in ((copy.private(), *OLD_WHOLE), (*OLD_WHOLE, copy.private())):
