@@ -89,6 +89,8 @@ class ScriptedDesk:
     at_step: Callable[[SavingStep], None] = lambda _: None
     pauses_seen: list[Waiting] = field(default_factory=list)
     """The pauses before the CA was asked again."""
+    is_pausing: bool = False
+    """Whether the last that was told is that nobody is asked now."""
     at_pause: Callable[[Waiting], None] = lambda _: None
     gives_up: asyncio.Event = field(default_factory=asyncio.Event)
     """Set where the customer presses 中止."""
@@ -185,6 +187,7 @@ class ScriptedDesk:
         yield self
 
     def pauses(self, waiting: Waiting | None) -> None:
+        self.is_pausing = waiting is not None
         if waiting:
             self.pauses_seen.append(waiting)
             self.at_pause(waiting)

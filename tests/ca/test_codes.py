@@ -44,6 +44,12 @@ def code_states(bank: Bank) -> list[str]:
         return list(connection.execute(select(CODES.c.state).order_by(CODES.c.id)).scalars())
 
 
+def secrets_kept(bank: Bank) -> list[bool]:
+    """Of each code, whether anything of it is still in the ledger."""
+    with bank.book.read() as connection:
+        return [sealed != b"" for sealed in connection.execute(select(CODES.c.sealed).order_by(CODES.c.id)).scalars()]
+
+
 def failures(bank: Bank) -> list[int]:
     with bank.book.read() as connection:
         return list(connection.execute(select(TRIES.c.failures)).scalars())
@@ -121,6 +127,7 @@ async def test_a_replaced_code_takes_what_it_began_along(bank: Bank) -> None:
     answer = await Talk(bank, newer).request(IR, new_key())
     assert status_of(answer).status == Status.ACCEPTED
     assert code_states(bank) == [CodeState.REPLACED, CodeState.OPEN]
+    assert secrets_kept(bank) == [False, True]
 
 
 async def test_a_key_belongs_to_the_first_who_brought_it(bank: Bank) -> None:

@@ -171,3 +171,11 @@ async def test_knocking_is_bounded_too() -> None:
         with pytest.raises(TransferError) as caught:
             await knock(http, f"http://{place}/", LIMITS)
     assert caught.value.kind is F.TIME_OUT
+
+
+async def test_a_server_that_says_it_does_not_work_is_not_there() -> None:
+    serve = bad.says(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+    async with bad.serving(serve) as (place, _), open_http_client(None, LIMITS) as http:
+        with pytest.raises(TransferError) as caught:
+            await knock(http, f"http://{place}/", LIMITS)
+    assert caught.value.kind is F.STATUS

@@ -134,6 +134,7 @@ async def test_faults_before_and_after_every_message_are_got_over(lobby: Lobby) 
     assert (await lobby.bank.credential()).certificate == outcome.completion.certificate
     assert sorted(lobby.bank.states().values()) == ["superseded", "valid"]
     assert [each.is_busy for each in desk.pauses_seen] == [True, *[False] * 6]
+    assert not desk.is_pausing, "whoever is asked again is told so"
     assert lobby.bank.events().count(Event.ASKING_AGAIN) == 7
 
 
