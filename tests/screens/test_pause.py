@@ -7,11 +7,14 @@ import asyncio
 from textual.widget import Widget
 
 from kiosk.desk import Desk, SavingStep, Waiting
-from screens.preprocessing import SLOW_SECONDS, PreprocessingScreen
+from screens.preprocessing import PreprocessingScreen
 from screens.saving import SavingScreen
 from screens.widgets.choice import Choice
 from screens.widgets.choices import Choices
 from tests.screens.stage import Stopwatch, asking, at_rest, screen_text, until
+
+PATIENCE = 10.0
+"""Seconds for which people look at a screen that tells nothing."""
 
 
 async def give_up(desk: Desk) -> str:
@@ -90,7 +93,7 @@ async def test_there_is_nothing_to_press_while_all_is_well_and_a_way_out_where_i
         assert "電子証明書更新前の処理中です。" in await at_rest(pilot)
         await pilot.press("0", "escape")
         assert shown(pilot.app.screen) == []
-        watch.seconds = SLOW_SECONDS
+        watch.seconds = PATIENCE
         await until(lambda: "いつもより時間がかかっています。" in screen_text(pilot.app))
         assert shown(pilot.app.screen) == ["cancel"]
         await pilot.press("0")
