@@ -82,7 +82,7 @@ class TokenProcess:
         self._turn = asyncio.Lock()
         self._exchange_under_way: asyncio.Task[wire.Reply] | None = None
         self._sent = False
-        """Whether anything of the request under way has left."""
+        """Whether the whole request under way has left; until then the other side carries out nothing."""
         self._last_act: asyncio.Task[wire.Reply] | None = None
         """One that writes, and whose answer nobody waits for any more."""
         self._usable = True
@@ -238,7 +238,6 @@ class TokenProcess:
             raise
 
     async def _exchange(self, request: wire.Request, secrets: Sequence[bytearray], pipe: int | None) -> wire.Reply:
-        self._sent = True
         loop = asyncio.get_running_loop()
         frame = msgspec.msgpack.encode(request)
         _send_head(self._channel, len(frame), [] if pipe is None else [pipe])
@@ -246,6 +245,7 @@ class TokenProcess:
         for secret in secrets:
             await loop.sock_sendall(self._channel, len(secret).to_bytes(wire.LENGTH_BYTES, "big"))
             await loop.sock_sendall(self._channel, secret)
+        self._sent = True
         size = int.from_bytes(await self._exactly(wire.LENGTH_BYTES), "big")
         if size > wire.LARGEST_FRAME:
             raise EOFError

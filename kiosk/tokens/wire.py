@@ -431,8 +431,24 @@ Request = (
     | Relabel
     | Remove
 )
-WRITING = (MakeKeyPair, ImportKeyPair, WriteCertificate, Relabel, Remove)
-"""Requests that write objects: where one has begun it is let come to its end, or it could tear what lies on a token."""
+WRITING = (
+    Initialise,
+    LogIn,
+    LogInWithLentPin,
+    ChangePin,
+    Unblock,
+    MakeKeyPair,
+    ImportKeyPair,
+    Sign,
+    WriteCertificate,
+    Relabel,
+    Remove,
+)
+"""Requests that write: where one has begun it is let come to its end, or it could tear what lies on a token.
+
+Whatever checks a PIN writes how often it was wrong, and a signature may check one. Those at a pad wait for a person,
+and the reader finishes what it has begun without us.
+"""
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):

@@ -170,8 +170,8 @@ def serve(channel: socket.socket, worker: Worker, finishing: Callable[[], Abstra
         request, pipe = _receive(channel)
         if request is None:
             return False
-        secrets = [_receive(channel)[0] or b"" for _ in range(wire.SECRETS)]
         try:
+            secrets = [_secret(channel) for _ in range(wire.SECRETS)]
             wanted = decode(request)
             with finishing() if isinstance(wanted, wire.WRITING) else nullcontext():
                 reply = _encoded(worker.answer(wanted, secrets, pipe))
@@ -201,6 +201,14 @@ def _receive(channel: socket.socket) -> tuple[bytes | None, int | None]:
         if kind == socket.SCM_RIGHTS:
             pipe = array.array("i", data)[0]
     return _exactly(channel, int.from_bytes(head, "big")), pipe
+
+
+def _secret(channel: socket.socket) -> bytes:
+    """One that was not sent is none, and no empty one: a token would count that as a try."""
+    secret, _ = _receive(channel)
+    if secret is None:
+        raise EOFError("the other side closed in the middle of a request")
+    return secret
 
 
 def _exactly(channel: socket.socket, size: int) -> bytes:

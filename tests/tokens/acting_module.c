@@ -11,6 +11,7 @@
      labels    where there is such a file no attribute of an object can be changed
      every     where there is such a file new keys want the PIN at every signature (CKA_ALWAYS_AUTHENTICATE)
      gate      where there is such a named pipe a key pair is made once somebody has opened and closed it
+     login     where there is such a named pipe the real C_Login is called once somebody has opened and closed it
      hollow    where there is such a file the removal of a public key ends the process, as a crash does
      calls     is written: a line for each C_Login and C_SetPIN, with "pad" or "pin"; the first is "sign" where the user
                is CKU_CONTEXT_SPECIFIC */
@@ -63,6 +64,12 @@ static void note(const char *call, const void *pin) {
     fclose(file);
 }
 
+static void wait_at(FILE *gate) {
+    if (!gate) return;
+    fgetc(gate);
+    fclose(gate);
+}
+
 /* Whether a test has said how this call ends. */
 static int told(rv_t *result) {
     char line[64];
@@ -109,6 +116,7 @@ static rv_t login(unsigned long session, unsigned long user, unsigned char *pin,
         pin = (unsigned char *)typed;
         length = strlen(typed);
     }
+    wait_at(opened("login", "r"));
     return ((rv_t(*)(unsigned long, unsigned long, unsigned char *, unsigned long))real->functions[LOGIN])(
         session, user, pin, length);
 }
@@ -157,11 +165,9 @@ static rv_t generate_key_pair(unsigned long session, void *mechanism, void *publ
                               const attribute_t *private, unsigned long privates, void *made, void *made_private) {
     unsigned char yes = 1;
     attribute_t template[MOST_ATTRIBUTES + 1];
-    FILE *gate = opened("gate", "r"), *file = opened("every", "r");
-    if (gate) {
-        fgetc(gate);
-        fclose(gate);
-    }
+    FILE *file;
+    wait_at(opened("gate", "r"));
+    file = opened("every", "r");
     if (file) fclose(file);
     if (privates > MOST_ATTRIBUTES) return 5; /* CKR_GENERAL_ERROR */
     memcpy(template, private, privates * sizeof *private);

@@ -66,7 +66,14 @@ class ActingModule:
 
     def make_keys_behind_gate(self) -> Path:
         """From now on a key pair is made once somebody has opened and closed this named pipe, to write."""
-        gate = self._folder / "gate"
+        return self._gate("gate")
+
+    def log_in_behind_gate(self) -> Path:
+        """From now on whoever logs in does so once somebody has opened and closed this named pipe, to write."""
+        return self._gate("login")
+
+    def _gate(self, name: str) -> Path:
+        gate = self._folder / name
         os.mkfifo(gate)
         return gate
 

@@ -18,10 +18,13 @@ from typing import BinaryIO
 import msgspec
 import pytest
 
-from kiosk.tokens import process, wire
-from kiosk.tokens.errors import TokenProcessDied
-from kiosk.tokens.process import Limits
-from kiosk.tokens.token import Token
+from kiosk.pin import Pin
+from kiosk.settings import DEMO_PIN
+from kiosk.tokens import process as processes
+from kiosk.tokens import wire
+from kiosk.tokens.errors import TokenError, TokenProcessDied
+from kiosk.tokens.process import Limits, TokenProcess
+from kiosk.tokens.token import Token, find_tokens
 from kiosk.tokens.wire import KeyKind, ObjectKind
 from tests.bank import Bank, child_processes
 from tests.flows.test_journal_first import LASTING
@@ -41,8 +44,9 @@ def acting(bank: Bank, tmp_path: Path) -> ActingModule:
 
 
 def test_whatever_leaves_a_token_another_one_than_before_is_let_come_to_its_end() -> None:
-    """But changes of PINs, which are one command of the token's."""
-    assert set(wire.WRITING) == set(LASTING) - {wire.ChangePin, wire.ChangePinAtPad}
+    """But for changes of PINs at a pad, which wait for a person. Whatever checks a PIN writes whether it was wrong."""
+    checking = {wire.Initialise, wire.LogIn, wire.LogInWithLentPin, wire.Unblock, wire.Sign}
+    assert set(wire.WRITING) == set(LASTING) - {wire.ChangePinAtPad} | checking
 
 
 async def made(bank: Bank) -> list[ObjectKind]:
@@ -82,12 +86,57 @@ async def test_a_key_whose_visit_has_ended_is_whole(acting: ActingModule) -> Non
 
 
 async def test_nobody_waits_long_for_it(acting: ActingModule, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_LAST_ACT_SECONDS", 0.2)
+    monkeypatch.setattr(processes, "_LAST_ACT_SECONDS", 0.2)
     before = child_processes()
     async with cancelled_in_the_middle(acting) as (token, _), asyncio.timeout(LIMIT):
         await token.__aexit__(None, None, None)
         assert child_processes() <= before
     assert await made(acting.real) == []
+
+
+async def has_tried_wrongly(bank: Bank) -> bool:
+    """What SoftHSM says after one wrong PIN, until somebody has logged in."""
+    process = TokenProcess.start(bank.settings.token)
+    try:
+        (facts,) = await find_tokens(process)
+    finally:
+        await process.end()
+    return facts.pin_few_tries
+
+
+@pytest.fixture
+async def tried(acting: ActingModule) -> ActingModule:
+    """One to which a wrong PIN was sent."""
+    with pytest.raises(TokenError):
+        await acting.bank.open_token(pin="87654321")
+    assert await has_tried_wrongly(acting.real)
+    return acting
+
+
+async def test_a_login_whose_visit_has_ended_is_whole(tried: ActingModule) -> None:
+    """SoftHSM writes the description of its token anew at each, without which the token is lost."""
+    process = TokenProcess.start(tried.bank.settings.token)
+    (facts,) = await find_tokens(process)
+    gate = tried.log_in_behind_gate()
+    logging_in = asyncio.create_task(
+        process.call(wire.LogIn(facts.serial), type(None), LIMIT, pin=Pin(bytearray(DEMO_PIN, "ascii")))
+    )
+    with await reached(gate) as standing:
+        logging_in.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await logging_in
+        ending = asyncio.create_task(process.end())
+        await asyncio.sleep(0)
+        standing.close()
+        await ending
+    assert not await has_tried_wrongly(tried.real)
+
+
+async def test_a_login_whose_kiosk_was_ended_is_whole(tried: ActingModule) -> None:
+    async with orphaned_in_the_middle(tried, tried.log_in_behind_gate()) as (worker, standing):
+        standing.close()
+        assert ends(worker)
+    assert not await has_tried_wrongly(tried.real)
 
 
 async def test_no_other_request_gets_its_answer(acting: ActingModule) -> None:
@@ -134,10 +183,9 @@ def _kiosk(bank: Bank) -> None:
 
 @asynccontextmanager
 async def orphaned_in_the_middle(
-    acting: ActingModule, how: signal.Signals = signal.SIGKILL
+    acting: ActingModule, gate: Path, how: signal.Signals = signal.SIGKILL
 ) -> AsyncIterator[tuple[int, BinaryIO]]:
-    """A descriptor of a token process whose kiosk was ended while it makes a key, and the gate that it is behind."""
-    gate = acting.make_keys_behind_gate()
+    """A descriptor of a token process whose kiosk was ended while it makes a key, and the `gate` that it is behind."""
     kiosk = FORKS.Process(target=_kiosk, args=(acting.bank,))
     kiosk.start()
     with await reached(gate) as standing:
@@ -159,7 +207,7 @@ def ends(worker: int) -> bool:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 async def test_a_key_whose_kiosk_was_ended_is_whole(acting: ActingModule, how: signal.Signals) -> None:
-    async with orphaned_in_the_middle(acting, how) as (worker, standing):
+    async with orphaned_in_the_middle(acting, acting.make_keys_behind_gate(), how) as (worker, standing):
         standing.close()
         assert ends(worker)
     assert await made(acting.real) == [ObjectKind.PRIVATE_KEY, ObjectKind.PUBLIC_KEY]
@@ -169,7 +217,7 @@ async def test_a_module_that_hangs_ends_without_its_kiosk_too(acting: ActingModu
     limits = Limits(make_key_pair=0.5, write=0.5)
     token = msgspec.structs.replace(acting.bank.settings.token, limits=limits)
     acting.bank = acting.bank.at(token)
-    async with orphaned_in_the_middle(acting) as (worker, _):
+    async with orphaned_in_the_middle(acting, acting.make_keys_behind_gate()) as (worker, _):
         assert ends(worker)
     assert await made(acting.real) == []
 

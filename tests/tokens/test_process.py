@@ -10,7 +10,9 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
+from typing import NoReturn, cast
 
 import msgspec
 import pytest
@@ -19,10 +21,12 @@ from kiosk.demo_bank import TOKEN_LABEL
 from kiosk.pin import Pin
 from kiosk.settings import DEMO_PIN
 from kiosk.tokens import wire
+from kiosk.tokens.cryptoki import Cryptoki
 from kiosk.tokens.errors import TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.process import Limits, ModuleSettings, TokenProcess
 from kiosk.tokens.token import find_tokens
 from kiosk.tokens.wire import FailureKind
+from kiosk.tokens.worker import Worker, serve
 from tests.bank import Bank, child_processes
 
 pytestmark = pytest.mark.token_processes_as_they_are
@@ -78,6 +82,20 @@ async def test_a_cancelled_request_ends_the_process(bank: Bank) -> None:
         await request
     await process.end()
     assert process.pid not in child_processes()
+
+
+def test_a_request_without_its_pin_is_not_carried_out_with_an_empty_one() -> None:
+    ours, theirs = socket.socketpair()
+    frame = msgspec.msgpack.encode(wire.LogIn("4711"))
+    ours.sendall(len(frame).to_bytes(wire.LENGTH_BYTES, "big") + frame)
+    ours.close()
+
+    class Idle(Worker):
+        def answer(self, *_: object) -> NoReturn:
+            pytest.fail("a try is lost")
+
+    with theirs, pytest.raises(EOFError):
+        serve(theirs, Idle(cast("Cryptoki", None)), nullcontext)
 
 
 async def test_a_process_is_buried_by_whoever_is_cancelled_while_it_ends(bank: Bank) -> None:
