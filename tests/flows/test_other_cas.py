@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +77,12 @@ class BanksHouse:
         return self._authority.signer
 
     def successor(self, key: PublicKey) -> Certificate:
-        now = system_clock()
-        certificate = self._authority.issue(self._subject, key, now - timedelta(minutes=1), one_year_after(now))
+        certificate = self.ending(one_year_after(system_clock()), key)
         self.issued.append(certificate)
         return certificate
+
+    def ending(self, end: datetime, key: PublicKey) -> Certificate:
+        return self._authority.issue(self._subject, key, system_clock() - timedelta(minutes=1), end)
 
 
 @dataclass
@@ -196,6 +198,28 @@ async def test_a_cut_renewal_is_finished_with_a_ca_that_remembers_nothing(
     keys = [read_requests(message.body)[0].public_key_der for message in at.ca.asked if message.body_type == KUR]
     assert len(set(keys)) == len(keys), "never the same key twice"
     assert successor_key_id(old.certificate) != successor_key_id(new)
+
+
+async def test_what_an_earlier_visit_has_written_is_looked_at_again(bank: Bank) -> None:
+    """Nobody is asked for another one where it counts from its issue: it has to be what a renewal brings."""
+    settings, facts, _ = WAYS["like EJBCA"]
+    old = await bank.credential()
+    at = branch(bank, ca=facts, settings=settings)
+    with pytest.raises(ExceptionGroup):
+        await at.visit(cut_at(SavingStep.CONFIRM))
+    async with await bank.open_token() as token:
+        written = (await token.inventory()).successor(old)
+        assert written is not None
+        (stored,) = (await token.inventory()).certificates_of(written)
+        no_longer = at.house.ending(old.certificate.not_after, written.certificate.public_key)
+        assert await token.remove(stored)
+        await token.write_certificate(no_longer, stored.key_id, stored.label)
+        before = set((await token.inventory()).objects)
+
+    outcome = await at.visit()
+    assert outcome.problem is not None
+    assert (outcome.problem.code, outcome.problem.detail) == (Code.NEW_CERTIFICATE_WRONG, "certificate-end")
+    assert set((await bank.inventory()).objects) == before, "the old one is there still"
 
 
 async def test_a_key_that_cannot_be_given_up_is_not_hidden(bank: Bank) -> None:

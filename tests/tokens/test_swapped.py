@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from kiosk.ca.authority import load_authority
 from kiosk.pin import Pin
 from kiosk.settings import DEMO_PIN
 from kiosk.tokens import wire
@@ -112,6 +113,25 @@ async def test_a_token_is_still_known_by_what_was_written_and_removed_here(bank:
         assert await token.relabel(NEW_ID, "newer")
         await token.log_in_afresh()
         assert [each.label for each in (await token.inventory()).objects] == ["newer"]
+
+
+async def test_what_was_written_here_tells_it_from_another_of_the_same_number(
+    bank: Bank, swapped: SwappedToken
+) -> None:
+    """Nobody lists what is on it between the last act of a renewal and the removal of the old credential."""
+    swapped.give_serial(SAME_SERIAL)
+    async with await bank.open_token() as token:
+        own = await token.inventory()
+        await token.write_certificate(load_authority(bank.directory / "ca").issuing, NEW_ID, "new")
+        for part in own.parts_of(own.credentials[0]):
+            assert await token.remove(part)
+        before = swapped.content()
+        swapped.swap()
+        with pytest.raises(TokenError) as raised:
+            await token.relabel(NEW_ID, "newer")
+        swapped.swap()
+        assert raised.value.kind is FailureKind.SWAPPED
+        assert swapped.content() == before
 
 
 async def test_the_pin_is_not_given_to_another_token_of_the_same_number(bank: Bank, swapped: SwappedToken) -> None:
