@@ -293,8 +293,9 @@ def _of_code(refused: Refused) -> KioskError | Refused:
         return KioskError(Code.CODE_NOT_ACCEPTED, detail)
     if _PAUSED in refused.fail_info and not refused.by_secret:
         return KioskError(Code.CODE_PAUSED, detail)
-    if _EXPIRED in refused.fail_info and refused.by_secret:
-        return KioskError(Code.CODE_EXPIRED, detail)
+    if _EXPIRED in refused.fail_info and refused.proven:
+        # Signed, it says nothing of this code; nor of a certificate, which nobody has shown (C-02).
+        return KioskError(Code.CODE_EXPIRED if refused.by_secret else Code.REFUSED_BY_CA, detail)
     return refused
 
 

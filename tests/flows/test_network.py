@@ -289,6 +289,14 @@ async def test_a_code_that_pauses_is_not_tried_again(counter: Lobby) -> None:
     assert (outcome.problem.code, counter.asked) == (Code.CODE_PAUSED, ["general"])
 
 
+async def test_a_no_of_a_ca_that_has_not_taken_the_code_does_not_say_that_it_has_expired(counter: Lobby) -> None:
+    """`notAuthorized` by a CA that signs its no, and shows nothing of the secret: the teller is to read that no."""
+    way = counter.behind({"general": [(BEFORE, Refused({"notAuthorized"}, proven=True))]})
+    outcome = await counter.bank.visit(with_code(counter.bank.code()), through=way, retry=counter.retry)
+    assert outcome.problem is not None
+    assert (outcome.problem.code, outcome.problem.changed) == (Code.REFUSED_BY_CA, Changed.NOTHING)
+
+
 async def test_a_ca_that_is_not_available_to_a_taken_code_is_asked_again(counter: Lobby) -> None:
     way = counter.behind({"enrol": [(AFTER, unavailable())], "confirm": [(BEFORE, unavailable())]})
     outcome = await counter.bank.visit(with_code(counter.bank.code()), through=way, retry=counter.retry)
