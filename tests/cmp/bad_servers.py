@@ -30,14 +30,26 @@ def says(*pieces: bytes) -> Serve:
     return serve
 
 
-def says_for_ever(begin: bytes, more: bytes, every: float = 0.0) -> Serve:
-    """Reads a request, says `begin`, and then `more` again and again."""
+MOST = 4 * 1024 * 1024
+"""Which a kiosk takes of any answer, and what lies in the buffers of two sockets."""
+
+
+class TakenForEver(AssertionError):
+    """A client has taken more than `MOST`: what is not bounded fails here, and takes no machine's memory."""
+
+
+def says_for_ever(begin: bytes, more: bytes, every: float = 0.0, most: float = MOST) -> Serve:
+    """Reads a request, says `begin`, and then `more` again and again; nobody takes more than `most` bytes of it."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _request(reader)
         writer.write(begin)
+        said = len(begin)
         while not writer.is_closing():
+            if said > most:
+                raise TakenForEver
             writer.write(more)
+            said += len(more)
             await writer.drain()
             await asyncio.sleep(every)
 
@@ -115,7 +127,9 @@ async def serving(serve: Serve) -> AsyncIterator[tuple[str, list[object]]]:
         server.close()
         for each in serving:
             each.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
+        for end in await asyncio.gather(*serving, return_exceptions=True):
+            if isinstance(end, TakenForEver):
+                raise end
 
 
 async def _served(serve: Serve, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

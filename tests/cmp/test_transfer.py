@@ -31,9 +31,12 @@ async def failure(answer: httpx.Response | Exception, limits: Limits | None = No
 
 
 class Endless(httpx.AsyncByteStream):
+    """Nobody takes more than a little of it: what is not bounded fails here, and takes no machine's memory."""
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while True:
+        for _ in range(4000):
             yield b"x" * 1000
+        pytest.fail("it was read for ever")
 
 
 class Garbled(httpx.AsyncByteStream):
