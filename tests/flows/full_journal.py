@@ -27,6 +27,8 @@ from tests.scripted_desk import ScriptedDesk
 WAY = ("unshare", "--map-root-user", "--mount")
 _SIZE = ROOM + (8 << 20)
 STEPS = (SavingStep.KEY, SavingStep.REQUEST, SavingStep.WRITE, SavingStep.PROVE, SavingStep.CONFIRM)
+_LOOKS_AGAIN_IN = 30.0
+"""Seconds, many times those between two looks at the disc: a kiosk that sees nothing of it fails here, and soon."""
 _READ_ONLY, _REMOUNT = 1, 32
 """MS_RDONLY and MS_REMOUNT (mount(2))."""
 
@@ -115,10 +117,11 @@ async def _standby(bank: Bank, disc: Disc) -> list[str]:
         front_desk = FrontDesk(services, bank.settings.token)
         disc.fill(ROOM - 4096)
         waiting = asyncio.create_task(front_desk.wait_for_customer(board))
-        told = [await board.shown.get()]
-        disc.make_room()
-        while told[-1] == told[0]:
-            told.append(await board.shown.get())
+        async with asyncio.timeout(_LOOKS_AGAIN_IN):
+            told = [await board.shown.get()]
+            disc.make_room()
+            while told[-1] == told[0]:
+                told.append(await board.shown.get())
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         await front_desk.close()
