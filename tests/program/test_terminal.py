@@ -40,8 +40,8 @@ def demo(directory: Path, descendants: Descendants) -> Iterator[Demo]:
     """Starts `kiosk demo` on a pty; after the test nothing of it may be left."""
     started: list[Terminal] = []
 
-    def start(*arguments: str) -> Terminal:
-        started.append(Terminal("demo", "--key", "ec-p256", "--directory", directory, *arguments))
+    def start(*arguments: str, module: str = "kiosk") -> Terminal:
+        started.append(Terminal("demo", "--key", "ec-p256", "--directory", directory, *arguments, module=module))
         return started[-1]
 
     yield start
@@ -136,6 +136,18 @@ def test_kill_9_leaves_nothing_running(demo: Demo, descendants: Descendants) -> 
     os.kill(terminal.pid, signal.SIGKILL)
     assert terminal.wait_for_end() == -signal.SIGKILL
     assert descendants.are_gone(), "also where nobody reads the terminal any more"
+
+
+def test_kill_9_of_a_launcher_below_a_shell_ends_the_kiosk_in_order(demo: Demo, descendants: Descendants) -> None:
+    """The terminal does not hang up then."""
+    terminal = demo(module="tests.program.below_a_shell")
+    terminal.wait_for("はじめる")
+    assert NORMAL_SCREEN not in terminal.raw
+    kiosk = descendants.the_one("kiosk.terminal")
+    os.kill(descendants.the_one("-m kiosk demo").pid, signal.SIGKILL)
+    terminal.wait_until(lambda: kiosk.pid not in {each.pid for each in descendants.running()}, "the kiosk's end")
+    terminal.read_for(0.5)
+    assert NORMAL_SCREEN in terminal.raw
 
 
 def test_kill_9_while_the_screens_start_leaves_nothing_running(demo: Demo, descendants: Descendants) -> None:
