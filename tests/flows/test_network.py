@@ -289,6 +289,15 @@ async def test_a_code_that_pauses_is_not_tried_again(counter: Lobby) -> None:
     assert (outcome.problem.code, counter.asked) == (Code.CODE_PAUSED, ["general"])
 
 
+async def test_a_ca_that_knows_the_code_and_is_not_available_has_not_paused_it(counter: Lobby) -> None:
+    """The teller is not to wait for a pause that there is not."""
+    busy = Refused({"systemUnavail"}, proven=True, by_secret=True)
+    way = counter.behind({"general": [(BEFORE, busy)]})
+    outcome = await counter.bank.visit(with_code(counter.bank.code()), through=way, retry=counter.retry)
+    assert outcome.problem is not None
+    assert (outcome.problem.code, counter.asked) == (Code.CA_BUSY, ["general"])
+
+
 async def test_a_no_of_a_ca_that_has_not_taken_the_code_does_not_say_that_it_has_expired(counter: Lobby) -> None:
     """`notAuthorized` by a CA that signs its no, and shows nothing of the secret: the teller is to read that no."""
     way = counter.behind({"general": [(BEFORE, Refused({"notAuthorized"}, proven=True))]})
