@@ -13,7 +13,7 @@ from kiosk.demo_bank import TOKEN_LABEL
 from kiosk.errors import Code, KioskError
 from kiosk.removal import remove_credential, remove_debris
 from kiosk.services import open_services
-from kiosk.tokens.errors import TokenError
+from kiosk.tokens.errors import StoreFault, TokenError, TokenHangs, TokenProcessDied
 from kiosk.tokens.process import TokenProcess
 from kiosk.tokens.token import Token, find_tokens
 from kiosk.tokens.wire import FailureKind, ObjectKind
@@ -44,6 +44,27 @@ async def test_an_old_credential_stays(bank: Bank) -> None:
             await remove_credential(token, old, services)
     assert raised.value.problem.code is Code.OLD_CREDENTIAL_NOT_REMOVED
     assert await bank.inventory() == before
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [TokenError(FailureKind.DEVICE, "failed"), TokenHangs(), TokenProcessDied()],
+    ids=lambda each: type(each).__name__,
+)
+async def test_however_its_removal_fails_it_is_told_as_an_old_one_that_stays(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, fault: StoreFault
+) -> None:
+    """The customer has the new one then, and reads of no other problem."""
+
+    async def fail(*_: object) -> bool:
+        raise fault
+
+    old = await bank.credential()
+    monkeypatch.setattr(Token, "remove", fail)
+    async with await bank.open_token() as token, open_services(bank.settings) as services:
+        with pytest.raises(KioskError) as raised:
+            await remove_credential(token, old, services)
+    assert raised.value.problem.code is Code.OLD_CREDENTIAL_NOT_REMOVED
 
 
 async def test_debris_stays(bank: Bank) -> None:
