@@ -21,7 +21,7 @@ from kiosk.cmp.errors import Refused, TransferError, TransferFailure
 from kiosk.cmp.issued import Issued
 from kiosk.cmp.peer import Confirming, Peer, Resume
 from kiosk.cmp.retry import Retry
-from kiosk.cmp.signing import SigningKey
+from kiosk.cmp.signing import Signer, SigningKey
 from kiosk.credentials import HolderKind, HolderRule, IdShape, enrolment_key_id
 from kiosk.demo_bank import TOKEN_LABEL, Customer, make_software_token
 from kiosk.desk import (
@@ -394,6 +394,9 @@ class Through(CmpClient):
 
     async def general(self, protector: Protector, *, about: Collection[str] = ()) -> GeneralAnswer:
         return await (self._real.general(protector, about=about) if about else self._real.general(protector))
+
+    async def update(self, signer: Signer, new_key: SigningKey) -> Issued:
+        return await self._real.update(signer, new_key)
 
     async def enrol(self, protector: Protector, new_key: SigningKey, subject: bytes | None = None) -> Issued:
         return await self._real.enrol(protector, new_key, subject)

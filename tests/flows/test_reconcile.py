@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from kiosk.ca.promises import Asker
 from kiosk.ca.revoking import put_on_crl
 from kiosk.ca.schema import CertificateState, PromiseKind, PromiseState
 from kiosk.certificates import Certificate
-from kiosk.cmp.errors import TransferError, TransferFailure
+from kiosk.cmp.client import GeneralAnswer
+from kiosk.cmp.envelope import Protector
+from kiosk.cmp.errors import Refused, TransferError, TransferFailure
 from kiosk.cmp.issued import Issued
 from kiosk.cmp.retry import Retry
 from kiosk.cmp.signing import Signer, SigningKey
@@ -208,6 +210,30 @@ async def test_nothing_is_given_up_because_the_ca_cannot_be_asked(bank: Bank, st
     outcome = await cut_off(bank).visit(desk)
     assert outcome.problem is not None
     assert outcome.problem.code is Code.CA_NOT_REACHED
+    assert desk.asked == ["pin", "resumption", "preprocessing", "problem"]
+    assert await bank.inventory() == begun
+
+
+class NotProven(Through):
+    """The first no comes from somebody on the way, who says what would have what was begun given up."""
+
+    met = False
+
+    async def general(self, protector: Protector, *, about: Collection[str] = ()) -> GeneralAnswer:
+        if not self.met:
+            self.met = True
+            raise Refused({"certRevoked"}, proven=False)
+        return await super().general(protector, about=about)
+
+
+@pytest.mark.parametrize("step", [SavingStep.WRITE, SavingStep.CONFIRM])
+async def test_nothing_is_given_up_by_a_no_that_is_not_proven(bank: Bank, step: SavingStep) -> None:
+    await cut(bank, step)
+    begun = await bank.inventory()
+    desk = ScriptedDesk()
+    outcome = await bank.visit(desk, through=NotProven)
+    assert outcome.problem is not None
+    assert outcome.problem.code is Code.REFUSAL_NOT_PROVEN
     assert desk.asked == ["pin", "resumption", "preprocessing", "problem"]
     assert await bank.inventory() == begun
 
