@@ -14,7 +14,7 @@ from kiosk.ca.ledger import find_serial, issuer_hash, record
 from kiosk.ca.promises import Asker
 from kiosk.ca.revoking import put_on_crl
 from kiosk.ca.schema import CertificateState, PromiseKind, PromiseState
-from kiosk.certificates import Certificate
+from kiosk.certificates import Certificate, read_certificate
 from kiosk.cmp.client import GeneralAnswer
 from kiosk.cmp.envelope import Protector
 from kiosk.cmp.errors import Refused, TransferError, TransferFailure
@@ -36,8 +36,10 @@ from kiosk.desk import (
 from kiosk.errors import Changed, Code
 from kiosk.journal import Event
 from kiosk.settings import DEMO_PIN
+from kiosk.tokens.errors import TokenError
 from kiosk.tokens.inventory import PENDING_LABEL
-from kiosk.tokens.wire import KeyKind, ObjectKind
+from kiosk.tokens.token import Token
+from kiosk.tokens.wire import FailureKind, KeyKind, ObjectKind, StoredObject
 from tests.bank import Bank, child_processes, open_bank
 from tests.flows.test_conversation import cut_at
 from tests.flows.test_enrolment import Through, add_holder
@@ -140,6 +142,29 @@ async def test_whose_confirmation_ran_out_gets_a_fresh_certificate_in_its_place(
     assert new.serial != first
     assert new.public_key_der in {each.certificate.public_key_der for each in old.credentials}, "the same key"
     assert sorted(bank.states().values()) == ["revoked", "superseded", "valid"]
+
+
+async def test_a_certificate_that_ran_out_and_cannot_be_removed_is_told_as_a_rest(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cut(bank, SavingStep.CONFIRM)
+    (first,) = (serial for serial, state in bank.states().items() if state == "unconfirmed")
+    run_out(bank)
+    await bank.until_another_second()
+    remove = Token.remove
+
+    async def failing(token: Token, stored: StoredObject) -> bool:
+        if stored.der and read_certificate(stored.der).serial == first:
+            raise TokenError(FailureKind.DEVICE, "as a test has it")
+        return await remove(token, stored)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Token, "remove", failing)
+        outcome = await bank.visit(ScriptedDesk())
+    assert outcome.problem is not None
+    assert (outcome.problem.code, outcome.problem.changed) == (Code.OLD_CREDENTIAL_NOT_REMOVED, Changed.RENEWED)
+    assert (await bank.visit(ScriptedDesk())).problem is None
+    await whole(bank)
 
 
 async def test_one_that_ran_out_and_was_cut_again_leaves_one_certificate(bank: Bank) -> None:
