@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -20,6 +21,8 @@ from kiosk.cmp.errors import (
 from kiosk.cmp.retry import NEVER, Pause, Retry
 
 F = TransferFailure
+MOST_TRIES = 100
+"""Many more than any test has time for: no sleep takes time here, and for ever would take the machine's memory."""
 PASSING = {F.UNREACHABLE, F.HANDSHAKE, F.TIME_OUT, F.BROKEN_OFF, F.BUSY}
 
 
@@ -35,6 +38,7 @@ class Way:
     spans: list[tuple[float, float]] = field(default_factory=list)
 
     async def ask(self) -> str:
+        assert len(self.asked_at) < MOST_TRIES, "it is asked for ever"
         self.asked_at.append(self.now)
         self.now += self.takes
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -159,7 +163,8 @@ async def test_what_may_have_arrived_once_may_have_arrived() -> None:
 async def test_never_is_one_try() -> None:
     way = Way([fault()])
     with pytest.raises(TransferError):
-        await NEVER(way.ask, may=lambda _: True, pausing=way.pausing)
+        async with asyncio.timeout(5.0):  # its sleep is a real one
+            await NEVER(way.ask, may=lambda _: True, pausing=way.pausing)
     assert (len(way.asked_at), way.pauses) == (1, [])
 
 
