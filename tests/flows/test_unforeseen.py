@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import resource
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from kiosk.cmp.issued import Issued
 from kiosk.desk import SavingStep
 from kiosk.errors import Changed, Code
 from kiosk.journal import Event, Journal
 from kiosk.tokens.wire import ObjectKind
 from tests.bank import Bank, child_processes
+from tests.flows.test_enrolment import Through
 from tests.scripted_desk import ScriptedDesk
 
 PIN = "123456"
@@ -66,6 +69,22 @@ async def test_a_mistake_of_ours_is_told_and_costs_nothing(bank: Bank, where: st
     else:
         assert (await bank.visit(ScriptedDesk())).completion
         await bank.credential()
+
+
+class Stumbling(Through):
+    """The confirmation goes out, and nobody reads what comes of it."""
+
+    async def confirm(self, issued: Issued, sending: Callable[[], None] | None = None) -> None:
+        await super().confirm(issued, sending)
+        raise ZeroDivisionError
+
+
+async def test_a_mistake_of_ours_once_the_confirmation_has_left_says_that_either_may_count(bank: Bank) -> None:
+    outcome = await bank.visit(ScriptedDesk(bears_faults=True), through=Stumbling)
+    assert outcome.problem
+    assert (outcome.problem.code, outcome.problem.changed) == (Code.UNEXPECTED, Changed.STORED)
+    assert (await bank.visit(ScriptedDesk())).completion
+    await bank.credential()
 
 
 @pytest.mark.parametrize("step", SavingStep)
