@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import subprocess
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import kiosk.journal
 from kiosk.chain import BEGINNING, link
 from kiosk.errors import Code, KioskError
 from kiosk.journal import ROOM, Event, Journal
@@ -272,6 +274,41 @@ async def test_a_damaged_journal_is_set_aside_and_begun_anew(tmp_path: Path, rub
     assert (entry.event, entry.detail) == ("damaged-set-aside", aside.name)
     assert aside.read_bytes() == rubbish
     assert holds_from(path, 1, BEGINNING)
+
+
+async def test_what_another_process_has_written_beside_a_damaged_file_is_set_aside_with_it(tmp_path: Path) -> None:
+    """Its last lines stand there, and would be taken for the new journal's."""
+    path = tmp_path / "journal.sqlite"
+    with Journal(path) as other:
+        for _ in range(200):
+            await other.begin_visit("t").note(Event.VISIT_BEGUN)
+        other._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        await other.begin_visit("t").note(Event.VISIT_ENDED)
+        last = path.with_name("journal.sqlite-wal").read_bytes()
+        with path.open("r+b") as file:
+            file.seek(8192)
+            file.write(b"\xff" * 4096)
+        with Journal(path, lambda: NOW) as journal:
+            assert [entry.event for entry in journal.entries()] == ["damaged-set-aside"]
+    assert last
+    assert path.with_name("journal.sqlite.damaged-20261123T030000.000000Z-wal").read_bytes() == last
+
+
+def test_nobody_else_can_set_a_journal_aside_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second process would set aside the new one in place of the damaged one."""
+    path, set_aside = tmp_path / "journal.sqlite", kiosk.journal._set_aside
+
+    def alone(path: Path, now: datetime) -> Path:
+        others = os.open(path.parent, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(others, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(others)
+        return set_aside(path, now)
+
+    monkeypatch.setattr(kiosk.journal, "_set_aside", alone)
+    path.write_bytes(b"no database" * 1000)
+    with Journal(path) as journal:
+        assert [entry.event for entry in journal.entries()] == ["damaged-set-aside"]
 
 
 async def test_damage_in_the_middle_is_found_at_the_start(tmp_path: Path) -> None:
