@@ -501,6 +501,20 @@ async def test_an_enrolment_whose_confirmation_ran_out_gets_a_fresh_certificate_
         assert sorted(bank.states().values()) == ["revoked", "valid", "valid"]
 
 
+async def test_an_enrolment_whose_certificate_a_teller_has_revoked_is_not_taken_for_done(tmp_path: Path) -> None:
+    """Confirmed, cut before the expired one went, and revoked since."""
+    async with open_bank(tmp_path / "bank", days_left=-1) as bank:
+        await cut(bank, SavingStep.RETIRE, ScriptedDesk(enrols=True, codes=[bank.code()]))
+        newest = max(
+            (each.certificate for each in (await bank.inventory()).credentials), key=lambda each: each.not_after
+        )
+        revoke(bank, newest, "keyCompromise")
+        before, desk = await bank.inventory(), ScriptedDesk(codes=[None])
+        assert (await bank.visit(desk)).completion is None
+        assert desk.asked[:3] == BY_CODE[SavingStep.CONFIRM]
+        assert await bank.inventory() == before
+
+
 @pytest.mark.parametrize("step", BY_CODE)
 async def test_what_is_unfinished_of_another_id_stays_as_it_is(bank: Bank, step: SavingStep) -> None:
     """On a token that takes any key ID; for cards with places see tests/tokens/test_other_ids.py."""

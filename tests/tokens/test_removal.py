@@ -46,6 +46,20 @@ async def test_an_old_credential_stays(bank: Bank) -> None:
     assert await bank.inventory() == before
 
 
+async def test_a_part_that_is_not_found_again_is_told(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A private key that is only hidden would sign for ever."""
+
+    async def hide(*_: object) -> bool:
+        return False
+
+    old = await bank.credential()
+    monkeypatch.setattr(Token, "remove", hide)
+    async with await bank.open_token() as token, open_services(bank.settings) as services:
+        with pytest.raises(KioskError) as raised:
+            await remove_credential(token, old, services)
+    assert raised.value.problem.code is Code.OLD_CREDENTIAL_NOT_REMOVED
+
+
 @pytest.mark.parametrize(
     "fault",
     [TokenError(FailureKind.DEVICE, "failed"), TokenHangs(), TokenProcessDied()],
