@@ -14,7 +14,7 @@ from kiosk.ca.ledger import find_serial, issuer_hash, record
 from kiosk.ca.promises import Asker
 from kiosk.ca.revoking import put_on_crl
 from kiosk.ca.schema import CertificateState, PromiseKind, PromiseState
-from kiosk.certificates import Certificate, read_certificate
+from kiosk.certificates import Certificate, PublicKey, read_certificate
 from kiosk.cmp.client import GeneralAnswer
 from kiosk.cmp.envelope import Protector
 from kiosk.cmp.errors import Refused, TransferError, TransferFailure
@@ -106,6 +106,45 @@ async def test_one_question_and_no_other_twice(bank: Bank, step: SavingStep) -> 
     assert question.written == (step in (SavingStep.PROVE, SavingStep.CONFIRM, SavingStep.RETIRE))
     assert bank.states()[(await whole(bank)).serial] == "valid"
     assert elsewhere(bank).events().count(Event.RESUMED) == 1
+
+
+def signing_wrongly(patched: pytest.MonkeyPatch) -> None:
+    """From now on what every token signs is something else."""
+    sign = Token.sign
+
+    async def wrongly(token: Token, key_id: bytes, public: PublicKey, message: bytes, *, pss: bool = False) -> bytes:
+        return await sign(token, key_id, public, message[::-1], pss=pss)
+
+    patched.setattr(Token, "sign", wrongly)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_whose_key_signs_wrongly_is_served_nothing(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, begun: bool
+) -> None:
+    if begun:
+        await cut(bank, SavingStep.WRITE)
+    signing_wrongly(monkeypatch)
+    desk = ScriptedDesk()
+    outcome = await bank.visit(desk)
+    assert outcome.problem is not None
+    assert (outcome.problem.code, desk.asked) == (Code.KEY_NOT_PROVEN, ["pin", "problem"])
+
+
+async def test_a_new_key_that_signs_wrongly_is_not_confirmed(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = await bank.credential()
+    with monkeypatch.context() as patched:
+
+        def begin(step: SavingStep) -> None:
+            if step is SavingStep.PROVE:
+                signing_wrongly(patched)
+
+        outcome = await bank.visit(ScriptedDesk(at_step=begin))
+    assert outcome.problem is not None
+    assert (outcome.problem.code, outcome.problem.changed) == (Code.NEW_CREDENTIAL_NOT_PROVEN, Changed.UNFINISHED)
+    assert sorted(bank.states().values()) == ["unconfirmed", "valid"]
+    async with await bank.open_token() as token:
+        assert await token.proves(old)
 
 
 async def test_who_does_not_go_on_now_can_by_the_menu_without_being_asked_again(bank: Bank) -> None:
