@@ -101,8 +101,6 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     token_label: str = ""
     known: tuple[Known, ...] = ()
     so_pin_file: str = ""
-    longest: float = 0.0
-    """Seconds that anything may take which writes to a token."""
 
 
 _PIV_SIGNING = ("01", "02")

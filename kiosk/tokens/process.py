@@ -184,16 +184,19 @@ class TokenProcess:
     async def end(self) -> None:
         """End the process, after what it is writing if that takes only a moment, and wait until it is gone.
 
-        Who is cancelled meanwhile waits no longer; it is buried all the same. A process that even the kernel cannot
-        end, because it hangs in a driver, is left to the kernel.
+        Who is cancelled meanwhile waits no longer. What is being written ends by itself then, within its limit; any
+        other process is buried all the same. One that even the kernel cannot end, because it hangs in a driver, is
+        left to the kernel.
         """
         if self._last_act is not None:
             try:
                 await asyncio.wait([self._last_act], timeout=_LAST_ACT_SECONDS)
             except asyncio.CancelledError:
                 self._last_act.cancel()
-                await asyncio.wait([self._last_act])
-                self._channel.close()  # it ends by itself when the act has, and needs nobody for that
+                try:
+                    await asyncio.wait([self._last_act])
+                finally:
+                    self._channel.close()  # it ends by itself when the act has, and needs nobody for that
                 raise
         self._kill()
         await asyncio.shield(self._bury())
@@ -218,7 +221,8 @@ class TokenProcess:
         if not self._usable:
             raise TokenProcessDied(name)
         self._sent = False
-        self._exchange_under_way = asyncio.create_task(self._exchange(request, secrets, pipe), name=name)
+        exchange = self._exchange(wire.Order(request, limit), secrets, pipe)
+        self._exchange_under_way = asyncio.create_task(exchange, name=name)
         try:
             async with asyncio.timeout(limit):
                 return await asyncio.shield(self._exchange_under_way)
@@ -237,9 +241,9 @@ class TokenProcess:
                 self._kill()
             raise
 
-    async def _exchange(self, request: wire.Request, secrets: Sequence[bytearray], pipe: int | None) -> wire.Reply:
+    async def _exchange(self, order: wire.Order, secrets: Sequence[bytearray], pipe: int | None) -> wire.Reply:
         loop = asyncio.get_running_loop()
-        frame = msgspec.msgpack.encode(request)
+        frame = msgspec.msgpack.encode(order)
         _send_head(self._channel, len(frame), [] if pipe is None else [pipe])
         await loop.sock_sendall(self._channel, frame)
         for secret in secrets:
@@ -288,8 +292,7 @@ def arguments_of(settings: ModuleSettings) -> tuple[str, str]:
 
 
 def _told(settings: ModuleSettings) -> str:
-    longest = max(settings.limits.make_key_pair, settings.limits.write)
-    told = WorkerSettings(settings.module, settings.token_label, settings.known, settings.so_pin_file, longest)
+    told = WorkerSettings(settings.module, settings.token_label, settings.known, settings.so_pin_file)
     return msgspec.json.encode(told).decode()
 
 

@@ -85,7 +85,10 @@ class Token:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         processes = (self._process, self._fresh, self._maker, self._understudy)
-        await asyncio.shield(asyncio.gather(*(each.end() for each in processes if each is not None)))
+        endings = [asyncio.create_task(each.end()) for each in processes if each is not None]
+        await asyncio.wait(endings)  # also where this is cancelled they come to their end
+        for each in endings:
+            each.result()
 
     @property
     def kind(self) -> StoreKind:

@@ -1,6 +1,6 @@
 """What the UI's process and a token process say to each other, over one Unix socket.
 
-Every message is a length (4 bytes, big-endian) and that many bytes of MessagePack. A request is followed by two
+Every message is a length (4 bytes, big-endian) and that many bytes of MessagePack. An order is followed by two
 more such frames with its secrets, empty for most: so a PIN stays in the bytearray it was typed into and is never part
 of a structure that could be printed.
 """
@@ -19,7 +19,7 @@ LARGEST_FRAME = 1 << 20
 LENGTH_BYTES = 4
 
 SECRETS = 2
-"""How many frames with a secret follow every request."""
+"""How many frames with a secret follow every order."""
 
 LARGEST_CERTIFICATE = 16 * 1024
 """Bytes; a certificate object that holds more is told without its content, and so is unreadable."""
@@ -449,6 +449,13 @@ WRITING = (
 Whatever checks a PIN writes how often it was wrong, and a signature may check one. Those at a pad wait for a person,
 and the reader finishes what it has begun without us.
 """
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A request, and the seconds it may take, which its process has to know: it may be alone before they are over."""
+
+    request: Request
+    seconds: float
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):

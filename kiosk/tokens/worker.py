@@ -16,6 +16,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 
 import msgspec
 from pkcs11 import exceptions
@@ -160,21 +161,22 @@ class Worker:
         os.write(pipe, pin.encode("ascii") + b"\0" + b"".join(known_by))
 
 
-def serve(channel: socket.socket, worker: Worker, finishing: Callable[[], AbstractContextManager[None]]) -> bool:
+def serve(channel: socket.socket, worker: Worker, finishing: Callable[[float], AbstractContextManager[None]]) -> bool:
     """Answer requests until the other side closes; true where a fresh process should go on instead.
 
-    What writes is carried out inside `finishing`, so that it comes to its end whatever becomes of the other side.
+    What writes is carried out inside `finishing`, which is told the seconds that it may take, so that it comes to its
+    end whatever becomes of the other side.
     """
-    decode = msgspec.msgpack.Decoder(wire.Request).decode
+    decode = msgspec.msgpack.Decoder(wire.Order).decode
     while True:
         request, pipe = _receive(channel)
         if request is None:
             return False
         try:
             secrets = [_secret(channel) for _ in range(wire.SECRETS)]
-            wanted = decode(request)
-            with finishing() if isinstance(wanted, wire.WRITING) else nullcontext():
-                reply = _encoded(worker.answer(wanted, secrets, pipe))
+            order = decode(request)
+            with finishing(order.seconds) if isinstance(order.request, wire.WRITING) else nullcontext():
+                reply = _encoded(worker.answer(order.request, secrets, pipe))
         finally:
             if pipe is not None:
                 os.close(pipe)
@@ -226,6 +228,8 @@ def _read_lent(pipe: int | None) -> tuple[str, frozenset[bytes]]:
     if pipe is None:
         raise Failure(wire.FailureKind.DEVICE, "no pipe to read a PIN from")
     lent = os.read(pipe, _LONGEST_PIN + 1 + _MOST_FINGERPRINTS * _FINGERPRINT_BYTES)
+    if not lent:
+        raise Failure(wire.FailureKind.DEVICE, "no PIN has come")
     pin, _, known_by = lent.partition(b"\0")
     starts = range(0, len(known_by), _FINGERPRINT_BYTES)
     return pin.decode("ascii"), frozenset(known_by[start : start + _FINGERPRINT_BYTES] for start in starts)
@@ -257,7 +261,7 @@ def main() -> None:
     channel = _own_channel()
     settings = msgspec.json.decode(sys.argv[1], type=WorkerSettings)
     with suppress(EOFError, ConnectionError, SystemExit):
-        if serve(channel, Worker(Cryptoki(settings)), lambda: finishing(parent, settings.longest)):
+        if serve(channel, Worker(Cryptoki(settings)), partial(finishing, parent)):
             _start_anew(channel)
     os._exit(0)  # a module's own clean-up at exit is not trusted to end
 

@@ -51,14 +51,14 @@ def _watch_tokens(reached: Callable[[str], None]) -> None:
     exchange, exactly = TokenProcess._exchange, TokenProcess._exactly
     under_way: dict[int, str] = {}
 
-    async def watched(self: TokenProcess, request: wire.Request, *rest: Any) -> wire.Reply:  # noqa: ANN401
-        name = type(request).__name__
-        if isinstance(request, wire.FindTokens):
-            return await exchange(self, request, *rest)  # the watch over the slots looks whenever its time comes
+    async def watched(self: TokenProcess, order: wire.Order, *rest: Any) -> wire.Reply:  # noqa: ANN401
+        name = type(order.request).__name__
+        if isinstance(order.request, wire.FindTokens):
+            return await exchange(self, order, *rest)  # the watch over the slots looks whenever its time comes
         reached(f"token {name} before")
-        if isinstance(request, _CHANGING):
+        if isinstance(order.request, _CHANGING):
             under_way[id(self)] = name
-        reply = await exchange(self, request, *rest)
+        reply = await exchange(self, order, *rest)
         reached(f"token {name} after")
         return reply
 

@@ -132,6 +132,24 @@ async def test_a_login_whose_visit_has_ended_is_whole(tried: ActingModule) -> No
     assert not await has_tried_wrongly(tried.real)
 
 
+async def test_each_has_its_own_time_to_end_alone(tried: ActingModule) -> None:
+    """A login that takes longer than anything else may is not torn, nor does one that hangs stand for as long."""
+    settings = tried.bank.settings.token
+    settings = msgspec.structs.replace(settings, limits=Limits(make_key_pair=0.1, write=0.1, sign=0.1))
+    process = TokenProcess.start(settings)
+    try:
+        (facts,) = await find_tokens(process)
+        gate = tried.log_in_behind_gate()
+        pin = Pin(bytearray(DEMO_PIN, "ascii"))
+        logging_in = asyncio.create_task(process.call(wire.LogIn(facts.serial), type(None), LIMIT, pin=pin))
+        with await reached(gate):
+            await asyncio.wait([logging_in], timeout=0.5)
+        await logging_in
+    finally:
+        await process.end()
+    assert not await has_tried_wrongly(tried.real)
+
+
 async def test_a_login_whose_kiosk_was_ended_is_whole(tried: ActingModule) -> None:
     async with orphaned_in_the_middle(tried, tried.log_in_behind_gate()) as (worker, standing):
         standing.close()

@@ -86,7 +86,7 @@ async def test_a_cancelled_request_ends_the_process(bank: Bank) -> None:
 
 def test_a_request_without_its_pin_is_not_carried_out_with_an_empty_one() -> None:
     ours, theirs = socket.socketpair()
-    frame = msgspec.msgpack.encode(wire.LogIn("4711"))
+    frame = msgspec.msgpack.encode(wire.Order(wire.LogIn("4711"), 1.0))
     ours.sendall(len(frame).to_bytes(wire.LENGTH_BYTES, "big") + frame)
     ours.close()
 
@@ -95,7 +95,7 @@ def test_a_request_without_its_pin_is_not_carried_out_with_an_empty_one() -> Non
             pytest.fail("a try is lost")
 
     with theirs, pytest.raises(EOFError):
-        serve(theirs, Idle(cast("Cryptoki", None)), nullcontext)
+        serve(theirs, Idle(cast("Cryptoki", None)), lambda _: nullcontext())
 
 
 async def test_a_process_is_buried_by_whoever_is_cancelled_while_it_ends(bank: Bank) -> None:
