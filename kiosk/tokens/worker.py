@@ -169,12 +169,12 @@ def serve(channel: socket.socket, worker: Worker, finishing: Callable[[float], A
     """
     decode = msgspec.msgpack.Decoder(wire.Order).decode
     while True:
-        request, pipe = _receive(channel)
-        if request is None:
+        frame, pipe = _receive(channel)
+        if frame is None:
             return False
         try:
             secrets = [_secret(channel) for _ in range(wire.SECRETS)]
-            order = decode(request)
+            order = decode(frame)
             with finishing(order.seconds) if isinstance(order.request, wire.WRITING) else nullcontext():
                 reply = _encoded(worker.answer(order.request, secrets, pipe))
         finally:
