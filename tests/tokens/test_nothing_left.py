@@ -55,5 +55,5 @@ async def test_no_process_of_a_visit_that_was_cancelled_twice(bank: Bank) -> Non
     with suppress(asyncio.CancelledError):
         await visiting
     async with asyncio.timeout(LIMIT):
-        while child_processes() - before:  # noqa: ASYNC110
+        while child_processes() - before:  # noqa: ASYNC110 - nothing tells of a burial
             await asyncio.sleep(0.05)

@@ -98,6 +98,19 @@ def test_a_request_without_its_pin_is_not_carried_out_with_an_empty_one() -> Non
         serve(theirs, Idle(cast("Cryptoki", None)), lambda _: nullcontext())
 
 
+async def test_a_lent_pin_that_does_not_come_is_not_sent_as_an_empty_one(bank: Bank) -> None:
+    process = TokenProcess.start(bank.settings.token)
+    reading, writing = os.pipe()
+    os.close(writing)
+    try:
+        (facts,) = await find_tokens(process)
+        with pytest.raises(TokenError, match="no PIN has come"):
+            await process.call(wire.LogInWithLentPin(facts.serial), type(None), 30.0, pipe=reading)
+    finally:
+        os.close(reading)
+        await process.end()
+
+
 async def test_a_process_is_buried_by_whoever_is_cancelled_while_it_ends(bank: Bank) -> None:
     threads, at_work = ThreadPoolExecutor(1), threading.Event()
     asyncio.get_running_loop().set_default_executor(threads)

@@ -46,18 +46,23 @@ async def test_an_old_credential_stays(bank: Bank) -> None:
     assert await bank.inventory() == before
 
 
+async def code_of_removal(bank: Bank) -> Code:
+    """As what it is told that the old credential could not be removed."""
+    old = await bank.credential()
+    async with await bank.open_token() as token, open_services(bank.settings) as services:
+        with pytest.raises(KioskError) as raised:
+            await remove_credential(token, old, services)
+    return raised.value.problem.code
+
+
 async def test_a_part_that_is_not_found_again_is_told(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     """A private key that is only hidden would sign for ever."""
 
     async def hide(*_: object) -> bool:
         return False
 
-    old = await bank.credential()
     monkeypatch.setattr(Token, "remove", hide)
-    async with await bank.open_token() as token, open_services(bank.settings) as services:
-        with pytest.raises(KioskError) as raised:
-            await remove_credential(token, old, services)
-    assert raised.value.problem.code is Code.OLD_CREDENTIAL_NOT_REMOVED
+    assert await code_of_removal(bank) is Code.OLD_CREDENTIAL_NOT_REMOVED
 
 
 @pytest.mark.parametrize(
@@ -73,12 +78,8 @@ async def test_however_its_removal_fails_it_is_told_as_an_old_one_that_stays(
     async def fail(*_: object) -> bool:
         raise fault
 
-    old = await bank.credential()
     monkeypatch.setattr(Token, "remove", fail)
-    async with await bank.open_token() as token, open_services(bank.settings) as services:
-        with pytest.raises(KioskError) as raised:
-            await remove_credential(token, old, services)
-    assert raised.value.problem.code is Code.OLD_CREDENTIAL_NOT_REMOVED
+    assert await code_of_removal(bank) is Code.OLD_CREDENTIAL_NOT_REMOVED
 
 
 async def test_debris_stays(bank: Bank) -> None:
